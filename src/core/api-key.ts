@@ -1,0 +1,88 @@
+/**
+ * API keys: their form, what is stored of them, and whether one may be used
+ * now. `mcpk_<id>_<secret>_<checksum>`: a public id, 32 random bytes, and a
+ * checksum that lets scanners find leaks and a mistyped key be refused without
+ * a look-up. For secret scanners: `mcpk_[a-z0-9]{10}_[A-Za-z0-9_-]{43}_[a-z0-9]{7}`.
+ */
+import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import Type, { type Static } from 'typebox'
+import { addressSet } from './address.ts'
+import { PERMISSION_PATTERN } from './permissions.ts'
+
+const FORM = /^mcpk_([a-z0-9]{10})_([A-Za-z0-9_-]{43})_([a-z0-9]{7})$/
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789'
+
+/** What is kept of a key. Times are ms since the epoch. */
+export const ApiKeyRecord = Type.Object({
+  id: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
+  name: Type.String({ minLength: 1, maxLength: 128 }),
+  owner: Type.Optional(Type.String({ maxLength: 256 })),
+  role: Type.Union([Type.Literal('caller'), Type.Literal('operator')]),
+  permissions: Type.Array(Type.String({ pattern: PERMISSION_PATTERN }), { maxItems: 256 }),
+  /** SHA-256 of the whole key, hex. */
+  hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  created: Type.Integer({ minimum: 0 }),
+  expires: Type.Optional(Type.Integer({ minimum: 0 })),
+  /** Addresses the key may be used from; absent means from anywhere. */
+  cidrs: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })),
+  /** Requests per window instead of the class's limit. */
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000_000 })),
+  /** The key before the last rotation, accepted until `until`. */
+  previous: Type.Optional(Type.Object({
+    hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    until: Type.Integer({ minimum: 0 })
+  }, { additionalProperties: false })),
+  /** Coarse: written at most once a minute. */
+  lastUsed: Type.Optional(Type.Integer({ minimum: 0 })),
+  revoked: Type.Optional(Type.Integer({ minimum: 0 }))
+}, { additionalProperties: false })
+
+export type ApiKeyRecord = Static<typeof ApiKeyRecord>
+
+/** A new key and its id. The key is shown once and never stored. */
+export function makeKey (): { id: string, key: string } {
+  const id = Array.from({ length: 10 }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
+  return { id, key: keyFor(id) }
+}
+
+/** A new secret for an id that exists: a rotation. */
+export function keyFor (id: string): string {
+  const head = `mcpk_${id}_${randomBytes(32).toString('base64url')}`
+  return `${head}_${checksum(head)}`
+}
+
+/**
+ * Whether a presented value can be a key at all: one of our form with a right
+ * checksum, or a plain value of another form. Garbage costs no look-up.
+ */
+export function wellFormed (key: string): boolean {
+  if (!key.startsWith('mcpk_')) return true
+  const match = FORM.exec(key)
+  return match !== null && checksum(key.slice(0, -8)) === match[3]
+}
+
+/** SHA-256 of the whole key, hex: the secret is long and random, so a slow hash would buy nothing. */
+export function hashKey (key: string): string {
+  return createHash('sha256').update(key).digest('hex')
+}
+
+export type KeyVerdict = 'valid' | 'revoked' | 'expired' | 'wrong_address'
+
+/**
+ * Whether a stored key may be used now, from this address.
+ *
+ * @param hash the hash presented, which may be that of the previous key
+ * @param now ms since the epoch
+ */
+export function judgeKey (record: ApiKeyRecord, hash: string, address: string, now: number): KeyVerdict {
+  if (record.revoked !== undefined) return 'revoked'
+  if (record.expires !== undefined && now >= record.expires) return 'expired'
+  if (hash !== record.hash && !(record.previous?.hash === hash && now < record.previous.until)) return 'expired'
+  if (record.cidrs !== undefined && !addressSet(record.cidrs).has(address)) return 'wrong_address'
+  return 'valid'
+}
+
+function checksum (text: string): string {
+  return crc32(text).toString(36).padStart(7, '0')
+}

@@ -1,0 +1,25 @@
+/** Limits as the rest of the code speaks of them. The arithmetic is in sliding-window.ts. */
+
+/** At most `limit` units in any `windowMs`. */
+export interface Rule {
+  readonly limit: number
+  readonly windowMs: number
+}
+
+/** What became of one attempt to count. */
+export interface Verdict {
+  readonly allowed: boolean
+  /** The limit it was held to. */
+  readonly limit: number
+  readonly windowMs: number
+  /** Units left now. */
+  readonly remaining: number
+  /** 0 when allowed; else waiting exactly this long lets the same attempt through. */
+  readonly retryAfterMs: number
+  /** ms until the oldest counted unit leaves the window and `remaining` grows. */
+  readonly resetMs: number
+  /** Where the units were counted, so that they can be given back exactly there. */
+  readonly slice: number
+  /** Counted in this process because shared state is out of reach. */
+  readonly degraded?: boolean
+}

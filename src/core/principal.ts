@@ -1,0 +1,27 @@
+export type AuthType = 'none' | 'api_key' | 'oauth2' | 'custom'
+
+/** A caller key calls tools; an operator key manages and can call no tool. */
+export type Role = 'caller' | 'operator'
+
+/** Who a credential stands for, as every later decision sees it. The credential itself is not kept. */
+export interface Principal {
+  /** Unique among all principals: the type, a colon, and an id. Names the counters in shared state. */
+  readonly id: string
+  /** For people: in logs and lists. */
+  readonly name: string
+  readonly authType: AuthType
+  readonly role: Role
+  /**
+   * Patterns over tool names (see permissions.ts). For OAuth2 these come from
+   * the `mcp:tool:<pattern>` scopes.
+   */
+  readonly permissions: readonly string[]
+  /** OAuth2: the scopes as granted, for step-up challenges. */
+  readonly scopes?: readonly string[]
+  /** ms since the epoch. */
+  readonly authenticatedAt: number
+  /** ms since the epoch; streams end then. */
+  readonly expiresAt?: number | undefined
+  /** What a revocation may name: `key:<id>`, `jti:<id>`, `sub:<subject>`, `client:<id>`. */
+  readonly revocableAs: readonly string[]
+}

@@ -1,0 +1,96 @@
+/**
+ * What replicas share, in words of the domain. Two stores exist: memory.ts
+ * (one process, its files) and redis.ts. test/state/contract.ts holds both to
+ * the same answers.
+ *
+ * Every method may reject with {AppError} STATE_UNAVAILABLE, and with nothing
+ * else. A rejected write may still have happened.
+ */
+import type { ApiKeyRecord } from '../core/api-key.ts'
+import type { Rule, Verdict } from '../core/limit.ts'
+
+/** What came of presenting a key's hash. */
+export interface Admission {
+  /** Undefined: no such key. The caller judges the record (`judgeKey`) before using it. */
+  readonly record: ApiKeyRecord | undefined
+  /**
+   * The count. Undefined where nothing was counted: an unknown, revoked,
+   * expired or address-bound key; for the last one the caller judges the
+   * address and then calls `hit`.
+   */
+  readonly verdict: Verdict | undefined
+}
+
+/** An entry of a shared list that every replica holds a copy of. */
+export interface LedgerEntry {
+  /** ms since the epoch; the entry is gone then. Absent: for ever. */
+  readonly until?: number | undefined
+  /** ms since the epoch. */
+  readonly since: number
+  readonly note?: string | undefined
+}
+
+export type LedgerName = 'blocklist' | 'revocations' | 'approvals'
+
+/**
+ * A small shared list held whole in every replica: read at start, pushed on
+ * change and polled once a second, so reading is synchronous and survives an
+ * outage with its last state.
+ */
+export interface Ledger {
+  /** The entries now, expired ones left out. Do not change it. */
+  entries (): ReadonlyMap<string, LedgerEntry>
+  set (id: string, entry: LedgerEntry): Promise<void>
+  /** @returns whether there was such an entry */
+  delete (id: string): Promise<boolean>
+  /** Called after every change, with the ids that are new or gone. Returns the way to stop. */
+  onChange (listener: (change: { added: readonly string[], removed: readonly string[] }) => void): () => void
+  /** ms since this copy was last known to be whole. 0 in memory. */
+  ageMs (): number
+}
+
+export interface Store {
+  readonly kind: 'memory' | 'redis'
+  /** Whether state is within reach, for readiness. Synchronous: from what was last seen. */
+  available (): boolean
+
+  /**
+   * Look a key up by hash and count one request of it, in one step.
+   * A hash that was rotated away leads to its successor's record and counter.
+   *
+   * @param rule the class's rule; the record's own `limit` wins
+   * @param now ms since the epoch, for tests; else the store's clock
+   */
+  admit (hash: string, rule: Rule, now?: number): Promise<Admission>
+
+  /**
+   * Count `cost` units of a subject, or none if they do not fit.
+   * Subjects: `key:<hash>`, `key:<hash>:<tool>`, `sub:<principal>`,
+   * `sub:<principal>:<tool>`, `failures:<address group>`.
+   */
+  hit (subject: string, rule: Rule, cost?: number, now?: number): Promise<Verdict>
+  /** Give `cost` units back to the slice they were counted in. Best effort. */
+  giveBack (subject: string, rule: Rule, slice: number, cost: number): Promise<void>
+  /** What `hit` would say, counting nothing. */
+  peek (subject: string, rule: Rule, now?: number): Promise<Verdict>
+
+  /** Create or replace a key by its id. Acknowledged means durable, as far as the store can. */
+  saveKey (record: ApiKeyRecord): Promise<void>
+  findKey (id: string): Promise<ApiKeyRecord | undefined>
+  /** All keys, revoked and expired ones too, by name. */
+  listKeys (): Promise<ApiKeyRecord[]>
+  /** Note that a key was used. Coarse, off the request's path, may be lost. */
+  touchKey (record: ApiKeyRecord, now: number): void
+
+  readonly blocklist: Ledger
+  readonly revocations: Ledger
+  readonly approvals: Ledger
+
+  /** A small value that other replicas may read, gone after `ttlMs`. */
+  cacheGet (key: string): Promise<string | undefined>
+  cacheSet (key: string, value: string, ttlMs: number): Promise<void>
+  /** Set unless there: true for exactly one caller until `ttlMs` have passed. For replay checks. */
+  claim (key: string, ttlMs: number): Promise<boolean>
+
+  close (): Promise<void>
+}
