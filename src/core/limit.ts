@@ -1,4 +1,5 @@
 /** Limits as the rest of the code speaks of them. The arithmetic is in sliding-window.ts. */
+import { AppError } from '../errors.ts'
 
 /** At most `limit` units in any `windowMs`. */
 export interface Rule {
@@ -22,4 +23,11 @@ export interface Verdict {
   readonly slice: number
   /** Counted in this process because shared state is out of reach. */
   readonly degraded?: boolean
+}
+
+/** The refusal of a verdict: waiting `Retry-After` is enough. */
+export function rateLimited ({ retryAfterMs }: Verdict, code: 'RATE_LIMITED' | 'TOO_MANY_FAILURES' = 'RATE_LIMITED'): AppError {
+  return new AppError(code, 'Rate limit exceeded', {
+    data: { retryAfterMs }, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }
+  })
 }

@@ -1,0 +1,62 @@
+/** What leaves the process when something failed. */
+import { AppError, ERRORS, type ErrorCode } from '../errors.ts'
+
+export interface Answer {
+  status: number
+  /** PRODUCT's UPPER_SNAKE reason. */
+  reason: ErrorCode
+  rpc: number
+  message: string
+  data: Record<string, unknown>
+  headers: Record<string, string>
+}
+
+/**
+ * The one decision about what a failure may say. Unknown errors become
+ * "Internal error": their text goes to the log only.
+ */
+export function toAnswer (thrown: unknown): Answer {
+  const error = thrown instanceof AppError ? thrown : fromFramework(thrown)
+  const { http, rpc, expose } = ERRORS[error.code]
+  return {
+    status: http,
+    reason: error.code,
+    rpc,
+    message: expose ? error.message : 'Internal error',
+    data: expose ? error.data : {},
+    headers: error.headers
+  }
+}
+
+/** A JSON-RPC error body. `data.reason` is there for our own refusals and left out for JSON-RPC's codes. */
+export function rpcError ({ rpc, reason, message, data }: Answer, id: unknown) {
+  const full = rpc > 0 ? { reason, ...data } : data
+  return {
+    jsonrpc: '2.0',
+    id: typeof id === 'string' || typeof id === 'number' ? id : null,
+    error: Object.keys(full).length > 0 ? { code: rpc, message, data: full } : { code: rpc, message }
+  }
+}
+
+/** Fastify's own refusals, in our words. */
+function fromFramework (thrown: unknown): AppError {
+  const { code, statusCode } = (thrown ?? {}) as { code?: unknown, statusCode?: unknown }
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new AppError('TOO_LARGE', 'The body is over the limit')
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return new AppError('UNSUPPORTED_MEDIA_TYPE', 'Content-Type must be application/json')
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+      return new AppError('PARSE_ERROR', 'The body is empty')
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'FST_ERR_BAD_URL':
+      return new AppError('INVALID_REQUEST', 'The request is malformed')
+    case 'FST_ERR_VALIDATION':
+      return new AppError('INVALID_REQUEST', (thrown as Error).message)
+    default:
+      if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
+        return new AppError('INVALID_REQUEST', 'The request is malformed', { cause: thrown })
+      }
+      return new AppError('INTERNAL', 'Internal error', { cause: thrown })
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The sliding window that every limit is held by: packed slices.
+ *
+ * The window is cut into SLICES parts of equal length; one counter is kept for
+ * each. A count is refused when all slices that overlap the last `windowMs`
+ * hold the limit, so no window of that length, wherever it begins, ever holds
+ * more (the simpler two-bucket and leaky-bucket forms let an attacker through
+ * twice). The price is strictness: room returns up to one slice late.
+ *
+ * A refusal counts nothing. src/state/lua/window.lua repeats this arithmetic
+ * inside Redis; test/state/contract.ts holds the two to the same answers.
+ */
+import type { Rule, Verdict } from './limit.ts'
+
+/** Parts of a window: 60 cost 1/60 of the window in strictness. */
+export const SLICES = 60
+
+/**
+ * The counters of one subject: `at[i]` is the number of the slice (since the
+ * epoch) that `count[i]` belongs to. Oldest first, empty slices left out.
+ */
+export interface Window {
+  at: number[]
+  count: number[]
+}
+
+export function emptyWindow (): Window {
+  return { at: [], count: [] }
+}
+
+/** Length of a slice, ms. One more slice than SLICES is kept: the oldest is only partly in view. */
+export function sliceMs (windowMs: number): number {
+  return Math.ceil(windowMs / SLICES)
+}
+
+/**
+ * Count `cost` units, or none if they do not fit. Changes the window in place.
+ *
+ * @param now ms since the epoch; going backwards counts in the newest slice
+ */
+export function slide (window: Window, { limit, windowMs }: Rule, cost: number, now: number): Verdict {
+  const length = sliceMs(windowMs)
+  const { at, count } = window
+  const slice = Math.max(Math.floor(now / length), at.length > 0 ? at[at.length - 1]! : 0)
+
+  let gone = 0
+  while (gone < at.length && leaves(at[gone]!, length, windowMs) <= now) gone++
+  if (gone > 0) {
+    at.splice(0, gone)
+    count.splice(0, gone)
+  }
+  let used = 0
+  for (let i = 0; i < count.length; i++) used += count[i]!
+
+  const allowed = used + cost <= limit
+  if (allowed && cost > 0) {
+    if (at[at.length - 1] === slice) count[count.length - 1]! += cost
+    else {
+      at.push(slice)
+      count.push(cost)
+    }
+    used += cost
+  }
+  return {
+    allowed,
+    limit,
+    windowMs,
+    remaining: Math.max(0, limit - used),
+    retryAfterMs: allowed ? 0 : wait(window, limit, windowMs, length, used, cost, now),
+    resetMs: at.length > 0 ? Math.max(0, leaves(at[0]!, length, windowMs) - now) : 0,
+    slice
+  }
+}
+
+/** Give units back to the slice they were counted in; what is no longer there is not owed. */
+export function giveBack (window: Window, slice: number, cost: number): void {
+  const i = window.at.indexOf(slice)
+  if (i >= 0) window.count[i] = Math.max(0, window.count[i]! - cost)
+}
+
+/** When the last ms of a slice leaves the window, ms since the epoch. */
+function leaves (slice: number, length: number, windowMs: number): number {
+  return (slice + 1) * length - 1 + windowMs
+}
+
+/** How long until enough slices have left for the cost to fit; a cost over the limit never does. */
+function wait ({ at, count }: Window, limit: number, windowMs: number, length: number, used: number, cost: number, now: number): number {
+  if (cost > limit) return windowMs
+  let over = used + cost - limit
+  for (let i = 0; i < at.length; i++) {
+    over -= count[i]!
+    if (over <= 0) return Math.max(1, leaves(at[i]!, length, windowMs) - now)
+  }
+  return windowMs
+}
