@@ -1,0 +1,165 @@
+/**
+ * One linear look over the raw text of a request before it is parsed. What two
+ * parsers could read differently (doubled, wrongly-cased or folded keys,
+ * prototypes, batches) and what is made to exhaust one (depth, elements) is
+ * refused here, so that what is inspected is what is served. The grammar is
+ * left to JSON.parse, which follows.
+ */
+export interface Fault {
+  readonly reason: 'batch' | 'duplicate_key' | 'wrong_case' | 'prototype' | 'too_deep' | 'too_many'
+  /** What to mend. */
+  readonly message: string
+}
+
+export const MAX_DEPTH = 32
+export const MAX_ELEMENTS = 10_000
+/** Levels in which a key may stand only once: the envelope, params, and what params hold. */
+const UNIQUE_DEPTH = 3
+
+/** Keys of the protocol, by their folded form: any other spelling of one is an attempt to be overlooked. */
+const ENVELOPE = folded(['jsonrpc', 'id', 'method', 'params', 'result', 'error'])
+const PARAMS = folded([
+  'name', 'arguments', '_meta', 'uri', 'ref', 'argument', 'context', 'cursor', 'level', 'auth', 'protocolVersion', 'capabilities',
+  'clientInfo', 'inputResponses', 'requestState', 'notifications', 'requestId', 'reason', 'progressToken', 'progress', 'total', 'message'
+])
+
+/** Scratch for one scan; a scan never yields, so it is never shared. */
+const inObject = new Uint8Array(MAX_DEPTH + 2)
+const underConstructor = new Uint8Array(MAX_DEPTH + 2)
+
+export function scanJson (text: string): Fault | undefined {
+  const seen: string[][] = [[], [], [], []]
+  let depth = 0
+  let elements = 0
+  let expectKey = false
+  let isParams = false
+  let lastKeyIsConstructor = false
+
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case QUOTE: {
+        const end = closingQuote(text, i)
+        if (end < 0) return undefined // JSON.parse says what is wrong
+        if (expectKey) {
+          expectKey = false
+          const length = end - i - 1
+          // Deeper keys matter only if they could be one of two names; an escape may hide either.
+          if (depth <= UNIQUE_DEPTH || length === 9 || length === 11 || text.charCodeAt(i + 1) === BACKSLASH || hasEscape(text, i + 1, end)) {
+            const key = keyAt(text, i + 1, end)
+            if (key === undefined) return undefined
+            const fault = keyFault(key, depth)
+            if (fault !== undefined) return fault
+            if (depth === 1) isParams = key === 'params'
+            lastKeyIsConstructor = key === 'constructor'
+          } else lastKeyIsConstructor = false
+        } else if (depth === 0) return undefined
+        i = end
+        break
+      }
+      case OPEN_BRACE:
+      case OPEN_BRACKET: {
+        const object = text.charCodeAt(i) === OPEN_BRACE
+        if (depth === 0 && !object) return { reason: 'batch', message: 'Batches are not served: send one message a request' }
+        if (++depth > MAX_DEPTH) return { reason: 'too_deep', message: `The message is nested deeper than ${MAX_DEPTH}` }
+        if (++elements > MAX_ELEMENTS) return TOO_MANY
+        inObject[depth] = object ? 1 : 0
+        underConstructor[depth] = object && lastKeyIsConstructor ? 1 : 0
+        lastKeyIsConstructor = false
+        if (depth <= UNIQUE_DEPTH) seen[depth]!.length = 0
+        expectKey = object
+        break
+      }
+      case CLOSE_BRACE:
+      case CLOSE_BRACKET:
+        if (depth > 0) depth--
+        expectKey = false
+        break
+      case COMMA:
+        if (++elements > MAX_ELEMENTS) return TOO_MANY
+        expectKey = inObject[depth] === 1 && depth > 0
+        lastKeyIsConstructor = false
+        break
+    }
+  }
+  return undefined
+
+  function keyFault (key: string, depth: number): Fault | undefined {
+    if (key === '__proto__' || (key === 'prototype' && underConstructor[depth] === 1)) {
+      return { reason: 'prototype', message: 'A key of that name is not served' }
+    }
+    if (depth > UNIQUE_DEPTH) return undefined
+    const keys = seen[depth]!
+    if (keys.includes(key)) return { reason: 'duplicate_key', message: `The key "${shown(key)}" stands twice` }
+    if (keys.length < 64) keys.push(key)
+    else if (!addMany(keys, key)) return { reason: 'duplicate_key', message: `The key "${shown(key)}" stands twice` }
+    const known = depth === 1 ? ENVELOPE : depth === 2 && isParams ? PARAMS : undefined
+    if (known === undefined) return undefined
+    const exact = known.get(fold(key))
+    return exact === undefined || exact === key ? undefined : { reason: 'wrong_case', message: `Write "${exact}" exactly so` }
+  }
+}
+
+/** Past sixty-four keys a set looks them up; it lives as long as the array of one scan. */
+const sets = new WeakMap<string[], Set<string>>()
+function addMany (keys: string[], key: string): boolean {
+  let set = sets.get(keys)
+  if (set === undefined || set.size < 64) {
+    set = new Set(keys)
+    sets.set(keys, set)
+  }
+  if (set.has(key)) return false
+  set.add(key)
+  return true
+}
+
+const QUOTE = 34
+const BACKSLASH = 92
+const COMMA = 44
+const OPEN_BRACE = 123
+const CLOSE_BRACE = 125
+const OPEN_BRACKET = 91
+const CLOSE_BRACKET = 93
+
+const TOO_MANY: Fault = { reason: 'too_many', message: `The message holds more than ${MAX_ELEMENTS} elements` }
+
+/** The quote that ends the string which begins at `open`: one with an even run of backslashes before it. */
+function closingQuote (text: string, open: number): number {
+  let end = text.indexOf('"', open + 1)
+  while (end >= 0) {
+    let slashes = 0
+    while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes++
+    if (slashes % 2 === 0) return end
+    end = text.indexOf('"', end + 1)
+  }
+  return -1
+}
+
+function hasEscape (text: string, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (text.charCodeAt(i) === BACKSLASH) return true
+  return false
+}
+
+/** The key as JSON.parse will read it; undefined if it will not. */
+function keyAt (text: string, from: number, to: number): string | undefined {
+  const raw = text.slice(from, to)
+  if (!raw.includes('\\')) return raw
+  try {
+    return JSON.parse(`"${raw}"`) as string
+  } catch {
+    return undefined
+  }
+}
+
+function fold (key: string): string {
+  // Most keys are plain ASCII, for which normalising is a waste.
+  for (let i = 0; i < key.length; i++) if (key.charCodeAt(i) > 127) return key.normalize('NFKC').toLowerCase().normalize('NFKC')
+  return key.toLowerCase()
+}
+
+function folded (names: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(names.map(name => [name.toLowerCase(), name]))
+}
+
+function shown (key: string): string {
+  return key.slice(0, 40).replace(/[^\w.-]/g, '?')
+}
