@@ -49,6 +49,15 @@ export interface Ledger {
   ageMs (): number
 }
 
+export interface Counting {
+  /** Units; default 1. 0 counts nothing and tells what is left. */
+  readonly cost?: number
+  /** A window of its own for this tool, beside the subject's. */
+  readonly tool?: string
+  /** ms since the epoch, for tests; else the store's clock. */
+  readonly now?: number
+}
+
 export interface Store {
   readonly kind: 'memory' | 'redis'
   /** Whether state is within reach, for readiness. Synchronous: from what was last seen. */
@@ -64,15 +73,12 @@ export interface Store {
   admit (hash: string, rule: Rule, now?: number): Promise<Admission>
 
   /**
-   * Count `cost` units of a subject, or none if they do not fit.
-   * Subjects: `key:<hash>`, `key:<hash>:<tool>`, `sub:<principal>`,
-   * `sub:<principal>:<tool>`, `failures:<address group>`.
+   * Count units of a subject, or none if they do not fit. Subjects:
+   * `key:<hash>`, `sub:<principal id>`, `failures:<address group>`.
    */
-  hit (subject: string, rule: Rule, cost?: number, now?: number): Promise<Verdict>
+  hit (subject: string, rule: Rule, how?: Counting): Promise<Verdict>
   /** Give `cost` units back to the slice they were counted in. Best effort. */
-  giveBack (subject: string, rule: Rule, slice: number, cost: number): Promise<void>
-  /** What `hit` would say, counting nothing. */
-  peek (subject: string, rule: Rule, now?: number): Promise<Verdict>
+  giveBack (subject: string, slice: number, how?: Counting): Promise<void>
 
   /** Create or replace a key by its id. Acknowledged means durable, as far as the store can. */
   saveKey (record: ApiKeyRecord): Promise<void>

@@ -1,0 +1,113 @@
+/** State in this process and its files: right for one replica. */
+import { join } from 'node:path'
+import type { ApiKeyRecord } from '../core/api-key.ts'
+import { openKeyFile } from './key-file.ts'
+import { fileLedger } from './ledger.ts'
+import type { Admission, Store } from './store.ts'
+import { localWindows } from './windows.ts'
+
+export interface MemoryOptions {
+  /** API keys; see key-file.ts. */
+  keysFile: string
+  /** Folder of the ledgers' files. */
+  folder: string
+  /** Keys that stand in no file, such as that of the environment. */
+  fixedKeys?: readonly ApiKeyRecord[]
+  /** Subjects counted at once; the one idle longest goes first. */
+  maxSubjects?: number
+  warn?: (message: string) => void
+}
+
+/** How long a note of use may wait before it is written, ms. */
+const TOUCH_MS = 60_000
+/** Values cached or claimed at once. */
+const MAX_VALUES = 100_000
+
+/** @throws {UsageError} if a file is broken */
+export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, warn = () => {} }: MemoryOptions): Store {
+  const keys = openKeyFile({ path: keysFile, warn })
+  const fixed = new Map(fixedKeys.map(record => [record.hash, record]))
+  const windows = localWindows(maxSubjects)
+  const values = new Map<string, { value: string, until: number }>()
+  const touched = new Map<string, number>()
+  const ledgers = {
+    blocklist: fileLedger(join(folder, 'blocklist.json'), warn),
+    revocations: fileLedger(join(folder, 'revocations.json'), warn),
+    approvals: fileLedger(join(folder, 'approvals.json'), warn)
+  }
+  const flush = setInterval(() => { writeTouched().catch(error => warn(`last use was not written: ${(error as Error).message}`)) }, TOUCH_MS)
+  flush.unref()
+
+  async function writeTouched (): Promise<void> {
+    const notes = [...touched]
+    touched.clear()
+    for (const [id, lastUsed] of notes) {
+      const record = keys.records().find(key => key.id === id)
+      if (record !== undefined) await keys.save({ ...record, lastUsed })
+    }
+  }
+
+  const keep = (key: string, value: string, until: number) => {
+    if (values.size >= MAX_VALUES) values.delete(values.keys().next().value!)
+    values.delete(key)
+    values.set(key, { value, until })
+  }
+  const kept = (key: string, now: number) => {
+    const found = values.get(key)
+    return found !== undefined && found.until > now ? found.value : undefined
+  }
+
+  return {
+    kind: 'memory',
+    available: () => true,
+
+    async admit (hash, rule, now = Date.now()): Promise<Admission> {
+      const record = fixed.get(hash) ?? keys.byHash(hash)
+      if (record === undefined) return NOBODY
+      const counts = record.revoked === undefined && record.cidrs === undefined &&
+        (record.expires === undefined || record.expires > now) &&
+        (record.hash === hash || (record.previous !== undefined && record.previous.until > now))
+      if (!counts) return { record, verdict: undefined }
+      const own = record.limit === undefined ? rule : { limit: record.limit, windowMs: rule.windowMs }
+      return { record, verdict: windows.hit(`key:${record.hash}`, own, 1, now) }
+    },
+
+    hit: async (subject, rule, { cost = 1, tool, now = Date.now() } = {}) => windows.hit(windowOf(subject, tool), rule, cost, now),
+    giveBack: async (subject, slice, { cost = 1, tool } = {}) => windows.giveBack(windowOf(subject, tool), slice, cost),
+
+    saveKey: record => keys.save(record),
+    findKey: async id => [...fixed.values(), ...keys.records()].find(record => record.id === id),
+    listKeys: async () => [...fixed.values(), ...keys.records()].sort(byName),
+    touchKey ({ id, lastUsed = 0 }, now) {
+      if (now - lastUsed >= TOUCH_MS) touched.set(id, now)
+    },
+
+    ...ledgers,
+
+    cacheGet: async key => kept(key, Date.now()),
+    cacheSet: async (key, value, ttlMs) => keep(key, value, Date.now() + ttlMs),
+    async claim (key, ttlMs) {
+      const now = Date.now()
+      if (kept(key, now) !== undefined) return false
+      keep(key, '1', now + ttlMs)
+      return true
+    },
+
+    async close () {
+      clearInterval(flush)
+      await writeTouched().catch(error => warn(`last use was not written: ${(error as Error).message}`))
+      keys.close()
+      for (const ledger of Object.values(ledgers)) ledger.close()
+    }
+  }
+}
+
+function windowOf (subject: string, tool: string | undefined): string {
+  return tool === undefined ? subject : `${subject}\n${tool}`
+}
+
+const NOBODY: Admission = { record: undefined, verdict: undefined }
+
+export function byName (a: ApiKeyRecord, b: ApiKeyRecord): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : a.created - b.created
+}

@@ -1,0 +1,33 @@
+import { readFileSync } from 'node:fs'
+import type { Result } from 'ioredis'
+
+const lua = (...names: string[]): string =>
+  names.map(name => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8')).join('\n')
+
+/** Lua commands by the name they get on the client. One file each in ./lua; window.lua is shared by two. */
+export const SCRIPTS = {
+  admitKey: { lua: lua('window', 'admit'), numberOfKeys: 2 },
+  hitWindow: { lua: lua('window', 'hit'), numberOfKeys: 1 },
+  giveBackUnits: { lua: lua('give-back'), numberOfKeys: 1 },
+  saveRecord: { lua: lua('save-record'), numberOfKeys: 1 },
+  changeLedger: { lua: lua('change-ledger'), numberOfKeys: 1 }
+}
+
+/** allowed, limit, remaining, retry after (ms), reset (ms), slice. */
+export type VerdictTuple = [allowed: 0 | 1, limit: number, remaining: number, retryAfterMs: number, resetMs: number, slice: number]
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    /** See lua/admit.lua. `now` is ms since the epoch, or '' for the Redis clock. */
+    admitKey (record: string, window: string, limit: number, windowMs: number, now: number | ''):
+    Result<[] | [json: string] | [json: string, moved: string, ...VerdictTuple | []], Context>
+    /** See lua/hit.lua. */
+    hitWindow (window: string, limit: number, windowMs: number, cost: number, now: number | ''): Result<VerdictTuple | [], Context>
+    /** See lua/give-back.lua. */
+    giveBackUnits (window: string, slice: number, cost: number): Result<0 | 1, Context>
+    /** See lua/save-record.lua. */
+    saveRecord (key: string, expireAt: number | '', ...fieldsAndValues: string[]): Result<1, Context>
+    /** See lua/change-ledger.lua. */
+    changeLedger (key: string, id: string, entry: string, channel: string, message: string): Result<0 | 1, Context>
+  }
+}

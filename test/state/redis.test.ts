@@ -1,0 +1,9 @@
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import { redisStore } from '../../src/state/redis.ts'
+import { redisUrl, silent } from '../helper.ts'
+import { storeContract } from './contract.ts'
+
+t.test('redis store', async t => {
+  await storeContract(t, () => redisStore({ url: redisUrl, prefix: `test:${randomUUID()}:`, commandTimeoutMs: 2000, replicas: 1, log: silent }))
+})
