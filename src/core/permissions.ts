@@ -6,7 +6,7 @@
 import type { Principal } from './principal.ts'
 
 /** What a pattern may look like. A `*` stands only at the end. */
-export const PERMISSION_PATTERN = '^!?(\\*|[A-Za-z0-9_.:/-]{1,128}\\*?)$'
+export const PERMISSION_PATTERN = '^!?(\\*|[^\\s*!]{1,256}\\*?)$'
 
 /** Anything with a name that a principal may or may not use. */
 export type Kind = 'tool' | 'resource' | 'prompt'

@@ -1,0 +1,72 @@
+import { hashKey, judgeKey, wellFormed, type ApiKeyRecord } from '../core/api-key.ts'
+import type { Rule } from '../core/limit.ts'
+import { AppError } from '../errors.ts'
+import type { Store } from '../state/store.ts'
+import type { Authenticator } from './authenticator.ts'
+
+export interface ApiKeyOptions {
+  store: Store
+  /** The class's limit; a key's own wins. */
+  rule: Rule
+}
+
+/**
+ * API keys, in `X-API-Key` or as a bearer. One look-up gives the record and
+ * counts the request. Unknown, revoked, expired and used from a wrong address
+ * are one refusal; only the log tells them apart.
+ */
+export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authenticator {
+  return {
+    type: 'api_key',
+    async authenticate (credential, { address }) {
+      if (credential.type !== 'api_key' && credential.type !== 'bearer') return undefined
+      const certain = credential.type === 'api_key' || credential.value.startsWith('mcpk_')
+      if (!certain && looksLikeJwt(credential.value)) return undefined
+      if (!wellFormed(credential.value)) throw refused('malformed')
+
+      const hash = hashKey(credential.value)
+      const { record, verdict } = await store.admit(hash, rule)
+      if (record === undefined) {
+        if (certain) throw refused('unknown')
+        return undefined
+      }
+
+      const now = Date.now()
+      const judged = judgeKey(record, hash, address, now)
+      if (judged !== 'valid') throw refused(judged)
+      store.touchKey(record, now)
+
+      const subject = `key:${record.hash}`
+      const own = record.limit === undefined ? rule : { limit: record.limit, windowMs: rule.windowMs }
+      return {
+        principal: principalOf(record, now),
+        subject,
+        rule: own,
+        verdict: verdict ?? await store.hit(subject, own)
+      }
+    }
+  }
+}
+
+function principalOf (record: ApiKeyRecord, now: number) {
+  return {
+    id: `key:${record.id}`,
+    name: record.name,
+    authType: 'api_key' as const,
+    role: record.role,
+    permissions: record.permissions,
+    authenticatedAt: now,
+    expiresAt: record.expires,
+    revocableAs: [`key:${record.id}`]
+  }
+}
+
+/** Three parts with dots: some other link's. A key of ours never has a dot. */
+function looksLikeJwt (value: string): boolean {
+  const first = value.indexOf('.')
+  return first > 0 && value.indexOf('.', first + 1) > first
+}
+
+function refused (why: string): AppError {
+  return new AppError('INVALID_CREDENTIAL', 'The credential is not valid', { cause: `api key ${why}` })
+}

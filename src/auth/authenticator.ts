@@ -1,0 +1,34 @@
+import type { Credential } from '../core/credential.ts'
+import type { Rule, Verdict } from '../core/limit.ts'
+import type { AuthType, Principal } from '../core/principal.ts'
+
+/** What an authenticator may know of a request besides its credential. */
+export interface Presented {
+  /** Normal form, see core/address.ts. */
+  readonly address: string
+  readonly method: string
+  /** Built from PUBLIC_URL, never from a request header. */
+  readonly url: string
+}
+
+/** A principal, and where its requests are counted. */
+export interface Identified {
+  readonly principal: Principal
+  /** The counter in shared state; absent: `sub:<principal id>`. */
+  readonly subject?: string
+  /** Absent: the rule of its class. */
+  readonly rule?: Rule
+  /** The count, where looking the credential up already made it. */
+  readonly verdict?: Verdict
+}
+
+/**
+ * One link of the chain. `undefined` means "not mine, ask the next". A
+ * credential that is this link's and is bad throws INVALID_CREDENTIAL; whatever
+ * else is thrown is answered 503, never with an empty identity.
+ */
+export interface Authenticator {
+  readonly type: AuthType
+  authenticate (credential: Credential, presented: Presented): Promise<Identified | undefined>
+  close? (): Promise<void>
+}

@@ -1,0 +1,94 @@
+import { addressGroup } from '../core/address.ts'
+import type { Credential } from '../core/credential.ts'
+import { rateLimited, type Rule, type Verdict } from '../core/limit.ts'
+import type { AuthType, Principal } from '../core/principal.ts'
+import { AppError } from '../errors.ts'
+import type { Store } from '../state/store.ts'
+import type { Authenticator, Presented } from './authenticator.ts'
+
+/** A caller that may go on: who it is, where it is counted, and the count of this request. */
+export interface Caller {
+  readonly principal: Principal
+  readonly subject: string
+  readonly rule: Rule
+  readonly verdict: Verdict
+}
+
+export interface ChainOptions {
+  /** In the order in which they are asked. */
+  links: readonly Authenticator[]
+  store: Store
+  /** False serves everyone as `none`. */
+  required: boolean
+  rules: Readonly<Record<AuthType, Rule>>
+}
+
+/** Wrong credentials an address may present before its failing requests are refused with 429. */
+export const FAILURES: Rule = { limit: 20, windowMs: 60_000 }
+
+/**
+ * Turn a credential into a caller, or refuse.
+ *
+ * @throws {AppError} AUTHENTICATION_REQUIRED, INVALID_CREDENTIAL,
+ *   INSUFFICIENT_SCOPE, TOO_MANY_FAILURES, STATE_UNAVAILABLE; nothing else, and
+ *   never an empty identity
+ */
+export type Identify = (credential: Credential, presented: Presented) => Promise<Caller>
+
+export function authenticationChain ({ links, store, required, rules }: ChainOptions): Identify {
+  return async function identify (credential, presented) {
+    if (!required) return await anonymous(presented)
+    if (credential.type === 'none') {
+      throw new AppError('AUTHENTICATION_REQUIRED', 'Authentication required')
+    }
+    try {
+      return await ask(credential, presented)
+    } catch (error) {
+      if (!(error instanceof AppError)) {
+        throw new AppError('STATE_UNAVAILABLE', 'Authentication is out of reach; try again', {
+          cause: error, headers: { 'retry-after': '2' }
+        })
+      }
+      if (error.code === 'INVALID_CREDENTIAL') await countFailure(presented.address)
+      throw error
+    }
+  }
+
+  async function ask (credential: Credential, presented: Presented): Promise<Caller> {
+    for (const link of links) {
+      const found = await link.authenticate(credential, presented)
+      if (found === undefined) continue
+      const { principal } = found
+      refuseRevoked(principal)
+      const subject = found.subject ?? `sub:${principal.id}`
+      const rule = found.rule ?? rules[principal.authType]
+      return { principal, subject, rule, verdict: found.verdict ?? await store.hit(subject, rule) }
+    }
+    throw new AppError('INVALID_CREDENTIAL', 'The credential is not valid', { cause: 'no authenticator knows it' })
+  }
+
+  function refuseRevoked ({ revocableAs, authenticatedAt, expiresAt }: Principal): void {
+    const revoked = store.revocations.entries()
+    if (revoked.size > 0 && revocableAs.some(id => revoked.has(id))) {
+      throw new AppError('INVALID_CREDENTIAL', 'The credential is not valid', { cause: 'revoked' })
+    }
+    if (expiresAt !== undefined && expiresAt <= authenticatedAt) {
+      throw new AppError('INVALID_CREDENTIAL', 'The credential is not valid', { cause: 'expired' })
+    }
+  }
+
+  async function anonymous ({ address }: Presented): Promise<Caller> {
+    const id = `none:${addressGroup(address)}`
+    const principal: Principal = {
+      id, name: 'anonymous', authType: 'none', role: 'caller', permissions: ['*'], authenticatedAt: Date.now(), revocableAs: []
+    }
+    const subject = `sub:${id}`
+    return { principal, subject, rule: rules.none, verdict: await store.hit(subject, rules.none) }
+  }
+
+  /** Counts apart from everything else: other callers behind the same address are not touched. */
+  async function countFailure (address: string): Promise<void> {
+    const verdict = await store.hit(`failures:${addressGroup(address)}`, FAILURES)
+    if (!verdict.allowed) throw rateLimited(verdict, 'TOO_MANY_FAILURES')
+  }
+}

@@ -1,0 +1,73 @@
+import { pathToFileURL } from 'node:url'
+import { resolve } from 'node:path'
+import Type, { type Static } from 'typebox'
+import { PERMISSION_PATTERN } from '../core/permissions.ts'
+import { compileSchema } from '../core/schema.ts'
+import { UsageError } from '../errors.ts'
+import type { Credential } from '../core/credential.ts'
+import type { Authenticator, Presented } from './authenticator.ts'
+
+/** What a custom authenticator answers for a credential that is its own. */
+export const CustomIdentity = Type.Object({
+  id: Type.String({ minLength: 1, maxLength: 256 }),
+  name: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+  permissions: Type.Array(Type.String({ pattern: PERMISSION_PATTERN }), { maxItems: 256 }),
+  /** ms since the epoch. */
+  expiresAt: Type.Optional(Type.Integer({ minimum: 0 }))
+}, { additionalProperties: false })
+
+export type CustomIdentity = Static<typeof CustomIdentity>
+
+/**
+ * The default export of the module that `AUTHENTICATOR` names. `undefined`
+ * means that the credential is not known to it, which ends in a 401.
+ */
+export type CustomAuthenticator = (credential: Credential, presented: Presented) =>
+CustomIdentity | undefined | Promise<CustomIdentity | undefined>
+
+const shape = compileSchema(CustomIdentity)
+
+/** Wrap an operator's function as a link of the chain; what it returns is checked each time. */
+export function customAuthenticator (identify: CustomAuthenticator): Authenticator {
+  return {
+    type: 'custom',
+    async authenticate (credential, presented) {
+      if (credential.type === 'none') return undefined
+      const identity = await identify(credential, presented)
+      if (identity === undefined) return undefined
+      if (!shape.fits(identity)) {
+        throw new Error(`the custom authenticator returned a wrong identity: ${shape.problems(identity).join('; ')}`)
+      }
+      return {
+        principal: {
+          id: `custom:${identity.id}`,
+          name: identity.name ?? identity.id,
+          authType: 'custom',
+          role: 'caller',
+          permissions: identity.permissions,
+          authenticatedAt: Date.now(),
+          expiresAt: identity.expiresAt,
+          revocableAs: [`custom:${identity.id}`]
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Import the module that the setting names.
+ *
+ * @throws {UsageError} naming the file and what is wrong with it
+ */
+export async function loadCustomAuthenticator (path: string): Promise<Authenticator> {
+  let module: { default?: unknown }
+  try {
+    module = await import(pathToFileURL(resolve(path)).href)
+  } catch (cause) {
+    throw new UsageError(`AUTHENTICATOR: cannot load ${path}: ${(cause as Error).message}`)
+  }
+  if (typeof module.default !== 'function') {
+    throw new UsageError(`AUTHENTICATOR: the default export of ${path} must be a function (credential, presented) => identity`)
+  }
+  return customAuthenticator(module.default as CustomAuthenticator)
+}
