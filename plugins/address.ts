@@ -1,0 +1,27 @@
+import fp from 'fastify-plugin'
+import { addressSet, normalAddress, type AddressSet } from '../src/core/address.ts'
+import { AppError } from '../src/errors.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Where the request came from, in normal form; never the text of a header. */
+    address: string
+  }
+}
+
+/** Names the caller's address and refuses the blocked ones, before anything else is read. */
+export default fp(async function address (app) {
+  const { blocklist } = app.store
+  let blocked: AddressSet = addressSet(blocklist.entries().keys())
+  const stop = blocklist.onChange(() => { blocked = addressSet(blocklist.entries().keys()) })
+  app.addHook('onClose', async () => stop())
+  app.decorateRequest('address', '')
+
+  app.addHook('onRequest', function nameAddress (request, _reply, done) {
+    request.address = normalAddress(request.ip) ?? normalAddress(request.socket.remoteAddress ?? '') ?? '0.0.0.0'
+    if (blocked.size > 0 && blocked.has(request.address)) {
+      return done(new AppError('ADDRESS_BLOCKED', 'This address is blocked'))
+    }
+    done()
+  })
+}, { name: 'address', fastify: '5.x', dependencies: ['origin'] })

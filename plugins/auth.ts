@@ -1,0 +1,93 @@
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Caller, Identify } from '../src/auth/chain.ts'
+import { ACCESS_SCOPE } from '../src/auth/scopes.ts'
+import { challengeHeader } from '../src/core/challenge.ts'
+import { NO_CREDENTIAL, readCredential, type Credential } from '../src/core/credential.ts'
+import { AppError } from '../src/errors.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    identify: Identify
+  }
+  interface FastifyRequest {
+    /** Who is calling. Undefined only on open routes. */
+    caller: Caller | undefined
+  }
+}
+
+export interface AuthOptions {
+  identify: Identify
+  publicUrl: string
+  /** URL of the protected resource metadata, where OAuth2 is on. */
+  resourceMetadata?: string | undefined
+}
+
+/**
+ * Identifies the caller of every route whose config does not say `open: true`,
+ * before the body is read. A forgotten route answers 401.
+ */
+export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, resourceMetadata }) {
+  app.decorate('identify', identify)
+  app.decorateRequest('caller', undefined)
+
+  app.addHook('onRequest', async function authenticate (request, reply) {
+    const { config } = request.routeOptions
+    if (config.open === true || request.is404) return
+    try {
+      const { method, address } = request
+      const caller = await identify(credentialOf(request), { address, method, url: publicUrl + request.url.split('?', 1)[0] })
+      request.caller = caller
+      request.verdict = caller.verdict
+    } catch (error) {
+      if (error instanceof AppError) challenge(error, header => reply.header('www-authenticate', header))
+      throw error
+    }
+  })
+
+  app.addHook('onError', function challengeLater (request, reply, error, done) {
+    // Scopes that only the body names: thrown after authentication.
+    if (error instanceof AppError && error.code === 'INSUFFICIENT_SCOPE' && request.caller !== undefined) {
+      challenge(error, header => reply.header('www-authenticate', header))
+    }
+    done()
+  })
+
+  function challenge (error: AppError, write: (header: string) => void): void {
+    switch (error.code) {
+      case 'AUTHENTICATION_REQUIRED':
+        return write(challengeHeader({ resourceMetadata, scope: resourceMetadata === undefined ? undefined : [ACCESS_SCOPE] }))
+      case 'INVALID_CREDENTIAL':
+        return write(challengeHeader({ resourceMetadata, scope: resourceMetadata === undefined ? undefined : [ACCESS_SCOPE], error: 'invalid_token' }))
+      case 'INSUFFICIENT_SCOPE':
+        return write(challengeHeader({ resourceMetadata, scope: scopesOf(error), error: 'insufficient_scope', description: error.message }))
+      case 'MALFORMED_CREDENTIAL':
+        return write(challengeHeader({ resourceMetadata, error: 'invalid_request' }))
+    }
+  }
+}, { name: 'auth', fastify: '5.x', dependencies: ['address'] })
+
+function scopesOf (error: AppError): string[] {
+  return typeof error.data.scope === 'string' ? error.data.scope.split(' ') : [ACCESS_SCOPE]
+}
+
+/** Both header names, each counted: node folds a repeated Authorization away, so the raw list is asked. */
+function credentialOf ({ headers, raw }: FastifyRequest): Credential {
+  const { authorization, dpop } = headers
+  const apiKey = headers['x-api-key']
+  if (authorization === undefined && apiKey === undefined) return NO_CREDENTIAL
+  return readCredential(
+    authorization !== undefined && repeated(raw.rawHeaders, 'authorization') ? [authorization] : authorization,
+    apiKey !== undefined && repeated(raw.rawHeaders, 'x-api-key') ? [String(apiKey)] : apiKey,
+    dpop
+  )
+}
+
+function repeated (rawHeaders: readonly string[], name: string): boolean {
+  let seen = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const header = rawHeaders[i]!
+    if (header.length === name.length && header.toLowerCase() === name) seen++
+  }
+  return seen > 1
+}

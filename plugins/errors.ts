@@ -1,0 +1,43 @@
+import fp from 'fastify-plugin'
+import { rpcError, toAnswer } from '../src/core/answer.ts'
+import { AppError } from '../src/errors.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answer failures as JSON-RPC. */
+    jsonRpc?: boolean
+    /** Answer without asking who is calling. Everything else is closed. */
+    open?: boolean
+  }
+  interface FastifyRequest {
+    /** The reason of a refusal, for the request's log line. */
+    refusal: string | undefined
+  }
+}
+
+/** Writes every failure, as JSON-RPC on MCP routes and as plain JSON elsewhere. */
+export default fp(async function errors (app) {
+  app.decorateRequest('refusal', undefined)
+
+  app.setErrorHandler((error, request, reply) => {
+    const answer = toAnswer(error)
+    request.refusal = answer.reason
+    const inner = error instanceof AppError ? error.cause : error
+    if (answer.status >= 500) request.log.error({ err: inner ?? error, reason: answer.reason, reqId: request.id }, 'request failed')
+    else if (inner !== undefined) request.log.info({ why: why(inner), reason: answer.reason, reqId: request.id }, 'request refused')
+
+    reply.code(answer.status).headers(answer.headers)
+    if (request.routeOptions.config.jsonRpc === true) {
+      reply.type('application/json; charset=utf-8')
+      return rpcError(answer, (request.body as { id?: unknown } | undefined)?.id)
+    }
+    return { error: answer.reason, message: answer.message, ...answer.data }
+  })
+
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'NOT_FOUND', message: 'There is nothing here' }))
+}, { name: 'errors', fastify: '5.x' })
+
+/** Causes are words or errors of ours; a stack is for 5xx only. */
+function why (cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,0 +1,84 @@
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { addressGroup } from '../src/core/address.ts'
+import { rateLimited, type Rule, type Verdict } from '../src/core/limit.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The count of this request, made with its authentication or by the limiter. */
+    verdict: Verdict | undefined
+  }
+}
+
+export interface RateLimitOptions {
+  /** For routes that ask no credential: counted by address. */
+  rule: Rule
+}
+
+/**
+ * Refuses what is over its limit, after authentication, which names the
+ * caller, and before the body costs anything. The counting is our sliding
+ * window in shared state: a caller's request was counted in the same step that
+ * looked its credential up, so this plugin's store only hands that count on.
+ */
+export default fp<RateLimitOptions>(async function limits (app, { rule }) {
+  app.decorateRequest('verdict', undefined)
+
+  await app.register(rateLimit, {
+    hook: 'preParsing',
+    global: true,
+    // The store is asked with the request itself, since the count stands there.
+    keyGenerator: request => request as unknown as string,
+    max: (_request, key) => (key as unknown as FastifyRequest).verdict?.limit ?? rule.limit,
+    timeWindow: rule.windowMs,
+    store: verdictStore(app.store, rule) as never,
+    addHeaders: NO_HEADERS,
+    addHeadersOnExceeding: NO_HEADERS,
+    errorResponseBuilder: request => rateLimited(request.verdict!)
+  })
+
+  // The remaining count is on every answer that got this far, refusals included.
+  app.addHook('onSend', function writeLimit (request, reply, payload, done) {
+    if (request.verdict !== undefined) writeHeaders(reply, request.verdict)
+    done(null, payload)
+  })
+}, { name: 'rate-limit', fastify: '5.x', dependencies: ['auth'] })
+
+/** draft-ietf-httpapi-ratelimit-headers, and the older trio that many clients still read. */
+function writeHeaders (reply: FastifyReply, { limit, windowMs, remaining, resetMs }: Verdict): void {
+  const reset = Math.ceil(resetMs / 1000)
+  reply.header('ratelimit-policy', `"default";q=${limit};w=${Math.ceil(windowMs / 1000)}`)
+  reply.header('ratelimit', `"default";r=${remaining};t=${reset}`)
+  reply.header('x-ratelimit-limit', limit)
+  reply.header('x-ratelimit-remaining', remaining)
+  reply.header('x-ratelimit-reset', reset)
+}
+
+const NO_HEADERS = {
+  'x-ratelimit-limit': false, 'x-ratelimit-remaining': false, 'x-ratelimit-reset': false, 'retry-after': false
+}
+
+type Counted = (error: Error | null, result?: { current: number, ttl: number }) => void
+
+/** What @fastify/rate-limit asks of a store, as far as it uses it: over the limit means `current > max`. */
+function verdictStore (store: { hit: (subject: string, rule: Rule) => Promise<Verdict> }, rule: Rule) {
+  return class {
+    incr (key: unknown, callback: Counted): void {
+      const request = key as FastifyRequest
+      if (request.verdict !== undefined) return answer(request.verdict, callback)
+      store.hit(`sub:none:${addressGroup(request.address)}`, rule).then(verdict => {
+        request.verdict = verdict
+        answer(verdict, callback)
+      }, callback)
+    }
+
+    child () {
+      return this
+    }
+  }
+}
+
+function answer ({ allowed, limit, remaining, retryAfterMs, resetMs }: Verdict, callback: Counted): void {
+  callback(null, allowed ? { current: limit - remaining, ttl: resetMs } : { current: limit + 1, ttl: retryAfterMs })
+}

@@ -1,0 +1,20 @@
+import fp from 'fastify-plugin'
+import type { Store } from '../src/state/store.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    store: Store
+  }
+}
+
+export interface StateOptions {
+  /** Opened by the caller, closed with the app. */
+  store: Store
+}
+
+/** Holds the shared state for everything after it, and closes it last. */
+export default fp<StateOptions>(async function state (app, { store }) {
+  app.decorate('store', store)
+  app.addHook('onClose', () => store.close())
+  if (store.kind === 'memory') app.log.warn('state is in memory: run one replica only, or set REDIS_URL')
+}, { name: 'state', fastify: '5.x', dependencies: ['errors'] })

@@ -1,0 +1,113 @@
+/** Composition: the ordered list of plugins and routes. Listens on nothing. */
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { randomBytes } from 'node:crypto'
+import { apiKeyAuthenticator } from './auth/api-keys.ts'
+import type { Authenticator } from './auth/authenticator.ts'
+import { authenticationChain } from './auth/chain.ts'
+import { loadCustomAuthenticator } from './auth/custom.ts'
+import type { Config } from './config.ts'
+import { PATTERNS } from './core/inspection.ts'
+import type { Rule } from './core/limit.ts'
+import type { AuthType } from './core/principal.ts'
+import { sealer } from './core/seal.ts'
+import type { Store } from './state/store.ts'
+import { buildCatalogue, type Catalogue, type Source } from './tools/catalogue.ts'
+import { tellMore } from './tools/builtin/debug-info.ts'
+import { loadTools } from './tools/load.ts'
+import address from '../plugins/address.ts'
+import auth from '../plugins/auth.ts'
+import errors from '../plugins/errors.ts'
+import inspection from '../plugins/inspection.ts'
+import mcp from '../plugins/mcp.ts'
+import origin from '../plugins/origin.ts'
+import rateLimit from '../plugins/rate-limit.ts'
+import requestLog from '../plugins/request-log.ts'
+import state from '../plugins/state.ts'
+import mcpRoute from '../routes/mcp.ts'
+import probes from '../routes/probes.ts'
+
+export interface AppOptions {
+  config: Config
+  /** Opened by the caller; the app closes it. */
+  store: Store
+  logger: FastifyBaseLogger
+  /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
+  sources?: readonly Source[]
+}
+
+/** What every way of serving needs: the catalogue, the chain, the seal. HTTP and stdio share it. */
+export interface Core {
+  catalogue: Catalogue
+  links: readonly Authenticator[]
+  rules: Readonly<Record<AuthType, Rule>>
+  identify: ReturnType<typeof authenticationChain>
+  sealer: ReturnType<typeof sealer>
+  authentication: { required: boolean, types: readonly string[] }
+}
+
+/** @throws {UsageError} for a tool or authenticator module that is wrong */
+export async function buildCore ({ config, store, sources = [] }: Pick<AppOptions, 'config' | 'store' | 'sources'>): Promise<Core> {
+  tellMore(config.MCP_DEBUG)
+  const windowMs = config.RATE_LIMIT_WINDOW_MS
+  const rules = {
+    none: { limit: config.RATE_LIMIT_DEFAULT, windowMs },
+    api_key: { limit: config.RATE_LIMIT_API_KEY, windowMs },
+    oauth2: { limit: config.RATE_LIMIT_OAUTH2, windowMs },
+    custom: { limit: config.RATE_LIMIT_API_KEY, windowMs }
+  }
+  const links: Authenticator[] = [apiKeyAuthenticator({ store, rule: rules.api_key })]
+  if (config.AUTHENTICATOR !== undefined) links.push(await loadCustomAuthenticator(config.AUTHENTICATOR))
+
+  const patterns = new Set(PATTERNS.map(({ name }) => name))
+  return {
+    catalogue: buildCatalogue([...await loadTools(config.TOOLS_DIR), ...sources], patterns),
+    links,
+    rules,
+    identify: authenticationChain({ links, store, required: config.MCP_AUTH_ENABLED, rules }),
+    sealer: sealer(config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')], 'request state'),
+    authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) }
+  }
+}
+
+/** The public listener's app: every concern in the order in which a request meets it. */
+export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
+  const { config, store, logger } = options
+  const core = await buildCore(options)
+
+  const app = Fastify({
+    loggerInstance: logger,
+    disableRequestLogging: true,
+    trustProxy: trustProxyOption(config.TRUST_PROXY),
+    bodyLimit: 65_536,
+    requestTimeout: 10_000,
+    keepAliveTimeout: 72_000,
+    maxRequestsPerSocket: 0,
+    forceCloseConnections: 'idle',
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 16_384 },
+    genReqId: () => randomBytes(8).toString('hex')
+  }) as unknown as FastifyInstance
+
+  await app.register(errors)
+  await app.register(requestLog)
+  await app.register(state, { store })
+  await app.register(origin, { allowedHosts: config.ALLOWED_HOSTS, allowedOrigins: config.ALLOWED_ORIGINS })
+  await app.register(address)
+  await app.register(auth, { identify: core.identify, publicUrl: config.PUBLIC_URL })
+  await app.register(rateLimit, { rule: core.rules.none })
+  await app.register(inspection)
+  await app.register(mcp, {
+    catalogue: core.catalogue, inspection: config.INSPECTION, sealer: core.sealer, authentication: core.authentication
+  })
+
+  await app.register(probes, { waiting: () => store.available() ? [] : ['redis'] })
+  await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
+  return app
+}
+
+function trustProxyOption (trust: Config['TRUST_PROXY']): false | string[] | ((address: string, hop: number) => boolean) {
+  if (trust === false) return false
+  // Fastify's own number form trusts nobody since 5.12.1.
+  return typeof trust === 'number' ? (_address, hop) => hop < trust : [...trust]
+}

@@ -1,0 +1,179 @@
+/** The settings: their schema, how they are read, and what is refused. */
+import Type, { type Static, type TSchema } from 'typebox'
+import { normalRange } from './core/address.ts'
+import { defaultHosts, isLoopback } from './core/origin.ts'
+import { compileSchema } from './core/schema.ts'
+import { UsageError } from './errors.ts'
+
+const Name = Type.String({ minLength: 1, maxLength: 4096 })
+const Url = Type.String({ pattern: '^https?://[^\\s?#]+$', maxLength: 2048 })
+const Port = (value: number, description: string) => Type.Integer({ default: value, minimum: 0, maximum: 65535, description })
+const Limit = (value: number, description: string) => Type.Integer({ default: value, minimum: 1, maximum: 1_000_000_000, description })
+
+/** One property a setting. The descriptions become docs/configuration.md. */
+export const Settings = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address of the public listener: `/mcp`, discovery, login, probes.' }),
+  PORT: Port(3000, 'Port of the public listener; 0 picks a free one.'),
+  MANAGEMENT_HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address of the management listener: metrics.' }),
+  MANAGEMENT_PORT: Port(9090, 'Port of the management listener; 0 picks a free one.'),
+  PUBLIC_URL: Type.Optional(Type.String({ ...Url, description: 'Origin that clients use. Every URL in an answer comes from it. Default: from HOST and PORT.' })),
+  TRUST_PROXY: Type.String({ default: 'false', description: 'Whose X-Forwarded-For counts: a hop count or a comma list of CIDRs. Wider than a private range is refused.' }),
+  ALLOWED_HOSTS: Type.Optional(Type.String({ ...Name, description: 'Comma list of Host values (`name:port`). Default: from PUBLIC_URL.' })),
+  ALLOWED_ORIGINS: Type.Optional(Type.String({ ...Name, description: 'Comma list of browser origins. Default: from PUBLIC_URL.' })),
+  REDIS_URL: Type.Optional(Type.String({ pattern: '^rediss?://', description: 'Shared state. Unset keeps state in this process (one replica).' })),
+  REDIS_SENTINELS: Type.Optional(Type.String({ ...Name, description: 'Comma list of `host:port` of Sentinels; needs REDIS_MASTER_NAME.' })),
+  REDIS_MASTER_NAME: Type.Optional(Type.String({ ...Name, description: 'Name of the master that the Sentinels watch.' })),
+  REDIS_CLUSTER_NODES: Type.Optional(Type.String({ ...Name, description: 'Comma list of `host:port` of Cluster nodes.' })),
+  REDIS_KEY_PREFIX: Type.String({ default: 'mcp:', pattern: '^[A-Za-z0-9:_-]{0,64}$', description: 'Before every key in Redis.' }),
+  REDIS_COMMAND_TIMEOUT_MS: Type.Integer({ default: 250, minimum: 10, maximum: 10_000, description: 'How long one decision waits for Redis, ms.' }),
+  REPLICAS: Type.Integer({ default: 1, minimum: 1, maximum: 1000, description: 'Expected replicas: while Redis is out of reach each holds callers to limit / REPLICAS.' }),
+  STATE_SECRET: Type.Optional(Type.String({ ...Name, description: 'Signs request state, session ids and cookies; 32 characters or more. A comma list rotates: the first signs. Required with Redis.' })),
+  MCP_AUTH_ENABLED: Type.Boolean({ default: true, description: '`false` serves everyone as `none`; refused unless HOST is a loopback address.' }),
+  MCP_API_KEY: Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description: 'A caller key named `default` that may use everything; over stdio also the credential presented.' })),
+  API_KEYS_FILE: Type.String({ default: 'config/api_keys.json', description: 'API keys.' }),
+  MCP_DEBUG: Type.Boolean({ default: false, description: 'Debug log level; `debug_info` tells more. Never a secret.' }),
+  OAUTH2_AUTH_SERVER: Type.Optional(Type.String({ ...Name, description: 'Issuer; turns OAuth2 on. A comma list for several.' })),
+  OAUTH2_CLIENT_ID: Type.Optional(Type.String({ ...Name, description: 'For browser login and introspection.' })),
+  OAUTH2_CLIENT_SECRET: Type.Optional(Type.String({ ...Name, description: 'For browser login and introspection.' })),
+  OAUTH2_AUDIENCE: Type.Optional(Type.String({ ...Name, description: 'Comma list of accepted `aud` values. Default: PUBLIC_URL + `/mcp`.' })),
+  OAUTH2_VALIDATION: Type.Union([Type.Literal('auto'), Type.Literal('jwt'), Type.Literal('introspection'), Type.Literal('tokeninfo')], { default: 'auto', description: 'How access tokens are checked: `auto`, `jwt`, `introspection`, `tokeninfo`.' }),
+  AUTHENTICATOR: Type.Optional(Type.String({ ...Name, description: 'Module whose default export is a custom authenticator.' })),
+  RATE_LIMIT_DEFAULT: Limit(100, 'Requests per window of an anonymous address.'),
+  RATE_LIMIT_API_KEY: Limit(1000, 'Requests per window of an API key or custom principal.'),
+  RATE_LIMIT_OAUTH2: Limit(500, 'Requests per window of an OAuth2 subject.'),
+  RATE_LIMIT_WINDOW_MS: Type.Integer({ default: 60_000, minimum: 1000, maximum: 86_400_000, description: 'Length of the window, ms.' }),
+  MAX_REQUEST_BYTES: Type.Integer({ default: 1_048_576, minimum: 1024, maximum: 67_108_864, description: 'Largest body, bytes.' }),
+  INSPECTION: Type.Union([Type.Literal('block'), Type.Literal('observe'), Type.Literal('off')], { default: 'block', description: '`block`, `observe` (count and log only) or `off`.' }),
+  TOOLS_DIR: Type.String({ default: 'tools', description: 'Folder of tool modules, loaded beside the built-in ones if it exists.' }),
+  SECURE_CONFIG_FILE: Type.String({ default: 'config/secure_config.json', description: 'Encrypted values, under `encrypted_<name>`.' }),
+  CONFIG_ENCRYPTION_KEY: Type.Optional(Type.String({ ...Name, description: 'Decrypts them. A comma list rotates: the first encrypts.' })),
+  CONFIG_ENCRYPTION_KEY_FILE: Type.String({ default: 'config/encryption.key', description: 'The same in a file, made on first use with mode 0600.' }),
+  SHUTDOWN_GRACE_MS: Type.Integer({ default: 10_000, minimum: 0, maximum: 600_000, description: 'How long a stop waits for requests under way, ms.' })
+}, { additionalProperties: false })
+
+type Raw = Static<typeof Settings>
+
+/** What the rest of the code reads: the settings, with lists split and defaults worked out. */
+export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'STATE_SECRET' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_AUDIENCE'> & {
+  /** No trailing slash. With PORT 0 the port is only known once listening. */
+  PUBLIC_URL: string
+  TRUST_PROXY: false | number | readonly string[]
+  ALLOWED_HOSTS: readonly string[]
+  ALLOWED_ORIGINS: readonly string[]
+  STATE_SECRET: readonly string[]
+  OAUTH2_AUTH_SERVER: readonly string[]
+  OAUTH2_AUDIENCE: readonly string[]
+}>
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const properties = Settings.properties as Record<string, TSchema & { type?: string, default?: unknown }>
+const shape = compileSchema(Settings)
+
+/** Values that stand in tutorials; whoever deploys with one has no secret. */
+const KNOWN_SECRETS = /^(change[-_ ]?me|secret|password|default|example|test|insecure|my[-_]?secret.*|(.)\2*)$/i
+
+/**
+ * Read the settings, or fail naming every one that is wrong.
+ * Values are left out of the message: some of them are secrets.
+ *
+ * @param env the environment; it wins over `file`
+ * @param file settings from the encrypted file, by name
+ * @throws {UsageError} one problem a line
+ */
+export function loadConfig (env: Environment, file: Environment = {}): Config {
+  const raw: Record<string, unknown> = {}
+  for (const [name, schema] of Object.entries(properties)) {
+    const text = nonEmpty(env[name]) ?? nonEmpty(file[name])
+    const value = text === undefined ? schema.default : fromText(text, schema.type)
+    if (value !== undefined) raw[name] = value
+  }
+
+  const problems = shape.problems(raw, 50)
+    .filter(problem => !problem.includes('must be equal to constant'))
+    .map(problem => problem.replace('must match a schema in anyOf', 'has a value that is not offered; see docs/configuration.md'))
+  if (problems.length > 0) throw wrong(problems)
+
+  const settings = raw as Raw
+  const list = (text: string | undefined) => text === undefined ? [] : text.split(',').map(part => part.trim()).filter(part => part !== '')
+  const publicUrl = (settings.PUBLIC_URL ?? originOf(settings.HOST, settings.PORT)).replace(/\/+$/, '')
+  const config: Config = {
+    ...settings,
+    PUBLIC_URL: publicUrl,
+    TRUST_PROXY: trustProxy(settings.TRUST_PROXY, problems),
+    ALLOWED_HOSTS: settings.ALLOWED_HOSTS === undefined ? defaultHosts(publicUrl) : list(settings.ALLOWED_HOSTS.toLowerCase()),
+    ALLOWED_ORIGINS: settings.ALLOWED_ORIGINS === undefined
+      ? defaultHosts(publicUrl).map(host => `${new URL(publicUrl).protocol}//${host}`)
+      : list(settings.ALLOWED_ORIGINS.toLowerCase()),
+    STATE_SECRET: list(settings.STATE_SECRET),
+    OAUTH2_AUTH_SERVER: list(settings.OAUTH2_AUTH_SERVER),
+    OAUTH2_AUDIENCE: settings.OAUTH2_AUDIENCE === undefined ? [`${publicUrl}/mcp`] : list(settings.OAUTH2_AUDIENCE)
+  }
+  problems.push(...crossProblems(config))
+  if (problems.length > 0) throw wrong(problems)
+  return config
+}
+
+/** Whether state is shared, by any of the three ways to name a Redis. */
+export function usesRedis (config: Pick<Config, 'REDIS_URL' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES'>): boolean {
+  return config.REDIS_URL !== undefined || config.REDIS_SENTINELS !== undefined || config.REDIS_CLUSTER_NODES !== undefined
+}
+
+/** What holds only between settings. */
+function crossProblems (config: Config): string[] {
+  const problems: string[] = []
+  if (!config.MCP_AUTH_ENABLED && !isLoopback(config.HOST)) {
+    problems.push('MCP_AUTH_ENABLED=false serves everyone: HOST must then be a loopback address')
+  }
+  if (config.REDIS_SENTINELS !== undefined && config.REDIS_MASTER_NAME === undefined) {
+    problems.push('REDIS_SENTINELS needs REDIS_MASTER_NAME')
+  }
+  if (usesRedis(config) && config.STATE_SECRET.length === 0) {
+    problems.push('STATE_SECRET is required with Redis: replicas must share it. Make one with: openssl rand -base64 32')
+  }
+  if (config.STATE_SECRET.some(secret => secret.length < 32 || KNOWN_SECRETS.test(secret))) {
+    problems.push('STATE_SECRET must be random and have 32 characters or more. Make one with: openssl rand -base64 32')
+  }
+  if (config.MCP_API_KEY !== undefined && config.STATE_SECRET.includes(config.MCP_API_KEY)) {
+    problems.push('STATE_SECRET and MCP_API_KEY must differ')
+  }
+  if (config.MCP_API_KEY !== undefined && KNOWN_SECRETS.test(config.MCP_API_KEY)) {
+    problems.push('MCP_API_KEY is a well-known value; make one with: secure-mcp keys create')
+  }
+  for (const issuer of config.OAUTH2_AUTH_SERVER) {
+    if (!/^https:\/\/[^\s?#]+$/.test(issuer) && !(/^http:\/\/[^\s?#]+$/.test(issuer) && isLoopback(new URL(issuer).hostname))) {
+      problems.push('OAUTH2_AUTH_SERVER must hold https URLs (http only on loopback), without query or fragment')
+    }
+  }
+  return problems
+}
+
+function trustProxy (text: string, problems: string[]): Config['TRUST_PROXY'] {
+  if (text === 'false' || text === '0') return false
+  if (/^[1-9]$/.test(text)) return Number(text)
+  const ranges = text.split(',').map(part => normalRange(part))
+  if (ranges.some(range => range === undefined || Number(range.split('/')[1]) < (range.includes(':') ? 7 : 8))) {
+    problems.push('TRUST_PROXY must be false, a hop count from 1 to 9, or a comma list of CIDRs no wider than a private range (10.0.0.0/8, fc00::/7)')
+    return false
+  }
+  return ranges as string[]
+}
+
+function originOf (host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+}
+
+function fromText (text: string, type: string | undefined): unknown {
+  if (type === 'integer') return /^-?\d{1,15}$/.test(text) ? Number(text) : text
+  if (type === 'boolean') return { true: true, 1: true, yes: true, false: false, 0: false, no: false }[text.toLowerCase()] ?? text
+  return text
+}
+
+function nonEmpty (text: string | undefined): string | undefined {
+  return text === undefined || text.trim() === '' ? undefined : text.trim()
+}
+
+function wrong (problems: readonly string[]): UsageError {
+  return new UsageError(['Invalid configuration:', ...new Set(problems)].join('\n  '))
+}
