@@ -1,0 +1,216 @@
+/** Everything that is offered, checked once at start and precompiled, so that a call compiles nothing. */
+import type { Principal } from '../core/principal.ts'
+import { mayUse } from '../core/permissions.ts'
+import { compileSchema, type Check } from '../core/schema.ts'
+import { UsageError } from '../errors.ts'
+import type { Definition, Prompt, Resource, Tool } from './tool.ts'
+import { uriTemplate, type UriTemplate } from './uri-template.ts'
+
+/** A definition and the file that it came from, for messages. */
+export interface Source {
+  readonly from: string
+  readonly definition: Definition
+}
+
+export interface OfferedTool {
+  readonly tool: Tool
+  readonly input: Check
+  readonly output: Check | undefined
+  /** As it stands in `tools/list`. */
+  readonly listed: Readonly<Record<string, unknown>>
+  readonly exempt: ReadonlySet<string>
+  readonly cost: number
+  readonly timeoutMs: number
+}
+
+export interface OfferedResource {
+  readonly resource: Resource
+  /** Undefined for a fixed URI. */
+  readonly template: UriTemplate | undefined
+  readonly listed: Readonly<Record<string, unknown>>
+}
+
+export interface OfferedPrompt {
+  readonly prompt: Prompt
+  readonly listed: Readonly<Record<string, unknown>>
+}
+
+/** What is offered, by name, in the order of the names. */
+export interface Catalogue {
+  readonly tools: ReadonlyMap<string, OfferedTool>
+  readonly resources: ReadonlyMap<string, OfferedResource>
+  readonly templates: ReadonlyMap<string, OfferedResource>
+  readonly prompts: ReadonlyMap<string, OfferedPrompt>
+}
+
+const NAME = /^[A-Za-z0-9_.-]{1,64}$/
+/** Characters a reader cannot see: zero width, direction marks, tags. Instructions hide in them. */
+const INVISIBLE = /[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\u{e0000}-\u{e007f}]/u
+const HEADER_NAME = /^[A-Za-z0-9-]{1,64}$/
+
+/**
+ * Check and compile what is offered.
+ *
+ * @param patterns names that an exemption may name
+ * @throws {UsageError} naming the file and the fault
+ */
+export function buildCatalogue (sources: readonly Source[], patterns: ReadonlySet<string>): Catalogue {
+  const tools = new Map<string, OfferedTool>()
+  const resources = new Map<string, OfferedResource>()
+  const templates = new Map<string, OfferedResource>()
+  const prompts = new Map<string, OfferedPrompt>()
+  const origins = new Map<string, string>()
+
+  for (const { from, definition } of sources) {
+    const fail = (fault: string): never => { throw new UsageError(`${from}: ${fault}`) }
+    switch (definition.kind) {
+      case 'tool': {
+        const offered = offerTool(definition.tool, patterns, fail)
+        claim('tool', offered.tool.name, from)
+        tools.set(offered.tool.name, offered)
+        break
+      }
+      case 'resource': {
+        const offered = offerResource(definition.resource, fail)
+        claim('resource', offered.resource.uri, from);
+        (offered.template === undefined ? resources : templates).set(offered.resource.uri, offered)
+        break
+      }
+      case 'prompt': {
+        const offered = offerPrompt(definition.prompt, fail)
+        claim('prompt', offered.prompt.name, from)
+        prompts.set(offered.prompt.name, offered)
+        break
+      }
+      default:
+        fail('must export what defineTool, defineResource or definePrompt returned')
+    }
+  }
+  return { tools: byName(tools), resources: byName(resources), templates: byName(templates), prompts: byName(prompts) }
+
+  function claim (kind: string, name: string, from: string): void {
+    const key = `${kind} ${name}`
+    const first = origins.get(key)
+    if (first !== undefined) throw new UsageError(`${from}: ${kind} "${name}" is already defined in ${first}`)
+    origins.set(key, from)
+  }
+}
+
+/** What a principal may see, which is what it may use. In the order of the names. */
+export function visible<T> (offered: ReadonlyMap<string, T>, kind: 'tool' | 'resource' | 'prompt', principal: Principal): T[] {
+  const seen: T[] = []
+  for (const [name, one] of offered) if (mayUse(principal, kind, name)) seen.push(one)
+  return seen
+}
+
+type Fail = (fault: string) => never
+
+function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): OfferedTool {
+  if (typeof tool?.name !== 'string' || !NAME.test(tool.name)) fail('a tool\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
+  describe(tool, `tool "${tool.name}"`, fail)
+  if (typeof tool.description !== 'string' || tool.description.trim() === '') fail(`tool "${tool.name}" needs a description: the model chooses by it`)
+  if (typeof tool.run !== 'function') fail(`tool "${tool.name}" needs a run function`)
+  const input = tool.input as { type?: unknown } | undefined
+  if (input?.type !== 'object') fail(`tool "${tool.name}": input must be a schema of an object, such as Type.Object({})`)
+  if (tool.cost !== undefined && !(Number.isInteger(tool.cost) && tool.cost >= 1 && tool.cost <= 10_000)) fail(`tool "${tool.name}": cost must be a whole number from 1 to 10000`)
+  if (tool.timeoutMs !== undefined && !(Number.isInteger(tool.timeoutMs) && tool.timeoutMs >= 1)) fail(`tool "${tool.name}": timeoutMs must be a whole number of milliseconds`)
+  if (tool.rate !== undefined && !(Number.isInteger(tool.rate.limit) && tool.rate.limit >= 1 && Number.isInteger(tool.rate.windowMs) && tool.rate.windowMs >= 1000)) {
+    fail(`tool "${tool.name}": rate must be { limit, windowMs } in whole numbers, windowMs at least 1000`)
+  }
+  for (const [pattern, reason] of Object.entries(tool.exempt ?? {})) {
+    if (!patterns.has(pattern)) fail(`tool "${tool.name}": there is no inspection pattern "${pattern}"`)
+    if (typeof reason !== 'string' || reason.trim() === '') fail(`tool "${tool.name}": the exemption from "${pattern}" needs a reason`)
+  }
+  const problem = schemaProblem(tool.input) ?? (tool.output === undefined ? undefined : schemaProblem(tool.output))
+  if (problem !== undefined) fail(`tool "${tool.name}": ${problem}`)
+
+  const listed = {
+    name: tool.name,
+    ...optional({ title: tool.title }),
+    description: tool.description,
+    inputSchema: plain(tool.input),
+    ...(tool.output === undefined ? {} : { outputSchema: plain(tool.output) }),
+    ...optional({ annotations: tool.annotations })
+  }
+  try {
+    return {
+      tool,
+      input: compileSchema(tool.input),
+      output: tool.output === undefined ? undefined : compileSchema(tool.output),
+      listed,
+      exempt: new Set(Object.keys(tool.exempt ?? {})),
+      cost: tool.cost ?? 1,
+      timeoutMs: tool.timeoutMs ?? 60_000
+    }
+  } catch (error) {
+    return fail(`tool "${tool.name}": its schema cannot be compiled: ${(error as Error).message}`)
+  }
+}
+
+function offerResource (resource: Resource, fail: Fail): OfferedResource {
+  if (typeof resource?.uri !== 'string' || !/^[a-z][a-z0-9+.-]*:[^\s]{1,2000}$/i.test(resource.uri)) fail('a resource\'s uri must be an absolute URI')
+  if (typeof resource.name !== 'string' || resource.name === '') fail(`resource "${resource.uri}" needs a name`)
+  if (typeof resource.read !== 'function') fail(`resource "${resource.uri}" needs a read function`)
+  describe(resource, `resource "${resource.uri}"`, fail)
+  const template = resource.uri.includes('{') ? uriTemplate(resource.uri) : undefined
+  if (template === null) fail(`resource "${resource.uri}": a template may hold simple {variables} only, with text between them`)
+  const listed = {
+    ...(template === undefined ? { uri: resource.uri } : { uriTemplate: resource.uri }),
+    name: resource.name,
+    ...optional({ title: resource.title, description: resource.description, mimeType: resource.mimeType })
+  }
+  return { resource, template: template ?? undefined, listed }
+}
+
+function offerPrompt (prompt: Prompt, fail: Fail): OfferedPrompt {
+  if (typeof prompt?.name !== 'string' || !NAME.test(prompt.name)) fail('a prompt\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
+  if (typeof prompt.get !== 'function') fail(`prompt "${prompt.name}" needs a get function`)
+  describe(prompt, `prompt "${prompt.name}"`, fail)
+  const args = prompt.arguments?.map(({ name, title, description, required }) => ({ name, ...optional({ title, description, required }) }))
+  const listed = {
+    name: prompt.name,
+    ...optional({ title: prompt.title, description: prompt.description }),
+    ...(args === undefined ? {} : { arguments: args })
+  }
+  return { prompt, listed }
+}
+
+/** Text that a model reads must be text that a reviewer can see. */
+function describe (value: object, what: string, fail: Fail): void {
+  const { description, title, input, output, ...rest } = value as Record<string, unknown>
+  const text = JSON.stringify([description, title, input, output, rest.name, rest.arguments]) ?? ''
+  if (INVISIBLE.test(text)) fail(`${what} has invisible characters in its name, description or schema`)
+}
+
+/** References stay inside the schema (no fetching), nesting is bounded, header names are usable. */
+function schemaProblem (schema: unknown): string | undefined {
+  const stack: Array<[unknown, number]> = [[plain(schema), 0]]
+  while (stack.length > 0) {
+    const [value, depth] = stack.pop()!
+    if (depth > 24) return 'its schema is nested deeper than 24'
+    if (typeof value !== 'object' || value === null) continue
+    for (const [key, inner] of Object.entries(value)) {
+      if ((key === '$ref' || key === '$dynamicRef') && typeof inner === 'string' && !inner.startsWith('#')) {
+        return `its schema refers to "${inner}": only references within the schema (#…) are followed`
+      }
+      if (key === 'x-mcp-header' && (typeof inner !== 'string' || !HEADER_NAME.test(inner))) {
+        return 'x-mcp-header must be 1 to 64 characters of A-Z a-z 0-9 -'
+      }
+      stack.push([inner, depth + 1])
+    }
+  }
+  return undefined
+}
+
+/** Plain JSON: without TypeBox's symbols and hidden members. */
+function plain (value: unknown): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(value)) as Record<string, unknown>
+}
+
+function optional (members: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined))
+}
+
+function byName<T> (map: Map<string, T>): ReadonlyMap<string, T> {
+  return new Map([...map].sort(([a], [b]) => a < b ? -1 : 1))
+}

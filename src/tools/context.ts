@@ -1,0 +1,42 @@
+import type { Principal } from '../core/principal.ts'
+import type { CallerInfo, Change, Context, Level, Log } from './tool.ts'
+
+/** What a way of serving (HTTP, stdio) lends to one call. */
+export interface Host {
+  principal: Principal
+  log: Log
+  /** Made on first use: most tools never look at it. */
+  signal: () => AbortSignal
+  progress?: (done: number, total?: number, message?: string) => void
+  message?: (level: Level, data: unknown, logger?: string) => void
+  changed?: (what: Change) => void
+  clientCapabilities?: Readonly<Record<string, unknown>>
+  answers?: Readonly<Record<string, unknown>>
+  state?: unknown
+}
+
+const NOTHING = Object.freeze({})
+
+/** The context that handlers see, over what a host lends. */
+export class CallContext implements Context {
+  readonly #host: Host
+
+  constructor (host: Host) {
+    this.#host = host
+  }
+
+  get caller (): CallerInfo {
+    const { id, name, authType } = this.#host.principal
+    return { id, name, authType }
+  }
+
+  get signal (): AbortSignal { return this.#host.signal() }
+  get log (): Log { return this.#host.log }
+  get clientCapabilities () { return this.#host.clientCapabilities ?? NOTHING }
+  get answers () { return this.#host.answers ?? NOTHING }
+  get state (): unknown { return this.#host.state }
+
+  progress (done: number, total?: number, message?: string): void { this.#host.progress?.(done, total, message) }
+  message (level: Level, data: unknown, logger?: string): void { this.#host.message?.(level, data, logger) }
+  changed (what: Change): void { this.#host.changed?.(what) }
+}

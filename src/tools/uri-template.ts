@@ -1,0 +1,32 @@
+/** RFC 6570 level 1: text and `{variable}`, with text between two variables so that reading one back is certain. */
+
+export interface UriTemplate {
+  readonly variables: readonly string[]
+  /** The variables of a URI that fits, decoded; else undefined. */
+  match (uri: string): Record<string, string> | undefined
+}
+
+/** @returns null if the text is no such template */
+export function uriTemplate (text: string): UriTemplate | null {
+  const parts = text.split(/(\{[A-Za-z0-9_]{1,64}\})/)
+  if (parts.some((part, i) => i % 2 === 0 && /[{}]/.test(part))) return null
+  if (parts.some((part, i) => i % 2 === 0 && i > 0 && i < parts.length - 1 && part === '')) return null
+  const variables = parts.filter((_, i) => i % 2 === 1).map(part => part.slice(1, -1))
+  if (variables.length === 0 || new Set(variables).size !== variables.length) return null
+
+  const pattern = new RegExp('^' + parts.map((part, i) =>
+    i % 2 === 1 ? '([^/?#]{1,1024})' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('') + '$')
+  return {
+    variables,
+    match (uri) {
+      if (uri.length > 4096) return undefined
+      const found = pattern.exec(uri)
+      if (found === null) return undefined
+      try {
+        return Object.fromEntries(variables.map((name, i) => [name, decodeURIComponent(found[i + 1]!)]))
+      } catch {
+        return undefined
+      }
+    }
+  }
+}
