@@ -1,0 +1,15 @@
+import { UsageError } from '../errors.ts'
+
+const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+
+/**
+ * A length of time such as `90d`, in ms.
+ *
+ * @param option named in the message
+ * @throws {UsageError}
+ */
+export function durationMs (option: string, text: string): number {
+  const match = /^(\d{1,6})([smhdw])$/.exec(text)
+  if (match === null) throw new UsageError(`${option} is a number and a unit: 30s, 15m, 24h, 90d, 12w`)
+  return Number(match[1]) * UNITS[match[2]!]!
+}
