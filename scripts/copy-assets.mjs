@@ -1,4 +1,5 @@
-// What tsc does not copy: the Lua scripts, so that dist is complete in itself.
-import { cpSync } from 'node:fs'
+// What tsc does not copy, so that dist is complete in itself; and the stamp that setup looks at.
+import { cpSync, writeFileSync } from 'node:fs'
 
 cpSync('src/state/lua', 'dist/src/state/lua', { recursive: true })
+writeFileSync('dist/.built', '')

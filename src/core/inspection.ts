@@ -76,7 +76,7 @@ const COMPILED = DEFINITIONS.map(({ name, source }) => ({ name, engine: RE2JS.co
  * Whether a text could match any pattern or hold an escape. Native, with no
  * quantifier that overlaps its neighbour, so linear too; most texts end here.
  */
-const WORTH_A_LOOK = /[<`\0]|\.\.[/\\]|[/\\]\.\.$|\$[({]|[;|&]|['"]\s{0,8}\)?\s{0,8}(?:or|and|\|\|)\b|%[0-9a-f]{2}|&[#a-z]|\{\{|#\{|\w\(|eval|union|import|require|function|[\r\n]\s{0,8}[r/]|[^\x01-\x7f]/i
+const WORTH_A_LOOK = /[<`\0]|\.\.[/\\]|[/\\]\.\.$|\$[({]|[;|&]|['"]\s{0,8}\)?\s{0,8}(?:or|and|\|\|)\b|%[0-9a-f]{2}|&[#a-z]|\{\{|#\{|\w\(|eval|union|import|require|function|[\r\n]\s{0,8}[r/]|[\u0080-\uffff]/i
 
 /** Text looked at in one piece, characters; longer text is looked at in overlapping pieces. */
 const PIECE = 65_536
