@@ -1,9 +1,7 @@
-// Builds on every change and runs what was built. Ctrl-C ends both.
+// `npm run dev`: builds on every change and starts the server anew.
 import { spawn } from 'node:child_process'
-import './setup.mjs'
 
-const children = [
-  spawn(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--watch', '--preserveWatchOutput'], { stdio: 'inherit' }),
-  spawn(process.execPath, ['--watch', 'dist/src/cli/main.js', 'serve'], { stdio: 'inherit' })
-]
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => children.forEach(child => child.kill(signal)))
+const run = args => spawn(process.execPath, args, { stdio: 'inherit' })
+const compiler = run(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--watch', '--preserveWatchOutput'])
+const server = run(['--watch-path=dist', 'dist/src/cli/main.js', 'serve'])
+process.on('SIGINT', () => { compiler.kill(); server.kill() })

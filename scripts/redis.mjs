@@ -1,121 +1,99 @@
-// A real Redis for tests: found on this machine, or fetched from Debian's archive without root and without touching the system.
-import { execFileSync, spawn } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
-import { delimiter, join, resolve } from 'node:path'
+// A real Redis for tests and measurements: the one on the path, or Debian's, unpacked without root.
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fetchPackage, hasApt, onPath } from './debian.mjs'
 
-const CACHE = resolve('.cache/redis')
-const INSTALL = 'Redis is needed for the tests: apt install redis-server, brew install redis, apk add redis or dnf install redis; or set TEST_REDIS_URL'
+const ADVICE = 'The tests need a Redis: install redis-server (apt install redis-server, brew install redis, dnf install redis), or set TEST_REDIS_URL.'
 
-/**
- * @typedef {{ command: string, argv0: string, env: Record<string, string> }} RedisProgram
- * @typedef {{ url: string, port: number, pid: number, stop: (signal?: NodeJS.Signals) => Promise<void> }} RunningRedis
- */
+let found
 
 /**
- * The program to run, by the first way that works.
- * @returns {RedisProgram}
+ * How to run redis-server here. Debian's binary decides by its name what it is.
+ *
+ * @throws {Error} with one line of advice
  */
-export function findRedis () {
-  for (const name of ['redis-server', 'valkey-server', 'redis-check-rdb']) {
-    // Debian's server is a link to redis-check-rdb, which goes by the name it is called with.
-    const command = onPath(name)
-    if (command !== undefined) return { command, argv0: name === 'redis-check-rdb' ? 'redis-server' : name, env: {} }
+export function redisServer () {
+  found ??= find()
+  return found
+}
+
+function find () {
+  const direct = onPath('redis-server', 'valkey-server')
+  if (direct !== undefined) return { program: direct, env: process.env }
+  const checker = onPath('redis-check-rdb')
+  if (checker !== undefined) return { program: checker, env: process.env }
+  if (!hasApt()) throw new Error(ADVICE)
+  try {
+    const { root, env } = fetchPackage('redis-tools', ['redis-tools', 'libjemalloc2', 'liblzf1'])
+    const program = join(root, 'usr/bin/redis-check-rdb')
+    if (!existsSync(program)) throw new Error('redis-check-rdb is not in the package')
+    return { program, env }
+  } catch (cause) {
+    throw new Error(`${ADVICE} (fetching Debian's failed: ${String(cause.stderr || cause.message).trim().split('\n')[0]})`)
   }
-  return cached() ?? fetched()
 }
 
 /**
- * Start one on a free port of the loopback address; it ends with this process at the latest.
- * @param {{ args?: string[], port?: number }} [options]
- * @returns {Promise<RunningRedis>}
+ * Start a Redis on loopback.
+ *
+ * @param options.port picks a free one if absent
+ * @param options.args settings of redis.conf, as arguments; no persistence unless they say so
+ * @param options.dir its folder; one of its own, removed at the end, if absent
+ * @returns `{ url, port, process, stop }`, once it answers
  */
-export async function startRedis ({ args = ['--save', '', '--appendonly', 'no'], port } = {}) {
-  const { command, argv0, env } = findRedis()
-  const at = port ?? await freePort()
-  const child = spawn(command, ['--port', String(at), '--bind', '127.0.0.1', '--daemonize', 'no', ...args], { argv0, env: { ...process.env, ...env }, stdio: 'ignore' })
-  const kill = () => { child.kill('SIGKILL') }
-  process.once('exit', kill)
+export async function startRedis ({ port, args = ['--save', '', '--appendonly', 'no'], dir, sentinel = false } = {}) {
+  const { program, env } = redisServer()
+  const chosen = port ?? await freePort()
+  const folder = dir ?? mkdtempSync(join(tmpdir(), 'redis-'))
+  const child = spawn(program, sentinel ? args : ['--bind', '127.0.0.1', '--port', String(chosen), '--dir', folder, '--loglevel', 'warning', ...args], {
+    argv0: sentinel ? 'redis-sentinel' : 'redis-server', env, stdio: 'ignore'
+  })
   const ended = new Promise(resolve => child.once('exit', resolve))
-  await Promise.race([answers(at), ended.then(code => { throw new Error(`redis-server ended with ${code} before it answered`) })])
-  return {
-    url: `redis://127.0.0.1:${at}`,
-    port: at,
-    pid: child.pid,
-    async stop (signal = 'SIGTERM') {
-      process.off('exit', kill)
-      child.kill('SIGCONT')
-      child.kill(signal)
-      await ended
-    }
+  const killWithUs = () => child.kill('SIGKILL')
+  process.once('exit', killWithUs)
+  const stop = async (signal = 'SIGKILL') => {
+    child.kill('SIGCONT')
+    child.kill(signal)
+    await ended
+    process.off('exit', killWithUs)
+    if (dir === undefined) rmSync(folder, { recursive: true, force: true })
   }
+  try {
+    await answers(chosen, child)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { url: `redis://127.0.0.1:${chosen}`, port: chosen, process: child, stop }
 }
 
-/** @returns {Promise<number>} */
+/** A port that nothing listens on now. */
 export async function freePort () {
   const server = createServer()
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
   const { port } = server.address()
   await new Promise(resolve => server.close(resolve))
   return port
 }
 
-async function answers (port) {
-  for (let i = 0; i < 200; i++) {
-    const pong = await new Promise(resolve => {
-      const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
-      socket.once('data', data => { socket.destroy(); resolve(String(data).startsWith('+PONG')) })
-      socket.once('error', () => resolve(false))
-    })
-    if (pong) return
-    await new Promise(resolve => setTimeout(resolve, 25))
+async function answers (port, child) {
+  const until = Date.now() + 10_000
+  while (Date.now() < until) {
+    if (child.exitCode !== null) throw new Error(`redis ended at once, with code ${child.exitCode}`)
+    const reply = await ask(port)
+    if (reply.includes('PONG')) return
+    await new Promise(resolve => setTimeout(resolve, 30))
   }
-  throw new Error('redis-server did not answer within five seconds')
+  throw new Error('redis did not answer within ten seconds')
 }
 
-function onPath (name) {
-  for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/local/bin', '/opt/homebrew/bin']) {
-    try {
-      accessSync(join(folder, name), constants.X_OK)
-      return join(folder, name)
-    } catch {}
-  }
-  return undefined
-}
-
-function cached () {
-  const command = join(CACHE, 'root/usr/bin/redis-check-rdb')
-  if (!existsSync(command)) return undefined
-  const libraries = join(CACHE, 'root/usr/lib')
-  const folders = [libraries, ...readdirSync(libraries).map(name => join(libraries, name))]
-  return { command, argv0: 'redis-server', env: { LD_LIBRARY_PATH: folders.join(':') } }
-}
-
-/** Debian's own packages, with apt's signature checks, into a folder of ours. */
-function fetched () {
-  if (onPath('apt-get') === undefined || onPath('dpkg') === undefined) throw new Error(INSTALL)
-  console.error('Fetching Redis for the tests …')
-  const state = join(CACHE, 'apt')
-  for (const folder of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(state, folder), { recursive: true })
-  const options = [
-    `Dir::State=${state}`, `Dir::State::Lists=${state}/lists`, `Dir::Cache=${state}/cache`, 'Dir::State::status=/var/lib/dpkg/status',
-    'APT::Sandbox::User=', 'Debug::NoLocking=1'
-  ].flatMap(option => ['-o', option])
-  const quiet = { cwd: CACHE, stdio: ['ignore', 'pipe', 'pipe'] }
-  try {
-    execFileSync('apt-get', [...options, '-qq', 'update'], quiet)
-    let packages = []
-    try {
-      packages = String(execFileSync('apt-get', [...options, '-qq', '-s', '--no-install-recommends', 'install', 'redis-tools'], quiet))
-        .split('\n').filter(line => line.startsWith('Inst ')).map(line => line.split(' ')[1])
-    } catch {}
-    if (packages.length === 0) packages = ['redis-tools', 'libjemalloc2', 'liblzf1']
-    execFileSync('apt-get', [...options, '-qq', 'download', ...packages], quiet)
-    for (const file of readdirSync(CACHE).filter(name => name.endsWith('.deb'))) execFileSync('dpkg', ['-x', file, join(CACHE, 'root')], quiet)
-  } catch (error) {
-    throw new Error(`${INSTALL} (fetching it failed: ${String(error.stderr ?? error.message).trim().split('\n').at(-1)})`)
-  }
-  const found = cached()
-  if (found === undefined) throw new Error(INSTALL)
-  return found
+function ask (port) {
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
+    const end = text => { socket.destroy(); resolve(text) }
+    socket.once('data', data => end(String(data))).once('error', () => end('')).setTimeout(500, () => end(''))
+  })
 }
