@@ -23,8 +23,8 @@ export default fp(async function errors (app) {
     const answer = toAnswer(error)
     request.refusal = answer.reason
     const inner = error instanceof AppError ? error.cause : error
-    if (answer.status >= 500) request.log.error({ err: inner ?? error, reason: answer.reason, reqId: request.id }, 'request failed')
-    else if (inner !== undefined) request.log.info({ why: why(inner), reason: answer.reason, reqId: request.id }, 'request refused')
+    if (answer.status >= 500) request.log.error({ err: inner ?? error, reason: answer.reason }, 'request failed')
+    else if (inner !== undefined) request.log.info({ why: why(inner), reason: answer.reason }, 'request refused')
 
     reply.code(answer.status).headers(answer.headers)
     if (request.routeOptions.config.jsonRpc === true) {

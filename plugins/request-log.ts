@@ -15,7 +15,6 @@ export default fp(async function requestLog (app) {
     if (request.routeOptions.config.quiet !== true) {
       const { caller, rpc } = request
       request.log.info({
-        reqId: request.id,
         principal: caller?.principal.id,
         auth: caller?.principal.authType,
         http: `${request.method} ${request.routeOptions.url ?? '(no route)'}`,

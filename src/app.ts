@@ -1,5 +1,5 @@
 /** Composition: the ordered list of plugins and routes. Listens on nothing. */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { randomBytes } from 'node:crypto'
 import { apiKeyAuthenticator } from './auth/api-keys.ts'
 import type { Authenticator } from './auth/authenticator.ts'
@@ -76,7 +76,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
 
   const app = Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }), // plugins/request-log.ts writes the line
     trustProxy: trustProxyOption(config.TRUST_PROXY),
     bodyLimit: 65_536,
     requestTimeout: 10_000,

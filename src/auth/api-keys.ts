@@ -68,5 +68,5 @@ function looksLikeJwt (value: string): boolean {
 }
 
 function refused (why: string): AppError {
-  return new AppError('INVALID_CREDENTIAL', 'The credential is not valid', { cause: `api key ${why}` })
+  return new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: `api key ${why}` })
 }

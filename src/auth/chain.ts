@@ -64,16 +64,16 @@ export function authenticationChain ({ links, store, required, rules }: ChainOpt
       const rule = found.rule ?? rules[principal.authType]
       return { principal, subject, rule, verdict: found.verdict ?? await store.hit(subject, rule) }
     }
-    throw new AppError('INVALID_CREDENTIAL', 'The credential is not valid', { cause: 'no authenticator knows it' })
+    throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'no authenticator knows it' })
   }
 
   function refuseRevoked ({ revocableAs, authenticatedAt, expiresAt }: Principal): void {
     const revoked = store.revocations.entries()
     if (revoked.size > 0 && revocableAs.some(id => revoked.has(id))) {
-      throw new AppError('INVALID_CREDENTIAL', 'The credential is not valid', { cause: 'revoked' })
+      throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'revoked' })
     }
     if (expiresAt !== undefined && expiresAt <= authenticatedAt) {
-      throw new AppError('INVALID_CREDENTIAL', 'The credential is not valid', { cause: 'expired' })
+      throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'expired' })
     }
   }
 
