@@ -2,17 +2,19 @@
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
-import { loadConfig, usesRedis, type Config } from './config.ts'
+import { loadConfig, Settings, usesRedis, type Config } from './config.ts'
 import { hashKey, makeKey } from './core/api-key.ts'
 import { createLog } from './log.ts'
 import { readSecureConfig } from './secrets/secure-config.ts'
+import { readSettingFiles } from './secrets/setting-files.ts'
 import { openStore } from './state/open.ts'
 import type { Store } from './state/store.ts'
 
 type Environment = Record<string, string | undefined>
 
 /**
- * The settings of this process: the environment, over the encrypted file.
+ * The settings of this process: the environment and the files that it names
+ * (`<NAME>_FILE`), over the encrypted file.
  *
  * @throws {UsageError}
  */
@@ -22,7 +24,7 @@ export function readSettings (env: Environment): Config {
     keys: env.CONFIG_ENCRYPTION_KEY,
     keyFile: env.CONFIG_ENCRYPTION_KEY_FILE || 'config/encryption.key'
   })
-  return loadConfig(env, file)
+  return loadConfig({ ...env, ...readSettingFiles(env, Object.keys(Settings.properties)) }, file)
 }
 
 /**
