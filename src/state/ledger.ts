@@ -23,7 +23,8 @@ export function ledgerCopy (): LedgerCopy {
   const replace = (next: ReadonlyMap<string, LedgerEntry>) => {
     const before = current
     current = next
-    const added = [...next.keys()].filter(id => !before.has(id))
+    // Written again counts as new: it reaches what has come since.
+    const added = [...next].filter(([id, { since }]) => before.get(id)?.since !== since).map(([id]) => id)
     const removed = [...before.keys()].filter(id => !next.has(id))
     if (added.length > 0 || removed.length > 0) for (const listener of listeners) listener({ added, removed })
   }
