@@ -1,5 +1,7 @@
-export interface RedisProgram { command: string, argv0: string, env: Record<string, string> }
-export interface RunningRedis { url: string, port: number, pid: number, stop (signal?: NodeJS.Signals): Promise<void> }
-export function findRedis (): RedisProgram
-export function startRedis (options?: { args?: string[], port?: number }): Promise<RunningRedis>
+import type { ChildProcess } from 'node:child_process'
+
+export interface RedisProgram { program: string, env: Record<string, string | undefined> }
+export interface RunningRedis { url: string, port: number, process: ChildProcess, stop (signal?: NodeJS.Signals): Promise<void> }
+export function redisServer (): RedisProgram
+export function startRedis (options?: { args?: string[], port?: number, dir?: string, sentinel?: boolean }): Promise<RunningRedis>
 export function freePort (): Promise<number>

@@ -2,7 +2,6 @@ import { addressGroup } from '../core/address.ts'
 import type { Credential } from '../core/credential.ts'
 import { rateLimited, type Rule, type Verdict } from '../core/limit.ts'
 import type { AuthType, Principal } from '../core/principal.ts'
-import { isRevoked } from '../core/revocation.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import type { Authenticator, Presented } from './authenticator.ts'
@@ -26,6 +25,9 @@ export interface ChainOptions {
 
 /** Wrong credentials an address may present before its failing requests are refused with 429. */
 export const FAILURES: Rule = { limit: 20, windowMs: 60_000 }
+
+/** How long a copy of the revocations is believed while state is out of reach, ms. */
+const REVOCATIONS_MAX_AGE_MS = 30_000
 
 /**
  * Turn a credential into a caller, or refuse.
@@ -61,6 +63,7 @@ export function authenticationChain ({ links, store, required, rules }: ChainOpt
       if (found === undefined) continue
       const { principal } = found
       refuseRevoked(principal)
+      refuseUnlessCurrent(principal)
       const subject = found.subject ?? `sub:${principal.id}`
       const rule = found.rule ?? rules[principal.authType]
       return { principal, subject, rule, verdict: found.verdict ?? await store.hit(subject, rule) }
@@ -68,13 +71,22 @@ export function authenticationChain ({ links, store, required, rules }: ChainOpt
     throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'no authenticator knows it' })
   }
 
-  function refuseRevoked (principal: Principal): void {
-    const { authenticatedAt, expiresAt } = principal
-    if (isRevoked(principal, store.revocations.entries())) {
+  function refuseRevoked ({ revocableAs, authenticatedAt, expiresAt }: Principal): void {
+    const revoked = store.revocations.entries()
+    if (revoked.size > 0 && revocableAs.some(id => revoked.has(id))) {
       throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'revoked' })
     }
     if (expiresAt !== undefined && expiresAt <= authenticatedAt) {
       throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'expired' })
+    }
+  }
+
+  /** A key's revocation is seen at its look-up; everyone else's in a copy, which must not be old. */
+  function refuseUnlessCurrent ({ authType }: Principal): void {
+    if (authType !== 'api_key' && store.revocations.ageMs() > REVOCATIONS_MAX_AGE_MS) {
+      throw new AppError('STATE_UNAVAILABLE', 'State is out of reach; try again', {
+        cause: 'the copy of the revocations is old', headers: { 'retry-after': '2' }
+      })
     }
   }
 

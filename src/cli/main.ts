@@ -9,7 +9,8 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   keys: async () => (await import('./keys.ts')).keys,
   config: async () => (await import('./config.ts')).config,
   ip: async () => (await import('./ip.ts')).ip,
-  tools: async () => (await import('./tools.ts')).tools
+  tools: async () => (await import('./tools.ts')).tools,
+  state: async () => (await import('./state.ts')).state
 }
 
 const io: Io = {

@@ -11,26 +11,38 @@ type Listener = Parameters<Ledger['onChange']>[0]
 export interface LedgerCopy {
   entries (): ReadonlyMap<string, LedgerEntry>
   onChange (listener: Listener): () => void
-  replace (next: ReadonlyMap<string, LedgerEntry>): void
+  replace (next: Map<string, LedgerEntry>): void
+  /** Put one entry in; undefined takes it out. */
+  put (id: string, entry: LedgerEntry | undefined): void
   /** Drop what has expired; call now and then. */
   prune (now: number): void
 }
 
 export function ledgerCopy (): LedgerCopy {
-  let current: ReadonlyMap<string, LedgerEntry> = new Map()
+  let current = new Map<string, LedgerEntry>()
   const listeners = new Set<Listener>()
 
-  const replace = (next: ReadonlyMap<string, LedgerEntry>) => {
+  const tell = (added: string[], removed: string[]) => {
+    if (added.length > 0 || removed.length > 0) for (const listener of listeners) listener({ added, removed })
+  }
+  const replace = (next: Map<string, LedgerEntry>) => {
     const before = current
     current = next
-    // Written again counts as new: it reaches what has come since.
-    const added = [...next].filter(([id, { since }]) => before.get(id)?.since !== since).map(([id]) => id)
-    const removed = [...before.keys()].filter(id => !next.has(id))
-    if (added.length > 0 || removed.length > 0) for (const listener of listeners) listener({ added, removed })
+    tell([...next.keys()].filter(id => !before.has(id)), [...before.keys()].filter(id => !next.has(id)))
   }
   return {
     entries: () => current,
     replace,
+    put (id, entry) {
+      const there = current.has(id)
+      if (entry !== undefined && (entry.until === undefined || entry.until > Date.now())) {
+        current.set(id, entry)
+        if (!there) tell([id], [])
+      } else if (there) {
+        current.delete(id)
+        tell([], [id])
+      }
+    },
     onChange (listener) {
       listeners.add(listener)
       return () => { listeners.delete(listener) }

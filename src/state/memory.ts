@@ -59,7 +59,9 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
 
   return {
     kind: 'memory',
+    health: () => 'ok',
     available: () => true,
+    acceptLoss: async () => false,
 
     async admit (hash, rule, now = Date.now()): Promise<Admission> {
       const record = fixed.get(hash) ?? keys.byHash(hash)

@@ -1,26 +1,22 @@
 /** State in Redis, shared by every replica. */
 import { randomUUID } from 'node:crypto'
-import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis'
 import { ApiKeyRecord } from '../core/api-key.ts'
 import type { Rule, Verdict } from '../core/limit.ts'
 import { compileSchema } from '../core/schema.ts'
 import { AppError, UsageError } from '../errors.ts'
 import type { Log } from '../tools/tool.ts'
 import { breaker } from './breaker.ts'
-import { deadlines } from './deadline.ts'
-import { ledgerCopy, live, type LedgerCopy } from './ledger.ts'
+import { complainer, connect, describe, refusalOf, type Client, type RedisAddress } from './connection.ts'
+import { deadlines, TooLate } from './deadline.ts'
 import { byName } from './memory.ts'
 import { SCRIPTS, type VerdictTuple } from './scripts.ts'
-import type { Admission, Ledger, LedgerEntry, LedgerName, Store } from './store.ts'
+import { sharedLists } from './shared-lists.ts'
+import type { Admission, Health, Store } from './store.ts'
 import { localWindows } from './windows.ts'
 
-export interface RedisStoreOptions {
-  /** One of the three ways to name a Redis. */
-  url?: string | undefined
-  sentinels?: { hosts: readonly string[], masterName: string } | undefined
-  clusterNodes?: readonly string[] | undefined
+export interface RedisStoreOptions extends RedisAddress {
   prefix: string
-  /** How long one decision waits, ms. */
+  /** How long one answer may wait for Redis, ms; a decision gives up at four fifths of it. */
   commandTimeoutMs: number
   /** Replicas expected: the share of a limit that this one grants while Redis is out of reach. */
   replicas: number
@@ -32,117 +28,205 @@ export interface RedisStoreOptions {
   onDegraded?: () => void
 }
 
-type Client = Redis | Cluster
-
-const LEDGERS: readonly LedgerName[] = ['blocklist', 'revocations', 'approvals']
-/** How often the shared lists and the epoch are looked at, ms. */
+/** How often the shared lists and the epoch are looked at, ms; oftener while Redis is out of reach. */
 const POLL_MS = 1000
+const POLL_FAILING_MS = 250
+/** How long Redis must have been out of reach before this process stops taking traffic, ms. */
+const UNREADY_MS = 5000
 /** How long a start waits for Redis before it goes on without, ms. */
 const START_MS = 1500
 /** Whole lists are read again this often, for changes made by hand, in polls. */
 const REFRESH_EVERY = 30
+/** The epoch that replaces one that is gone, so that replicas which start later see it, too. */
+const LOST = 'lost:'
+/** At the end of an epoch that an operator set to go on after a loss. */
+const ACCEPTED = ':accepted'
 
 /**
  * Connect, or go on connecting: with Redis absent this resolves all the same,
  * unavailable, and serves as soon as Redis answers.
  *
- * @throws {UsageError} for an address or password that Redis refuses
+ * @throws {UsageError} for an address, password or eviction policy that cannot be right
  */
 export async function redisStore (options: RedisStoreOptions): Promise<Store> {
   const { prefix, commandTimeoutMs, replicas, log, fixedKey = () => undefined, fixedKeys = () => [], onDegraded = () => {} } = options
   const name = (key: string) => prefix + key
   const channel = name('bus:ledger')
 
-  const client = connect(options, { enableAutoPipelining: true })
-  const listener = connect(options, {})
+  const client = connect(options, commandTimeoutMs * 2, { enableAutoPipelining: true })
+  const listener = connect(options, commandTimeoutMs * 2)
   for (const [script, definition] of Object.entries(SCRIPTS)) client.defineCommand(script, definition)
   const complain = complainer(log)
   client.on('error', complain)
   listener.on('error', complain)
 
-  const limits = deadlines(commandTimeoutMs)
-  const circuit = breaker({ most: 5, pauseMs: 500, probe: () => limits.within(client.ping()) })
+  const limits = deadlines(Math.ceil(commandTimeoutMs * 0.8))
+  const circuit = breaker({ most: 5, pauseMs: 250, probe: () => limits.within(client.ping()) })
   const local = localWindows()
+  /** What Redis called its state when this process first saw it whole. */
   let epoch: string | undefined
-  let wiped = false
+  let lost = false
+  /** Of `performance.now`: when state was last known to be whole, and since when looking at it fails. */
+  let lookedAt = -Infinity
+  let failingSince: number | undefined
+  let closed = false
 
-  /** Ask Redis: within the deadline, through the breaker, every failure the same. */
-  async function ask<T> (command: () => Promise<T>): Promise<T> {
-    if (wiped) throw unavailable('state was wiped')
+  /** Ask Redis: within the deadline, through the breaker, every failure the same. Never asked twice. */
+  async function reach<T> (command: () => Promise<T>): Promise<T> {
     if (circuit.open) throw unavailable('redis does not answer')
+    const since = performance.now()
     try {
-      const answer = await limits.within(command())
-      circuit.answered()
-      return answer
+      const asked = command()
+      asked.then(circuit.answered, () => {}) // late answers, too, show that it lives
+      return await limits.within(asked)
     } catch (error) {
-      if ((error as Error).message.startsWith('no answer')) circuit.missed()
+      if (error instanceof TooLate || (error as Error).message === 'Command timed out') circuit.missed(since)
       throw unavailable(error)
     }
   }
 
-  const ledgers = Object.fromEntries(LEDGERS.map(ledger => [ledger, ledgerCopy()])) as Record<LedgerName, LedgerCopy>
-  const versions: Partial<Record<LedgerName, string>> = {}
-  let polled = 0
+  /** Ask for a decision: only where state is not known to be lost. */
+  async function ask<T> (command: () => Promise<T>): Promise<T> {
+    if (lost) throw unavailable('state was lost')
+    return await reach(command)
+  }
+
+  /** Ask for a change. It may have been made even if this rejects. */
+  async function change<T> (command: () => Promise<T>): Promise<T> {
+    try {
+      const done = await ask(command)
+      await confirmed()
+      return done
+    } catch (error) {
+      throw unavailable(error instanceof AppError ? error.cause : error, 'State did not confirm the change, which may have been made; look before trying again')
+    }
+  }
+
+  /** With Sentinel a master may die: a change counts once a replica has it, too, if there is one. */
+  async function confirmed (): Promise<void> {
+    if (options.sentinels === undefined || !('wait' in client)) return
+    const replicas = await reach(() => client.wait(1, 100)).catch(() => 0)
+    if (replicas === 0) log.warn({}, 'no replica of redis confirmed a change')
+  }
+
+  async function assertWhole (): Promise<void> {
+    const seen = await reach(() => client.get(name('epoch')))
+    if (epoch === undefined || seen !== epoch) throw unavailable('the epoch is not the one that was seen')
+  }
+
+  const lists = sharedLists({ client, name, channel, ask: reach, change, assertWhole, ageMs: () => performance.now() - lookedAt, log })
   let polls = 0
+  let policy: string | undefined
+  let running = false
 
-  async function refresh (ledger: LedgerName): Promise<void> {
-    const { '#': version, ...entries } = await ask(() => client.hgetall(name(ledger)))
-    versions[ledger] = version ?? '0'
-    ledgers[ledger].replace(live(new Map(Object.entries(entries).map(([id, text]) => [id, JSON.parse(text) as LedgerEntry])), Date.now()))
-  }
-
-  /** Look at the epoch and at what changed. A different epoch means that what Redis held is gone. */
+  /** Look at the epoch and at what changed. */
   async function poll (): Promise<void> {
-    const [seen, ...numbers] = await ask(() => Promise.all([client.get(name('epoch')), ...LEDGERS.map(ledger => client.hget(name(ledger), '#'))]))
+    const [seen, numbers] = await reach(() => Promise.all([client.get(name('epoch')), lists.numbers()]))
     if (epoch === undefined) await begin(seen)
-    else if (seen !== epoch) {
-      wiped = true
-      log.error({ key: name('epoch') }, 'redis lost its data: keys and revocations may be gone, so everything is refused; restore it, then restart the replicas')
-      return
+    else if (seen !== epoch && !await follow(seen)) return
+    if (epoch === undefined || (lost && seen !== epoch)) return
+    if (lost) {
+      lost = false
+      log.warn({}, 'what redis had lost is there again')
     }
-    const all = polls++ % REFRESH_EVERY === 0
-    for (const [i, ledger] of LEDGERS.entries()) {
-      if (all || (numbers[i] ?? '0') !== versions[ledger]) await refresh(ledger)
-      ledgers[ledger].prune(Date.now())
-    }
-    polled = Date.now()
+    await lists.follow(numbers, polls++ % REFRESH_EVERY === 0)
+    lookedAt = performance.now()
   }
 
-  async function begin (seen: string | null | undefined): Promise<void> {
-    if (seen == null) await ask(() => client.set(name('epoch'), randomUUID(), 'NX'))
-    epoch = seen ?? await ask(() => client.get(name('epoch'))) ?? undefined
-    const policy = /maxmemory_policy:(\S+)/.exec(await ask(() => client.info('memory')).catch(() => ''))?.[1] ?? ''
-    if (policy.startsWith('allkeys')) log.error({ policy }, 'redis may evict keys and revocations; set maxmemory-policy to noeviction or volatile-ttl')
+  /** The first look. Where nothing ever was, an epoch begins. */
+  async function begin (seen: string | null): Promise<void> {
+    policy = await reach(() => client.info('memory')).then(evicting, () => undefined)
+    if (running && policy !== undefined) log.error({ policy }, EVICTS)
+    if (seen === null) {
+      await reach(() => client.set(name('epoch'), randomUUID(), 'NX'))
+      seen = await reach(() => client.get(name('epoch')))
+    }
+    if (seen?.startsWith(LOST)) {
+      lost = true
+      log.error({ key: name('epoch') }, GONE)
+    }
+    epoch = seen?.startsWith(LOST) ? seen.slice(LOST.length) : seen ?? undefined
   }
 
-  const timer = setInterval(() => { poll().catch(() => {}) }, POLL_MS)
-  timer.unref()
+  /**
+   * Another epoch than the one known: what Redis held is gone, unless an
+   * operator said to go on. A replica that starts now could not tell, so the
+   * loss is written down, but never over state that others may use.
+   *
+   * @returns whether to go on
+   */
+  async function follow (seen: string | null): Promise<boolean> {
+    if (seen?.endsWith(ACCEPTED) && !seen.startsWith(LOST)) {
+      epoch = seen
+      lost = false
+      log.warn({}, 'going on after a loss of state, as an operator said')
+      return true
+    }
+    if (!lost) log.error({ key: name('epoch') }, GONE)
+    lost = true
+    if (seen === null) await reach(() => client.set(name('epoch'), LOST + epoch, 'NX')).catch(() => {})
+    else if (!seen.startsWith(LOST) && await reach(() => client.exists(name('index:keys'))) === 0) await reach(() => client.set(name('epoch'), LOST + epoch)).catch(() => {})
+    return false
+  }
+
+  let timer: NodeJS.Timeout | undefined
+  let looking = false
+  /** Look, and look again in a while: sooner while Redis is out of reach. */
+  async function watch (): Promise<void> {
+    if (looking || closed) return
+    looking = true
+    clearTimeout(timer)
+    try {
+      await poll()
+      failingSince = undefined
+    } catch {
+      failingSince ??= performance.now()
+    }
+    looking = false
+    if (!closed) timer = setTimeout(watch, failingSince === undefined ? POLL_MS : POLL_FAILING_MS).unref()
+  }
+
   listener.on('ready', () => { listener.subscribe(channel).catch(complain) })
-  listener.on('message', (_channel: string, ledger: string) => {
-    if ((LEDGERS as readonly string[]).includes(ledger)) refresh(ledger as LedgerName).catch(() => {})
-  })
+  listener.on('message', (_channel: string, message: string) => { if (!lost && epoch !== undefined) lists.hear(message) })
 
-  await started(client, poll, () => epoch !== undefined)
+  const touched = new Map<string, number>()
+  const noteUse = async () => {
+    const notes = [...touched].flat()
+    touched.clear()
+    if (notes.length > 0) await ask(() => client.hset(name('index:used'), ...notes)).catch(() => {})
+  }
+  const flush = setInterval(noteUse, 5000)
+  flush.unref()
 
-  const shared = (ledger: LedgerName): Ledger => ({
-    entries: ledgers[ledger].entries,
-    onChange: ledgers[ledger].onChange,
-    ageMs: () => Date.now() - polled,
-    async set (id, entry) {
-      await ask(() => client.changeLedger(name(ledger), id, JSON.stringify(entry), channel, ledger))
-      await refresh(ledger)
-    },
-    async delete (id) {
-      const changed = await ask(() => client.changeLedger(name(ledger), id, '', channel, ledger))
-      await refresh(ledger)
-      return changed === 1
-    }
-  })
+  try {
+    const address = describe(options)
+    await started({ client, poll, begun: () => epoch !== undefined, address, log })
+    if (policy !== undefined) throw new UsageError(`${EVICTS} (${address}, ${policy as string})`)
+    running = true
+  } catch (error) {
+    end()
+    throw error
+  }
+  client.on('ready', () => { watch() })
+  watch()
+
+  function end (): void {
+    closed = true
+    clearTimeout(timer)
+    clearInterval(flush)
+    circuit.close()
+    limits.close()
+    client.disconnect()
+    listener.disconnect()
+  }
+
+  const health = (): Health => lost ? 'lost' : epoch === undefined || failingSince !== undefined || circuit.open ? 'unreachable' : 'ok'
 
   const degraded = (subject: string, rule: Rule, cost: number, now: number): Verdict => {
     onDegraded()
     const share = { limit: Math.ceil(rule.limit / replicas), windowMs: rule.windowMs }
-    return { ...local.hit(subject, share, cost, now), degraded: true }
+    // The limit told is the whole one: what a caller may expect has not changed.
+    return { ...local.hit(subject, share, cost, now), limit: rule.limit, degraded: true }
   }
 
   const records = recordCache()
@@ -156,7 +240,8 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
       // Empty: Redis is full. It still answers who a key is, but counts nothing.
       return counted.length === 0 ? degraded(key, rule, cost, Date.now()) : verdictOf(counted, 0, rule.windowMs)
     } catch (error) {
-      if (wiped) throw error
+      // Fails open, to this process's share of the limit: nobody is served without a limit, and nobody is locked out.
+      if (lost) throw error
       return degraded(key, rule, cost, Date.now())
     }
   }
@@ -165,14 +250,15 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
   async function admit (hash: string, rule: Rule, now: number | undefined, follow: boolean): Promise<Admission> {
     const known = fixedKey(hash)
     if (known !== undefined) {
-      if (known.revoked !== undefined || known.cidrs !== undefined) return { record: known, verdict: undefined }
+      const over = known.expires !== undefined && known.expires <= (now ?? Date.now())
+      if (known.revoked !== undefined || known.cidrs !== undefined || over) return { record: known, verdict: undefined }
       const own = known.limit === undefined ? rule : { limit: known.limit, windowMs: rule.windowMs }
       return { record: known, verdict: await hit(`key:${known.hash}`, own, now === undefined ? {} : { now }) }
     }
     const answer = await ask(() => client.admitKey(recordKey(hash), windowKey(`key:${hash}`), rule.limit, rule.windowMs, now ?? ''))
     if (answer.length === 0) {
       // No such key is a fact only where the state is known to be whole.
-      if (epoch === undefined || await ask(() => client.get(name('epoch'))) !== epoch) throw unavailable('the epoch is not the one that was seen')
+      await assertWhole()
       return { record: undefined, verdict: undefined }
     }
     const [json, moved] = answer
@@ -192,18 +278,18 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
     return json == null ? undefined : JSON.parse(json) as ApiKeyRecord
   }
 
-  const touched = new Map<string, number>()
-  const flush = setInterval(() => {
-    for (const [id, at] of touched) {
-      touched.delete(id)
-      ask(() => client.hset(name('index:used'), id, at)).catch(() => {})
-    }
-  }, 5000)
-  flush.unref()
-
   return {
     kind: 'redis',
-    available: () => epoch !== undefined && !wiped && !circuit.open && client.status === 'ready',
+    health,
+    available: () => epoch !== undefined && !lost && (failingSince === undefined || performance.now() - failingSince < UNREADY_MS),
+
+    async acceptLoss () {
+      if (!lost) return false
+      await reach(() => client.set(name('epoch'), randomUUID() + ACCEPTED))
+      await poll()
+      return true
+    },
+
     admit: (hash, rule, now) => admit(hash, rule, now, true),
     hit,
     async giveBack (subject, slice, { cost = 1, tool } = {}) {
@@ -213,14 +299,15 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
     async saveKey (record) {
       if (fixedKeys().some(({ id }) => id === record.id)) throw new UsageError(`Key "${record.name}" stands in the key file or the environment: change it there`)
       const before = await ask(() => client.hget(name('index:keys'), record.id))
-      // The record first, then what leads to it: a crash between leaves no half of a key.
-      await ask(() => client.saveRecord(recordKey(record.hash), '', ...fieldsOf(record)))
-      await ask(() => client.hset(name('index:keys'), record.id, record.hash))
-      if (record.previous !== undefined && record.previous.hash !== record.hash) {
-        const { hash, until } = record.previous
-        await ask(() => client.saveRecord(recordKey(hash), until, 'moved', record.hash, 'until', String(until)))
-      }
-      if (before != null && before !== record.hash && before !== record.previous?.hash) await ask(() => client.del(recordKey(before)))
+      const { hash, previous } = record
+      const moved = previous !== undefined && previous.hash !== hash ? previous : undefined
+      // In one go and in this order: a crash between leaves no key that its id does not lead to.
+      await change(() => Promise.all([
+        client.saveRecord(recordKey(hash), '', ...fieldsOf(record)),
+        client.hset(name('index:keys'), record.id, hash),
+        ...(moved === undefined ? [] : [client.saveRecord(recordKey(moved.hash), moved.until, 'moved', hash, 'until', String(moved.until))]),
+        ...(before == null || before === hash || before === moved?.hash ? [] : [client.del(recordKey(before))])
+      ]))
     },
 
     findKey,
@@ -240,96 +327,61 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
       if (touched.size < 10_000) touched.set(id, now - now % 60_000)
     },
 
-    blocklist: shared('blocklist'),
-    revocations: shared('revocations'),
-    approvals: shared('approvals'),
+    ...lists.ledgers,
 
     cacheGet: async key => await ask(() => client.get(name(key))) ?? undefined,
     cacheSet: async (key, value, ttlMs) => { await ask(() => client.set(name(key), value, 'PX', Math.max(1, Math.floor(ttlMs)))) },
     claim: async (key, ttlMs) => await ask(() => client.set(name(key), '1', 'PX', Math.max(1, Math.floor(ttlMs)), 'NX')) === 'OK',
 
     async close () {
-      clearInterval(timer)
-      clearInterval(flush)
-      circuit.close()
-      limits.close()
-      client.disconnect()
-      listener.disconnect()
+      await noteUse()
+      // Politely while it answers: what was asked is done before the connection ends.
+      if (!circuit.open) await Promise.all([client, listener].map(connection => limits.within(connection.quit()).catch(() => {})))
+      end()
     }
   }
 }
 
-/** Bounded in every direction: no queue, no resend, no wait without end (measured in docs/decisions). */
-function connect ({ url, sentinels, clusterNodes, commandTimeoutMs }: RedisStoreOptions, more: Partial<RedisOptions>): Client {
-  const options: RedisOptions = {
-    connectTimeout: 500,
-    commandTimeout: commandTimeoutMs * 2,
-    socketTimeout: 1000,
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    keepAlive: 10_000,
-    noDelay: true,
-    retryStrategy: times => Math.min(50 * 2 ** Math.min(times, 4), 500) + Math.random() * 100,
-    // A master that was demoted: connect anew, but send nothing twice.
-    reconnectOnError: error => error.message.startsWith('READONLY') ? 1 : false,
-    connectionName: 'secure-mcp',
-    ...more
-  }
-  if (clusterNodes !== undefined) {
-    const { enableOfflineQueue: _own, retryStrategy: _too, ...nodes } = options
-    const cluster: ClusterOptions = {
-      redisOptions: nodes,
-      enableOfflineQueue: false,
-      enableAutoPipelining: more.enableAutoPipelining ?? false,
-      clusterRetryStrategy: times => Math.min(50 * 2 ** Math.min(times, 4), 500)
-    }
-    return new Cluster(clusterNodes.map(addressOf), cluster)
-  }
-  if (sentinels !== undefined) {
-    return new Redis({ ...options, sentinels: sentinels.hosts.map(addressOf), name: sentinels.masterName, sentinelCommandTimeout: 300, failoverDetector: true })
-  }
-  return new Redis(url!, options)
+interface StartOptions {
+  client: Client
+  poll: () => Promise<void>
+  begun: () => boolean
+  /** Where Redis should be; no password. */
+  address: string
+  log: Log
 }
 
-function addressOf (text: string): { host: string, port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text.trim())
-  if (match === null) throw new UsageError('REDIS_SENTINELS and REDIS_CLUSTER_NODES are comma lists of host:port')
-  return { host: match[1] ?? match[2]!, port: Number(match[3]) }
-}
-
-/** Wait for the first look at the state, but not for long; a refused password never heals by itself. */
-async function started (client: Client, poll: () => Promise<void>, begun: () => boolean): Promise<void> {
-  const refusals: Error[] = []
+/** Wait for the first look at the state, but not for long, and not for what never heals by itself. */
+async function started ({ client, poll, begun, address, log }: StartOptions): Promise<void> {
+  const seen: { refusal?: string | undefined, last?: unknown } = {}
   const note = (error: unknown) => {
-    if (error instanceof Error && /WRONGPASS|NOAUTH|invalid password|NOPERM/.test(error.message)) refusals.push(error)
+    seen.last = error
+    seen.refusal ??= refusalOf(error)
   }
   client.on('error', note)
-  const until = Date.now() + START_MS
-  while (!begun() && Date.now() < until && refusals.length === 0) {
+  const until = performance.now() + START_MS
+  while (!begun() && performance.now() < until && seen.refusal === undefined) {
     await poll().catch((error: AppError) => note(error.cause))
     if (!begun()) await new Promise(resolve => setTimeout(resolve, 50))
   }
   client.off('error', note)
-  if (refusals.length > 0) {
-    client.disconnect()
-    throw new UsageError('REDIS_URL: Redis refuses the user or password; mend it and start again')
+  if (seen.refusal !== undefined) throw new UsageError(`${seen.refusal} (${address}); mend REDIS_URL and start again`)
+  if (!begun()) {
+    log.warn({ address, why: (seen.last as { message?: string } | undefined)?.message ?? 'no answer' }, 'redis does not answer: starting without it, not ready until it does')
   }
 }
 
-/** One line for a run of errors, not one for each attempt. */
-function complainer (log: Log): (error: Error) => void {
-  let last = 0
-  return error => {
-    const now = Date.now()
-    if (now - last < 5000) return
-    last = now
-    log.warn({ err: error }, 'redis connection error')
-  }
+const EVICTS = 'Redis may evict keys and revocations: set its maxmemory-policy to noeviction or volatile-ttl'
+const GONE = 'redis lost its data: keys and revocations may be gone, so everything is refused; restore it, or go on without: secure-mcp state accept-loss'
+
+/** The policy of a Redis that throws away what has no expiry, from INFO; undefined if it never would. */
+function evicting (info: string): string | undefined {
+  const policy = /maxmemory_policy:(allkeys\S*)/.exec(info)?.[1]
+  return /maxmemory:0\b/.test(info) ? undefined : policy
 }
 
-function unavailable (cause: unknown): AppError {
-  return new AppError('STATE_UNAVAILABLE', 'State is out of reach; try again', { cause, headers: { 'retry-after': '2' } })
+function unavailable (cause: unknown, message = 'State is out of reach; try again'): AppError {
+  return new AppError('STATE_UNAVAILABLE', message, { cause, headers: { 'retry-after': '2' } })
 }
 
 function verdictOf (tuple: readonly (string | number)[], from: number, windowMs: number): Verdict {

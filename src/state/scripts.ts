@@ -28,6 +28,6 @@ declare module 'ioredis' {
     /** See lua/save-record.lua. */
     saveRecord (key: string, expireAt: number | '', ...fieldsAndValues: string[]): Result<1, Context>
     /** See lua/change-ledger.lua. */
-    changeLedger (key: string, id: string, entry: string, channel: string, message: string): Result<0 | 1, Context>
+    changeLedger (key: string, id: string, entry: string, channel: string, list: string): Result<number, Context>
   }
 }

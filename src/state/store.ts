@@ -30,6 +30,9 @@ export interface LedgerEntry {
   readonly note?: string | undefined
 }
 
+/** `lost`: Redis answers, but what it held is gone, so its "unknown" means nothing. */
+export type Health = 'ok' | 'unreachable' | 'lost'
+
 export type LedgerName = 'blocklist' | 'revocations' | 'approvals'
 
 /**
@@ -43,7 +46,7 @@ export interface Ledger {
   set (id: string, entry: LedgerEntry): Promise<void>
   /** @returns whether there was such an entry */
   delete (id: string): Promise<boolean>
-  /** Called after every change, with the ids that are new (or written again) and those that are gone. Returns the way to stop. */
+  /** Called after every change, with the ids that are new or gone. Returns the way to stop. */
   onChange (listener: (change: { added: readonly string[], removed: readonly string[] }) => void): () => void
   /** ms since this copy was last known to be whole. 0 in memory. */
   ageMs (): number
@@ -60,8 +63,16 @@ export interface Counting {
 
 export interface Store {
   readonly kind: 'memory' | 'redis'
-  /** Whether state is within reach, for readiness. Synchronous: from what was last seen. */
+  /** How state was when last looked at, at most a second ago. Synchronous. */
+  health (): Health
+  /** Whether this process may take traffic: not at a short failure, but at a lasting one. */
   available (): boolean
+  /**
+   * Go on with state that was lost: an operator's decision, never made here.
+   *
+   * @returns false if nothing was lost
+   */
+  acceptLoss (): Promise<boolean>
 
   /**
    * Look a key up by hash and count one request of it, in one step.

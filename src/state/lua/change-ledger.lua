@@ -6,18 +6,16 @@
   ARGV[1]  the entry's id
   ARGV[2]  the entry as JSON; '' deletes it
   ARGV[3]  channel to tell on
-  ARGV[4]  what to say there
+  ARGV[4]  the list's name there
 
-  Returns 1 if the list changed, else 0.
+  Told: JSON with list, number, id and entry ('' for a deletion).
+  Returns the number of the change, or 0 if there was nothing to delete.
 ]]
-local changed = 1
 if ARGV[2] == '' then
-  changed = redis.call('HDEL', KEYS[1], ARGV[1])
+  if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end
 else
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 end
-if changed == 1 then
-  redis.call('HINCRBY', KEYS[1], '#', 1)
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
-end
-return changed
+local number = redis.call('HINCRBY', KEYS[1], '#', 1)
+redis.call('PUBLISH', ARGV[3], cjson.encode({ list = ARGV[4], number = number, id = ARGV[1], entry = ARGV[2] }))
+return number

@@ -18,8 +18,10 @@ local function leaves (slice, length, window)
   return (slice + 1) * length - 1 + window
 end
 
--- Returns { allowed, limit, remaining, retry after, reset, slice }, and whether
--- Redis could write: when its memory is full, the count is the caller's to make.
+-- Returns { allowed, limit, remaining, retry after, reset, slice }. When Redis is
+-- right but cannot write (memory or disk full) it returns nothing: the count is
+-- the caller's to make. Any other failure comes second, to be passed on: a
+-- master that was demoted must not be believed.
 local function slide (key, limit, window, cost, now)
   local length = math.ceil(window / SLICES)
   local packed = redis.call('GET', key) or ''
@@ -48,7 +50,10 @@ local function slide (key, limit, window, cost, now)
     local parts = {}
     for i = 1, #at do parts[i] = struct.pack('>I5I4', at[i], count[i]) end
     local written = redis.pcall('SET', key, table.concat(parts), 'PX', window + length)
-    if type(written) == 'table' and written.err then return nil end
+    if type(written) == 'table' and written.err then
+      if string.find(written.err, 'OOM', 1, true) or string.find(written.err, 'MISCONF', 1, true) then return nil end
+      return nil, written
+    end
   end
 
   local retry = 0

@@ -1,0 +1,100 @@
+/** Connections to Redis: bounded in every direction, whichever of the three ways names it. */
+import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis'
+import { UsageError } from '../errors.ts'
+import type { Log } from '../tools/tool.ts'
+
+export type Client = Redis | Cluster
+
+export interface RedisAddress {
+  /** One of the three. */
+  url?: string | undefined
+  sentinels?: { hosts: readonly string[], masterName: string } | undefined
+  clusterNodes?: readonly string[] | undefined
+}
+
+const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3), 300) + Math.random() * 100
+
+/**
+ * No queue while offline, nothing sent twice, no wait without end. What the
+ * client's own defaults do to a request while Redis hangs stands in
+ * docs/decisions/0020-redis-in-trouble.md.
+ *
+ * @param commandTimeoutMs the client's own bound; decisions have a shorter one
+ * @throws {UsageError} for an address that cannot be one
+ */
+export function connect ({ url, sentinels, clusterNodes }: RedisAddress, commandTimeoutMs: number, more: Partial<RedisOptions> = {}): Client {
+  const options: RedisOptions = {
+    connectTimeout: 500,
+    commandTimeout: commandTimeoutMs,
+    socketTimeout: 1000,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    keepAlive: 10_000,
+    noDelay: true,
+    retryStrategy: backoff,
+    // A master that was demoted: connect anew, but send nothing twice.
+    reconnectOnError: error => error.message.startsWith('READONLY') ? 1 : false,
+    connectionName: 'secure-mcp',
+    ...more
+  }
+  if (clusterNodes !== undefined) {
+    const { enableOfflineQueue: _own, retryStrategy: _too, ...nodes } = options
+    const cluster: ClusterOptions = {
+      redisOptions: nodes,
+      enableOfflineQueue: false,
+      enableAutoPipelining: more.enableAutoPipelining ?? false,
+      clusterRetryStrategy: backoff,
+      // A command whose connection broke may have been done: it is not sent again. MOVED and ASK are followed, for those were not.
+      retryDelayOnFailover: 0
+    }
+    return new Cluster(clusterNodes.map(addressOf), cluster)
+  }
+  if (sentinels !== undefined) {
+    return new Redis({
+      ...options,
+      sentinels: sentinels.hosts.map(addressOf),
+      name: sentinels.masterName,
+      sentinelRetryStrategy: backoff,
+      sentinelCommandTimeout: 300,
+      failoverDetector: true
+    })
+  }
+  return new Redis(url!, options)
+}
+
+/** host:port, for messages: a URL holds a password. */
+export function describe ({ url, sentinels, clusterNodes }: RedisAddress): string {
+  if (url !== undefined) return URL.canParse(url) ? new URL(url).host : 'the address of REDIS_URL'
+  return (sentinels?.hosts ?? clusterNodes ?? []).join(', ')
+}
+
+const REFUSALS: ReadonlyArray<[RegExp, string]> = [
+  [/WRONGPASS|NOAUTH|invalid password|NOPERM/, 'Redis refuses the user or password'],
+  [/DB index is out of range/, 'Redis has no database of that number'],
+  [/Protocol error|parserError|unknown command/i, 'what answers there is not a Redis'],
+  [/wrong version number|packet length too long|EPROTO/i, 'TLS does not fit: rediss:// speaks TLS, redis:// does not']
+]
+
+/** What never heals by itself, in words for the operator; undefined for what may. */
+export function refusalOf (error: unknown): string | undefined {
+  const text = error instanceof Error ? `${error.name} ${error.message} ${(error as { code?: string }).code ?? ''}` : ''
+  return REFUSALS.find(([form]) => form.test(text))?.[1]
+}
+
+/** One line for a run of errors, not one for each attempt. */
+export function complainer (log: Log, everyMs = 5000): (error: Error) => void {
+  let last = -Infinity
+  return error => {
+    const now = performance.now()
+    if (now - last < everyMs) return
+    last = now
+    log.warn({ err: error }, refusalOf(error) ?? 'redis connection error')
+  }
+}
+
+function addressOf (text: string): { host: string, port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text.trim())
+  if (match === null) throw new UsageError('REDIS_SENTINELS and REDIS_CLUSTER_NODES are comma lists of host:port')
+  return { host: match[1] ?? match[2]!, port: Number(match[3]) }
+}

@@ -1,0 +1,229 @@
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { freePort, startRedis } from '../../scripts/redis.mjs'
+import { UsageError } from '../../src/errors.ts'
+import { deadlines } from '../../src/state/deadline.ts'
+import { redisStore, type RedisStoreOptions } from '../../src/state/redis.ts'
+import type { Store } from '../../src/state/store.ts'
+import { silent } from '../helper.ts'
+import { aKey, storeContract } from './contract.ts'
+
+const RULE = { limit: 30, windowMs: 60_000 }
+const UNAVAILABLE = { code: 'STATE_UNAVAILABLE', headers: { 'retry-after': '2' } }
+
+interface Stage {
+  redis: Awaited<ReturnType<typeof startRedis>>
+  admin: Redis
+  open: (more?: Partial<RedisStoreOptions>) => Promise<Store>
+}
+
+/** A Redis of the test's own, to be hurt. */
+async function stage (t: Test, args: string[] = []): Promise<Stage> {
+  const redis = await startRedis({ args: ['--save', '', '--appendonly', 'no', ...args] })
+  const admin = new Redis(redis.url)
+  admin.on('error', () => {})
+  t.teardown(async () => {
+    admin.disconnect()
+    await redis.stop()
+  })
+  return {
+    redis,
+    admin,
+    async open (more = {}) {
+      const store = await redisStore({ url: redis.url, prefix: 'mcp:', commandTimeoutMs: 250, replicas: 3, log: silent, ...more })
+      t.teardown(() => store.close())
+      return store
+    }
+  }
+}
+
+async function until (claim: () => unknown, ms = 5000): Promise<void> {
+  const end = Date.now() + ms
+  while (!await claim()) {
+    if (Date.now() > end) throw new Error(`not so within ${ms} ms: ${claim.toString()}`)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+}
+
+t.test('a Redis that hangs closes authentication fast, degrades limits, and is used again as soon as it answers', async t => {
+  const { redis, open } = await stage(t)
+  let degraded = 0
+  const store = await open({ onDegraded: () => degraded++ })
+  const { record } = aKey()
+  await store.saveKey(record)
+  await store.blocklist.set('10.0.0.0/8', { since: 1 })
+
+  redis.process.kill('SIGSTOP')
+  const began = performance.now()
+  await t.rejects(store.admit(record.hash, RULE), UNAVAILABLE)
+  t.ok(performance.now() - began < 400, 'within the deadline')
+  const counts = await Promise.all(Array.from({ length: 20 }, () => store.hit('sub:none:a', RULE)))
+  t.equal(counts.filter(({ allowed }) => allowed).length, 10, 'a third of the limit, for three replicas')
+  t.match(counts[0], { degraded: true, limit: 30 })
+  t.equal(degraded, 20)
+  t.ok(store.blocklist.entries().has('10.0.0.0/8'), 'what was blocked stays blocked')
+  t.equal(store.health(), 'unreachable')
+  t.equal(store.available(), true, 'one short failure does not make a replica unready')
+  await t.rejects(store.saveKey(aKey().record), UNAVAILABLE)
+
+  redis.process.kill('SIGCONT')
+  await until(() => store.admit(record.hash, RULE).then(() => true, () => false), 1500)
+  await until(() => store.health() === 'ok', 2000)
+  t.notOk((await store.hit('sub:none:b', RULE)).degraded)
+})
+
+t.test('starts with Redis absent, is not ready, and serves when it comes', async t => {
+  const port = await freePort()
+  const store = await redisStore({ url: `redis://127.0.0.1:${port}`, prefix: 'mcp:', commandTimeoutMs: 250, replicas: 1, log: silent })
+  t.teardown(() => store.close())
+  t.equal(store.available(), false)
+  await t.rejects(store.admit('0'.repeat(64), RULE), UNAVAILABLE)
+  t.ok(store.revocations.ageMs() > 30_000, 'no revocation was ever read')
+  const redis = await startRedis({ port })
+  t.teardown(() => redis.stop())
+  await until(() => store.available(), 2000)
+  t.match(await store.admit('0'.repeat(64), RULE), { record: undefined })
+})
+
+t.test('refuses everything after its data is gone, on replicas that start later too, until an operator goes on', async t => {
+  const { admin, open } = await stage(t)
+  const one = await open()
+  const { record } = aKey()
+  await one.saveKey(record)
+  await one.revocations.set('jti:stolen', { since: 1 })
+
+  await admin.flushall()
+  await t.rejects(one.admit(record.hash, RULE), UNAVAILABLE, 'never "unknown key"')
+  await until(() => one.health() === 'lost', 2000)
+  t.equal(one.available(), false)
+  t.ok(one.revocations.entries().has('jti:stolen'), 'what was revoked stays revoked')
+
+  const two = await open()
+  t.equal(two.health(), 'lost')
+  await t.rejects(two.admit(record.hash, RULE), UNAVAILABLE)
+  await t.rejects(two.hit('sub:x', RULE), UNAVAILABLE)
+
+  t.equal(await two.acceptLoss(), true)
+  t.equal(await two.acceptLoss(), false)
+  await until(() => one.health() === 'ok', 2000)
+  t.match(await one.admit(record.hash, RULE), { record: undefined })
+  await until(() => two.revocations.entries().has('jti:stolen'), 2500)
+  await one.saveKey(record)
+  t.match(await two.admit(record.hash, RULE), { record })
+})
+
+t.test('takes lost data that was restored as it was', async t => {
+  const { admin, open } = await stage(t)
+  const store = await open()
+  const epoch = await admin.get('mcp:epoch')
+  await admin.del('mcp:epoch')
+  await until(() => store.health() === 'lost', 2000)
+  t.equal(await admin.get('mcp:epoch'), `lost:${epoch}`)
+  await admin.set('mcp:epoch', epoch!)
+  await until(() => store.health() === 'ok', 2000)
+})
+
+t.test('writes revocations again where Redis went back in time', async t => {
+  const { admin, open } = await stage(t)
+  const store = await open()
+  await store.revocations.set('jti:a', { since: 1 })
+  const before = await admin.dumpBuffer('mcp:revocations')
+  await store.revocations.set('jti:b', { since: 2 })
+  await admin.restore('mcp:revocations', 0, before, 'REPLACE')
+  await until(() => admin.hexists('mcp:revocations', 'jti:b').then(Boolean), 2500)
+  t.ok(store.revocations.entries().has('jti:b'))
+})
+
+t.test('other replicas hear of each change, and of those they missed', async t => {
+  const { admin, open } = await stage(t)
+  const [a, b] = [await open(), await open()]
+  await Promise.all(Array.from({ length: 200 }, (_, i) => a.revocations.set(`jti:${i}`, { since: i })))
+  await until(() => b.revocations.entries().size === 200, 1000)
+  await a.revocations.delete('jti:7')
+  await until(() => !b.revocations.entries().has('jti:7'), 1000)
+  // By hand and without a message: found by looking.
+  await admin.hset('mcp:revocations', 'jti:hand', 'not json', '#', 999)
+  await until(() => b.revocations.entries().has('jti:hand'), 2000)
+})
+
+t.test('a full Redis still says who a key is, and limits go on in this process', async t => {
+  const { admin, open } = await stage(t, ['--maxmemory-policy', 'noeviction'])
+  const store = await open()
+  const { record } = aKey({ limit: 6 })
+  await store.saveKey(record)
+  await admin.config('SET', 'maxmemory', '1')
+  const admissions = await Promise.all(Array.from({ length: 10 }, () => store.admit(record.hash, RULE)))
+  t.equal(admissions.filter(({ verdict }) => verdict?.allowed).length, 2, 'a third of its own limit')
+  t.match(admissions[0], { record, verdict: { degraded: true, limit: 6 } })
+  t.match(await store.hit('sub:x', RULE), { degraded: true })
+  await t.rejects(store.saveKey(aKey().record), { ...UNAVAILABLE, message: /may have been made/ })
+  await admin.config('SET', 'maxmemory', '0')
+  t.notOk((await store.hit('sub:x', RULE)).degraded)
+})
+
+t.test('a master that was demoted is not believed', async t => {
+  const { admin, open } = await stage(t)
+  const store = await open()
+  const { record } = aKey()
+  await store.saveKey(record)
+  await admin.replicaof('127.0.0.1', '1')
+  await t.rejects(store.admit(record.hash, RULE), UNAVAILABLE)
+  t.match(await store.hit('sub:x', RULE), { degraded: true })
+  await admin.replicaof('NO', 'ONE')
+  await until(() => store.admit(record.hash, RULE).then(({ record }) => record !== undefined, () => false), 2000)
+})
+
+t.test('scripts that Redis forgot are sent again', async t => {
+  const { admin, open } = await stage(t)
+  const store = await open()
+  for (let i = 0; i < 5; i++) {
+    await admin.script('FLUSH')
+    const counts = await Promise.all(Array.from({ length: 10 }, () => store.hit(`sub:${i}`, { limit: 100, windowMs: 60_000 })))
+    t.equal(counts.filter(({ degraded }) => degraded).length, 0)
+    t.equal(Math.min(...counts.map(({ remaining }) => remaining)), 90)
+  }
+})
+
+t.test('a busy process does not take its own delay for that of Redis', async t => {
+  const limits = deadlines(200)
+  t.teardown(() => limits.close())
+  const answers = Array.from({ length: 20 }, () => limits.within(new Promise(resolve => setTimeout(resolve, 120))))
+  const end = performance.now() + 300
+  while (performance.now() < end);
+  await Promise.all(answers)
+  await t.rejects(limits.within(new Promise(() => {})), { name: 'TooLate' })
+})
+
+t.test('says in one line what is wrong with an address', async t => {
+  const { redis, admin, open } = await stage(t)
+  await admin.config('SET', 'requirepass', 'right')
+  const wrong = async (url: string, message: RegExp) => {
+    const error = await open({ url }).then(() => undefined, (error: unknown) => error) as Error
+    t.type(error, UsageError)
+    t.match(error.message, message)
+    t.notMatch(error.message, /wrong|\n/)
+  }
+  await wrong(`redis://:wrong@127.0.0.1:${redis.port}`, /refuses the user or password/)
+  await wrong(redis.url, /refuses the user or password/)
+  await wrong(`redis://:right@127.0.0.1:${redis.port}/99`, /no database of that number/)
+})
+
+t.test('refuses a Redis that may evict keys', async t => {
+  const { open } = await stage(t, ['--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru'])
+  await t.rejects(open(), { name: 'UsageError', message: /noeviction or volatile-ttl/ })
+})
+
+t.test('on Cluster every script keeps to one slot and redirections are followed', async t => {
+  const nodes = await Promise.all([0, 1].map(() => startRedis({ args: ['--save', '', '--appendonly', 'no', '--cluster-enabled', 'yes'] })))
+  t.teardown(() => Promise.all(nodes.map(node => node.stop())))
+  const clients = nodes.map(({ url }) => new Redis(url))
+  await clients[0]!.call('CLUSTER', 'ADDSLOTSRANGE', '0', '8191')
+  await clients[1]!.call('CLUSTER', 'ADDSLOTSRANGE', '8192', '16383')
+  await clients[0]!.call('CLUSTER', 'MEET', '127.0.0.1', String(nodes[1]!.port))
+  await until(async () => (await Promise.all(clients.map(client => client.cluster('INFO')))).every(info => info.includes('cluster_state:ok')), 10_000)
+  for (const client of clients) client.disconnect()
+  await storeContract(t, () => redisStore({
+    clusterNodes: [`127.0.0.1:${nodes[0]!.port}`], prefix: `test:${randomUUID()}:`, commandTimeoutMs: 2000, replicas: 1, log: silent
+  }))
+})
