@@ -21,6 +21,7 @@ export default fp(async function requestLog (app) {
         method: rpc?.method,
         tool: rpc?.target,
         status: reply.statusCode,
+        degraded: request.verdict?.degraded,
         decision: request.refusal ?? 'served',
         ms: Math.round(reply.elapsedTime * 100) / 100,
         address: request.address

@@ -5,12 +5,12 @@ import { apiKeyAuthenticator } from './auth/api-keys.ts'
 import type { Authenticator } from './auth/authenticator.ts'
 import { authenticationChain } from './auth/chain.ts'
 import { loadCustomAuthenticator } from './auth/custom.ts'
-import { assembleOAuth2, type OAuth2, type Paces } from './auth/oauth2/assemble.ts'
 import type { Config } from './config.ts'
 import { PATTERNS } from './core/inspection.ts'
 import type { Rule } from './core/limit.ts'
 import type { AuthType } from './core/principal.ts'
 import { sealer } from './core/seal.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
 import type { Store } from './state/store.ts'
 import { buildCatalogue, type Catalogue, type Source } from './tools/catalogue.ts'
 import { tellMore } from './tools/builtin/debug-info.ts'
@@ -19,25 +19,25 @@ import address from '../plugins/address.ts'
 import auth from '../plugins/auth.ts'
 import errors from '../plugins/errors.ts'
 import inspection from '../plugins/inspection.ts'
-import { jwtVerifiers } from '../plugins/jwt.ts'
 import mcp from '../plugins/mcp.ts'
+import metricsPlugin from '../plugins/metrics.ts'
 import origin from '../plugins/origin.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestLog from '../plugins/request-log.ts'
 import state from '../plugins/state.ts'
+import traffic from '../plugins/traffic.ts'
 import mcpRoute from '../routes/mcp.ts'
 import probes from '../routes/probes.ts'
-import wellKnown, { resourceMetadataUrl } from '../routes/well-known.ts'
 
 export interface AppOptions {
   config: Config
   /** Opened by the caller; the app closes it. */
   store: Store
   logger: FastifyBaseLogger
+  /** Shared with the management listener, where there is one. */
+  metrics?: Metrics
   /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
   sources?: readonly Source[]
-  /** How often authorization servers are asked. For tests. */
-  oauth2Paces?: Paces
 }
 
 /** What every way of serving needs: the catalogue, the chain, the seal. HTTP and stdio share it. */
@@ -48,13 +48,10 @@ export interface Core {
   identify: ReturnType<typeof authenticationChain>
   sealer: ReturnType<typeof sealer>
   authentication: { required: boolean, types: readonly string[] }
-  /** Absent where it is off. */
-  oauth2: OAuth2 | undefined
-  close (): Promise<void>
 }
 
 /** @throws {UsageError} for a tool or authenticator module that is wrong */
-export async function buildCore ({ config, store, logger, sources = [], oauth2Paces }: AppOptions): Promise<Core> {
+export async function buildCore ({ config, store, sources = [] }: Pick<AppOptions, 'config' | 'store' | 'sources'>): Promise<Core> {
   tellMore(config.MCP_DEBUG)
   const windowMs = config.RATE_LIMIT_WINDOW_MS
   const rules = {
@@ -64,10 +61,6 @@ export async function buildCore ({ config, store, logger, sources = [], oauth2Pa
     custom: { limit: config.RATE_LIMIT_API_KEY, windowMs }
   }
   const links: Authenticator[] = [apiKeyAuthenticator({ store, rule: rules.api_key })]
-  const oauth2 = config.OAUTH2_AUTH_SERVER.length === 0
-    ? undefined
-    : await assembleOAuth2({ config, store, log: logger, makeVerifiers: jwtVerifiers, paces: oauth2Paces })
-  if (oauth2 !== undefined) links.push(oauth2.authenticator)
   if (config.AUTHENTICATOR !== undefined) links.push(await loadCustomAuthenticator(config.AUTHENTICATOR))
 
   const patterns = new Set(PATTERNS.map(({ name }) => name))
@@ -77,15 +70,13 @@ export async function buildCore ({ config, store, logger, sources = [], oauth2Pa
     rules,
     identify: authenticationChain({ links, store, required: config.MCP_AUTH_ENABLED, rules }),
     sealer: sealer(config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')], 'request state'),
-    authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) },
-    oauth2,
-    async close () { await Promise.all(links.map(link => link.close?.())) }
+    authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) }
   }
 }
 
 /** The public listener's app: every concern in the order in which a request meets it. */
 export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
-  const { config, store, logger } = options
+  const { config, store, logger, metrics = createMetrics() } = options
   const core = await buildCore(options)
 
   const app = Fastify({
@@ -94,36 +85,33 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     trustProxy: trustProxyOption(config.TRUST_PROXY),
     bodyLimit: 65_536,
     requestTimeout: 10_000,
-    keepAliveTimeout: 72_000,
-    maxRequestsPerSocket: 0,
+    keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
+    maxRequestsPerSocket: 10_000,
     forceCloseConnections: 'idle',
+    return503OnClosing: false, // what still arrives while draining is served, and its connection ended
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
     http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 16_384 },
     genReqId: () => randomBytes(8).toString('hex')
   }) as unknown as FastifyInstance
 
+  app.server.maxConnections = config.MAX_CONNECTIONS
+
   await app.register(errors)
   await app.register(requestLog)
+  await app.register(traffic, { maxInFlight: config.MAX_IN_FLIGHT })
   await app.register(state, { store })
+  await app.register(metricsPlugin, { metrics })
   await app.register(origin, { allowedHosts: config.ALLOWED_HOSTS, allowedOrigins: config.ALLOWED_ORIGINS })
   await app.register(address)
-  await app.register(auth, {
-    identify: core.identify,
-    publicUrl: config.PUBLIC_URL,
-    ...(core.oauth2 === undefined ? {} : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), scopeMap: config.OAUTH2_SCOPE_MAP } })
-  })
-  app.addHook('onClose', () => core.close())
+  await app.register(auth, { identify: core.identify, publicUrl: config.PUBLIC_URL })
   await app.register(rateLimit, { rule: core.rules.none })
   await app.register(inspection)
   await app.register(mcp, {
     catalogue: core.catalogue, inspection: config.INSPECTION, sealer: core.sealer, authentication: core.authentication
   })
 
-  await app.register(probes, { waiting: () => store.available() ? [] : ['redis'] })
-  if (core.oauth2 !== undefined) {
-    await app.register(wellKnown, { publicUrl: config.PUBLIC_URL, issuers: config.OAUTH2_AUTH_SERVER, scopeMap: config.OAUTH2_SCOPE_MAP })
-  }
+  await app.register(probes, { waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis'] })
   await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
   return app
 }

@@ -29,13 +29,13 @@ function error (thrown: unknown, depth = 0): Seen {
  *
  * @param destination where to; standard output, gathered for up to half a second, if absent
  */
-export function createLog ({ debug = false, destination }: { debug?: boolean, destination?: DestinationStream }): Logger & { flushNow?: () => void } {
+export function createLog ({ debug = false, destination }: { debug?: boolean, destination?: DestinationStream }): Logger & { flushNow: () => void } {
   const to = destination ?? pino.destination({ dest: 1, sync: false, minLength: 4096 })
   if (destination === undefined) {
     const flush = setInterval(() => { (to as pino.DestinationStream & { flush: () => void }).flush() }, 500)
     flush.unref()
   }
-  return pino({
+  const log = pino({
     level: debug ? 'debug' : 'info',
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -43,4 +43,9 @@ export function createLog ({ debug = false, destination }: { debug?: boolean, de
     serializers: { err: thrown => error(thrown) },
     redact: { paths: ['headers', 'authorization', '*.authorization', '*.token', '*.key', '*.secret', '*.password'], censor: '[redacted]' }
   }, to)
+  return Object.assign(log, {
+    flushNow () {
+      try { (to as { flushSync?: () => void }).flushSync?.() } catch { /* standard output is gone: nobody reads the rest */ }
+    }
+  })
 }

@@ -1,16 +1,21 @@
 /** The process: environment in, listeners out, and a graceful end. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { loadConfig, Settings, usesRedis, type Config } from './config.ts'
 import { hashKey, makeKey } from './core/api-key.ts'
+import { UsageError } from './errors.ts'
 import { createLog } from './log.ts'
+import { createMetrics } from './metrics.ts'
 import { readSecureConfig } from './secrets/secure-config.ts'
 import { readSettingFiles } from './secrets/setting-files.ts'
 import { openStore } from './state/open.ts'
 import type { Store } from './state/store.ts'
+import { buildManagement } from '../routes/management/index.ts'
 
 type Environment = Record<string, string | undefined>
+type App = Awaited<ReturnType<typeof buildApp>>
 
 /**
  * The settings of this process: the environment and the files that it names
@@ -36,22 +41,75 @@ export function readSettings (env: Environment): Config {
 export async function serve (env: Environment, tell: (text: string) => void): Promise<void> {
   const config = readSettings(env)
   const log = createLog({ debug: config.MCP_DEBUG })
-  const store = await openStore(config, log)
+  const metrics = createMetrics({ process: true })
+  const store = await openStore(config, log, metrics.degraded)
   const firstKey = await makeFirstKey(config, store)
-  const app = await buildApp({ config, store, logger: log })
+  const app = await buildApp({ config, store, logger: log, metrics })
+  const management = await buildManagement({ identify: app.identify, metrics, logger: log })
+  try {
+    await listen(app, config.HOST, config.PORT, 'PORT')
+    await listenAside(management, config, env.MANAGEMENT_PORT === undefined, log)
+  } catch (error) {
+    await management.close()
+    await app.close()
+    throw error
+  }
 
-  await app.listen({ host: config.HOST, port: config.PORT })
   const { port } = app.server.address() as { port: number }
   const url = `${config.PORT === 0 ? config.PUBLIC_URL.replace(/:0$/, `:${port}`) : config.PUBLIC_URL}/mcp`
   tell(banner(config, url, firstKey))
 
-  closeWithGrace({ delay: config.SHUTDOWN_GRACE_MS, logger: quiet(log) }, async ({ signal, err }) => {
+  // One second more for what follows the requests: ending streams, closing connections.
+  closeWithGrace({ delay: config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 1000, logger: lastWords(log) }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, 'ending after an unforeseen failure')
-    log.info({ signal }, 'draining')
-    await app.close()
-    log.info('closed')
-    log.flush()
+    await stop({ app, management, log, signal, config })
   })
+}
+
+interface Stopping {
+  app: App
+  management: App
+  log: ReturnType<typeof createLog>
+  signal: string | undefined
+  config: Config
+}
+
+/**
+ * The end, in the order in which nobody loses an answer: say "not ready" and
+ * serve until load balancers know; take no more connections; finish what is in
+ * flight; end the streams; let go of Redis.
+ */
+async function stop ({ app, management, log, signal, config }: Stopping): Promise<void> {
+  log.info({ signal }, 'draining')
+  app.traffic.drain()
+  // A person at a terminal has no load balancer.
+  if (signal !== 'SIGINT') await sleep(config.DRAIN_MS)
+  app.server.close()
+  await app.traffic.idle(config.SHUTDOWN_GRACE_MS)
+  await app.close()
+  await management.close()
+  log.info('closed')
+  log.flushNow()
+}
+
+/** @throws {UsageError} if the address cannot be had */
+async function listen (app: App, host: string, port: number, setting: string): Promise<void> {
+  try {
+    await app.listen({ host, port })
+  } catch (error) {
+    const why = { EADDRINUSE: 'is taken', EACCES: 'needs more rights', EADDRNOTAVAIL: 'is no address of this machine' }[(error as NodeJS.ErrnoException).code ?? '']
+    throw why === undefined ? error : new UsageError(`${host}:${port} ${why}; set ${setting} to another port (0 picks a free one)`)
+  }
+}
+
+/** The default port is one that others like, too: metrics must not keep the service from starting, unless the port was chosen. */
+async function listenAside (app: App, { MANAGEMENT_HOST: host, MANAGEMENT_PORT: port }: Config, isDefault: boolean, log: Logger): Promise<void> {
+  try {
+    await listen(app, host, port, 'MANAGEMENT_PORT')
+  } catch (error) {
+    if (!isDefault) throw error
+    log.warn({ why: (error as Error).message }, 'there is no management listener')
+  }
 }
 
 /** A key for a first run: only where none exists anywhere and state is this process's own. */
@@ -94,7 +152,12 @@ function clientSnippet (url: string, key: string): string {
   return JSON.stringify({ mcpServers: { 'secure-mcp': { type: 'http', url, headers: { Authorization: `Bearer ${key}` } } } }, null, 2)
 }
 
-/** close-with-grace tells of a second signal by its own logger. */
-function quiet (log: Logger) {
-  return { error: (...args: unknown[]) => log.error({ why: String(args[0]) }, 'ended at once') }
+/** What close-with-grace says when it ends the process at once: a second signal, or out of time. */
+function lastWords (log: ReturnType<typeof createLog>) {
+  return {
+    error (...args: unknown[]) {
+      log.error({ why: String(args[0]) }, 'ended at once')
+      log.flushNow()
+    }
+  }
 }

@@ -1,0 +1,27 @@
+import fp from 'fastify-plugin'
+import type { Metrics } from '../src/metrics.ts'
+
+export interface MetricsOptions {
+  metrics: Metrics
+}
+
+/** Counts and times what was answered. Probes are left out, as in the log. */
+export default fp<MetricsOptions>(async function metrics (app, { metrics }) {
+  metrics.watch({
+    health: () => app.store.health(),
+    inFlight: () => app.traffic.inFlight,
+    streams: () => app.traffic.streams
+  })
+
+  app.addHook('onResponse', function count (request, reply, done) {
+    if (request.routeOptions.config.quiet !== true) {
+      metrics.answered({
+        method: request.rpc?.method,
+        auth: request.caller?.principal.authType,
+        decision: request.refusal ?? (reply.statusCode === 404 ? 'NOT_FOUND' : 'served'),
+        seconds: reply.elapsedTime / 1000
+      })
+    }
+    done()
+  })
+}, { name: 'metrics', fastify: '5.x', dependencies: ['traffic', 'state'] })

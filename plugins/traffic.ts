@@ -1,0 +1,119 @@
+import fp from 'fastify-plugin'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { comeBackIn, mayTake } from '../src/core/load.ts'
+import { AppError } from '../src/errors.ts'
+
+export interface Traffic {
+  /** Requests being answered now, open streams left out. */
+  readonly inFlight: number
+  /** Open event streams. */
+  readonly streams: number
+  readonly draining: boolean
+  /** From now on not ready, and every connection ends with its next answer; requests are served all the same. */
+  drain (): void
+  /** Resolves when nothing is in flight, or after `ms`. */
+  idle (ms: number): Promise<void>
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    traffic: Traffic
+  }
+  interface FastifyRequest {
+    /** What this request takes up: an answer in the making, an open stream, or nothing. */
+    takes: 'flight' | 'stream' | undefined
+  }
+  interface FastifyContextConfig {
+    /** Answer even under load: for probes. */
+    always?: boolean
+  }
+}
+
+export interface TrafficOptions {
+  maxInFlight: number
+}
+
+const LOOK_MS = 100
+
+/**
+ * Counts what is in flight and refuses what would be too much, before anything
+ * is spent on it. An open stream costs little while nothing happens on it: it
+ * is counted apart, from its first byte.
+ */
+export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) {
+  let inFlight = 0
+  let streams = 0
+  let draining = false
+  let lagMs = 0
+  const waiting = new Set<() => void>()
+
+  let due = performance.now() + LOOK_MS
+  const timer = setInterval(() => {
+    const now = performance.now()
+    lagMs = Math.max(0, now - due)
+    due = now + LOOK_MS
+  }, LOOK_MS)
+  timer.unref()
+  app.addHook('onClose', async () => clearInterval(timer))
+
+  app.decorate('traffic', {
+    get inFlight () { return inFlight },
+    get streams () { return streams },
+    get draining () { return draining },
+    drain () { draining = true },
+    async idle (ms) {
+      if (inFlight === 0) return
+      let timer: NodeJS.Timeout | undefined
+      await new Promise<void>(resolve => {
+        waiting.add(resolve)
+        timer = setTimeout(resolve, ms)
+      })
+      clearTimeout(timer)
+      waiting.clear()
+    }
+  } satisfies Traffic)
+  app.decorateRequest('takes', undefined)
+
+  const leaveFlight = () => {
+    inFlight--
+    if (inFlight === 0) for (const resolve of waiting) resolve()
+  }
+  const ended = (request: FastifyRequest) => {
+    if (request.takes === 'flight') leaveFlight()
+    if (request.takes === 'stream') streams--
+    request.takes = undefined
+  }
+
+  app.addHook('onRequest', function take (request, reply, done) {
+    if (draining) reply.header('connection', 'close')
+    if (request.routeOptions.config.always === true) return done()
+    if (!mayTake({ inFlight, lagMs }, maxInFlight)) {
+      return done(new AppError('OVERLOADED', 'Too much at once; try again', { headers: { 'retry-after': String(comeBackIn(Math.random())) } }))
+    }
+    inFlight++
+    request.takes = 'flight'
+    // Also where the client goes away before the answer.
+    reply.raw.once('close', () => ended(request))
+    done()
+  })
+
+  app.addHook('onResponse', function leave (request, _reply, done) {
+    ended(request)
+    done()
+  })
+
+  app.addHook('onSend', function becomeStream (request, reply, payload, done) {
+    if (request.takes === 'flight' && isLasting(request, reply)) {
+      request.takes = 'stream'
+      streams++
+      leaveFlight()
+    }
+    done(null, payload)
+  })
+}, { name: 'traffic', fastify: '5.x', dependencies: ['request-log'] })
+
+/** Streams that stay open: a session's, and a subscription's. Other event streams end with their answer. */
+function isLasting (request: FastifyRequest, reply: FastifyReply): boolean {
+  return String(reply.getHeader('content-type')).startsWith('text/event-stream') &&
+    (request.method === 'GET' || request.rpc?.method === 'subscriptions/listen')
+}

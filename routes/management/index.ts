@@ -1,0 +1,43 @@
+/** The management listener's app. Listens on nothing. */
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { Identify } from '../../src/auth/chain.ts'
+import { normalAddress } from '../../src/core/address.ts'
+import { NO_CREDENTIAL, readCredential } from '../../src/core/credential.ts'
+import { rateLimited } from '../../src/core/limit.ts'
+import { AppError } from '../../src/errors.ts'
+import type { Metrics } from '../../src/metrics.ts'
+import errors from '../../plugins/errors.ts'
+import metricsRoute from './metrics.ts'
+
+export interface ManagementOptions {
+  identify: Identify
+  metrics: Metrics
+  logger: FastifyBaseLogger
+}
+
+/** Everything here but `/metrics` needs an operator's credential, and is found out to be absent only with one. */
+export async function buildManagement ({ identify, metrics, logger }: ManagementOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: 65_536,
+    requestTimeout: 10_000,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle',
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 16_384 }
+  }) as unknown as FastifyInstance
+  app.server.maxConnections = 100
+
+  await app.register(errors)
+  app.addHook('onRequest', async function authorize (request) {
+    if (request.routeOptions.config.open === true) return
+    const { authorization, 'x-api-key': apiKey } = request.headers
+    const credential = authorization === undefined && apiKey === undefined ? NO_CREDENTIAL : readCredential(authorization, apiKey, undefined)
+    const address = normalAddress(request.socket.remoteAddress ?? '') ?? '0.0.0.0'
+    const { principal, verdict } = await identify(credential, { address, method: request.method, url: request.url.split('?', 1)[0]! })
+    if (!verdict.allowed) throw rateLimited(verdict)
+    if (principal.role !== 'operator') throw new AppError('FORBIDDEN', 'This needs an operator key')
+  })
+  await app.register(metricsRoute, { metrics })
+  return app
+}
