@@ -1,9 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Caller, Identify } from '../src/auth/chain.ts'
-import { ACCESS_SCOPE } from '../src/auth/scopes.ts'
 import { challengeHeader } from '../src/core/challenge.ts'
 import { NO_CREDENTIAL, readCredential, type Credential } from '../src/core/credential.ts'
+import { ACCESS_SCOPE, isScope, namesOf, type ScopeMap } from '../src/core/oauth-scopes.ts'
+import { scopeFor } from '../src/core/permissions.ts'
 import { AppError } from '../src/errors.ts'
 
 declare module 'fastify' {
@@ -19,15 +20,15 @@ declare module 'fastify' {
 export interface AuthOptions {
   identify: Identify
   publicUrl: string
-  /** URL of the protected resource metadata, where OAuth2 is on. */
-  resourceMetadata?: string | undefined
+  /** Where OAuth2 is on: the URL of the resource metadata, and what scopes are called at the authorization server. */
+  oauth2?: { metadataUrl: string, scopeMap: ScopeMap } | undefined
 }
 
 /**
  * Identifies the caller of every route whose config does not say `open: true`,
  * before the body is read. A forgotten route answers 401.
  */
-export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, resourceMetadata }) {
+export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, oauth2 }) {
   app.decorate('identify', identify)
   app.decorateRequest('caller', undefined)
 
@@ -40,7 +41,7 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
       request.caller = caller
       request.verdict = caller.verdict
     } catch (error) {
-      if (error instanceof AppError) challenge(error, header => reply.header('www-authenticate', header))
+      if (error instanceof AppError) challenge(error, request, header => reply.header('www-authenticate', header))
       throw error
     }
   })
@@ -48,19 +49,21 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
   app.addHook('onError', function challengeLater (request, reply, error, done) {
     // Scopes that only the body names: thrown after authentication.
     if (error instanceof AppError && error.code === 'INSUFFICIENT_SCOPE' && request.caller !== undefined) {
-      challenge(error, header => reply.header('www-authenticate', header))
+      challenge(error, request, header => reply.header('www-authenticate', header))
     }
     done()
   })
 
-  function challenge (error: AppError, write: (header: string) => void): void {
+  function challenge (error: AppError, request: FastifyRequest, write: (header: string) => void): void {
+    const resourceMetadata = oauth2?.metadataUrl
+    const scope = (scopes: readonly string[]) => oauth2 === undefined ? undefined : namesOf(scopes, oauth2.scopeMap)
     switch (error.code) {
       case 'AUTHENTICATION_REQUIRED':
-        return write(challengeHeader({ resourceMetadata, scope: resourceMetadata === undefined ? undefined : [ACCESS_SCOPE] }))
+        return write(challengeHeader({ resourceMetadata, scope: scope([ACCESS_SCOPE]) }))
       case 'INVALID_CREDENTIAL':
-        return write(challengeHeader({ resourceMetadata, scope: resourceMetadata === undefined ? undefined : [ACCESS_SCOPE], error: 'invalid_token' }))
+        return write(challengeHeader({ resourceMetadata, scope: scope([ACCESS_SCOPE]), error: 'invalid_token' }))
       case 'INSUFFICIENT_SCOPE':
-        return write(challengeHeader({ resourceMetadata, scope: scopesOf(error), error: 'insufficient_scope', description: error.message }))
+        return write(challengeHeader({ resourceMetadata, scope: scope([...scopesOf(error), ...scopeHinted(request)]), error: 'insufficient_scope', description: error.message }))
       case 'MALFORMED_CREDENTIAL':
         return write(challengeHeader({ resourceMetadata, error: 'invalid_request' }))
     }
@@ -69,6 +72,17 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
 
 function scopesOf (error: AppError): string[] {
   return typeof error.data.scope === 'string' ? error.data.scope.split(' ') : [ACCESS_SCOPE]
+}
+
+/**
+ * The tool that the headers of a 2026-07-28 request name, so that a token
+ * without any scope of ours learns all it needs in one challenge. A hint only:
+ * what is decided later is decided by the body.
+ */
+function scopeHinted ({ headers }: FastifyRequest): string[] {
+  const name = headers['mcp-name']
+  const scope = headers['mcp-method'] === 'tools/call' && typeof name === 'string' && !name.startsWith('=?') ? scopeFor('tool', name) : ''
+  return isScope(scope) ? [scope] : []
 }
 
 /** Both header names, each counted: node folds a repeated Authorization away, so the raw list is asked. */

@@ -5,6 +5,7 @@ import { apiKeyAuthenticator } from './auth/api-keys.ts'
 import type { Authenticator } from './auth/authenticator.ts'
 import { authenticationChain } from './auth/chain.ts'
 import { loadCustomAuthenticator } from './auth/custom.ts'
+import { assembleOAuth2, type OAuth2, type Paces } from './auth/oauth2/assemble.ts'
 import type { Config } from './config.ts'
 import { PATTERNS } from './core/inspection.ts'
 import type { Rule } from './core/limit.ts'
@@ -19,6 +20,7 @@ import address from '../plugins/address.ts'
 import auth from '../plugins/auth.ts'
 import errors from '../plugins/errors.ts'
 import inspection from '../plugins/inspection.ts'
+import { jwtVerifiers } from '../plugins/jwt.ts'
 import mcp from '../plugins/mcp.ts'
 import metricsPlugin from '../plugins/metrics.ts'
 import origin from '../plugins/origin.ts'
@@ -28,6 +30,7 @@ import state from '../plugins/state.ts'
 import traffic from '../plugins/traffic.ts'
 import mcpRoute from '../routes/mcp.ts'
 import probes from '../routes/probes.ts'
+import wellKnown, { resourceMetadataUrl } from '../routes/well-known.ts'
 
 export interface AppOptions {
   config: Config
@@ -38,6 +41,8 @@ export interface AppOptions {
   metrics?: Metrics
   /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
   sources?: readonly Source[]
+  /** How often authorization servers are asked. For tests. */
+  oauth2Paces?: Paces
 }
 
 /** What every way of serving needs: the catalogue, the chain, the seal. HTTP and stdio share it. */
@@ -48,10 +53,13 @@ export interface Core {
   identify: ReturnType<typeof authenticationChain>
   sealer: ReturnType<typeof sealer>
   authentication: { required: boolean, types: readonly string[] }
+  /** Absent where it is off. */
+  oauth2: OAuth2 | undefined
+  close (): Promise<void>
 }
 
 /** @throws {UsageError} for a tool or authenticator module that is wrong */
-export async function buildCore ({ config, store, sources = [] }: Pick<AppOptions, 'config' | 'store' | 'sources'>): Promise<Core> {
+export async function buildCore ({ config, store, logger, sources = [], oauth2Paces }: AppOptions): Promise<Core> {
   tellMore(config.MCP_DEBUG)
   const windowMs = config.RATE_LIMIT_WINDOW_MS
   const rules = {
@@ -61,6 +69,10 @@ export async function buildCore ({ config, store, sources = [] }: Pick<AppOption
     custom: { limit: config.RATE_LIMIT_API_KEY, windowMs }
   }
   const links: Authenticator[] = [apiKeyAuthenticator({ store, rule: rules.api_key })]
+  const oauth2 = config.OAUTH2_AUTH_SERVER.length === 0
+    ? undefined
+    : await assembleOAuth2({ config, store, log: logger, makeVerifiers: jwtVerifiers, paces: oauth2Paces })
+  if (oauth2 !== undefined) links.push(oauth2.authenticator)
   if (config.AUTHENTICATOR !== undefined) links.push(await loadCustomAuthenticator(config.AUTHENTICATOR))
 
   const patterns = new Set(PATTERNS.map(({ name }) => name))
@@ -70,7 +82,9 @@ export async function buildCore ({ config, store, sources = [] }: Pick<AppOption
     rules,
     identify: authenticationChain({ links, store, required: config.MCP_AUTH_ENABLED, rules }),
     sealer: sealer(config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')], 'request state'),
-    authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) }
+    authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) },
+    oauth2,
+    async close () { await Promise.all(links.map(link => link.close?.())) }
   }
 }
 
@@ -104,7 +118,12 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   await app.register(metricsPlugin, { metrics })
   await app.register(origin, { allowedHosts: config.ALLOWED_HOSTS, allowedOrigins: config.ALLOWED_ORIGINS })
   await app.register(address)
-  await app.register(auth, { identify: core.identify, publicUrl: config.PUBLIC_URL })
+  await app.register(auth, {
+    identify: core.identify,
+    publicUrl: config.PUBLIC_URL,
+    ...(core.oauth2 === undefined ? {} : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), scopeMap: config.OAUTH2_SCOPE_MAP } })
+  })
+  app.addHook('onClose', () => core.close())
   await app.register(rateLimit, { rule: core.rules.none })
   await app.register(inspection)
   await app.register(mcp, {
@@ -112,6 +131,9 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   })
 
   await app.register(probes, { waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis'] })
+  if (core.oauth2 !== undefined) {
+    await app.register(wellKnown, { publicUrl: config.PUBLIC_URL, issuers: config.OAUTH2_AUTH_SERVER, scopeMap: config.OAUTH2_SCOPE_MAP })
+  }
   await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
   return app
 }

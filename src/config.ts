@@ -1,6 +1,7 @@
 /** The settings: their schema, how they are read, and what is refused. */
 import Type, { type Static, type TSchema } from 'typebox'
 import { normalRange } from './core/address.ts'
+import { readScopeMap, type ScopeMap } from './core/oauth-scopes.ts'
 import { defaultHosts, isLoopback } from './core/origin.ts'
 import { compileSchema } from './core/schema.ts'
 import { UsageError } from './errors.ts'
@@ -37,6 +38,16 @@ export const Settings = Type.Object({
   OAUTH2_CLIENT_SECRET: Type.Optional(Type.String({ ...Name, description: 'For browser login and introspection.' })),
   OAUTH2_AUDIENCE: Type.Optional(Type.String({ ...Name, description: 'Comma list of accepted `aud` values. Default: PUBLIC_URL + `/mcp`.' })),
   OAUTH2_VALIDATION: Type.Union([Type.Literal('auto'), Type.Literal('jwt'), Type.Literal('introspection'), Type.Literal('tokeninfo')], { default: 'auto', description: 'How access tokens are checked: `auto`, `jwt`, `introspection`, `tokeninfo`.' }),
+  OAUTH2_TOKENINFO_URL: Type.Optional(Type.String({ ...Url, description: 'Where `tokeninfo` asks. Default: the issuer + `/tokeninfo`.' })),
+  OAUTH2_TOKEN_TYP: Type.Union([Type.Literal('at+jwt'), Type.Literal('jwt')], { default: 'at+jwt', description: '`typ` that JWTs must bear: `at+jwt` (RFC 9068), or `jwt` for servers that do not mark access tokens (Keycloak, Entra ID, Okta).' }),
+  OAUTH2_ALGORITHMS: Type.String({ ...Name, default: 'RS256,PS256,ES256,EdDSA', description: 'Comma list of signature algorithms accepted with public keys.' }),
+  OAUTH2_JWT_SECRET: Type.Optional(Type.String({ ...Name, description: 'Verifies HS256, HS384 and HS512 tokens, 32 characters or more; public keys are then not accepted. With one issuer only.' })),
+  OAUTH2_SCOPE_CLAIMS: Type.String({ ...Name, default: 'scope,scp', description: 'Comma list of claims that hold scopes or roles, such as `permissions`, `roles`, `realm_access.roles`.' }),
+  OAUTH2_SCOPE_MAP: Type.Optional(Type.String({ ...Name, description: 'What their values stand for here: `tools-user=mcp:server:access mcp:tool:get_*,admin=…`.' })),
+  OAUTH2_LOGIN_SCOPES: Type.String({ ...Name, default: 'mcp:server:access mcp:tool:*', description: 'Scopes that browser login asks for, and may be asked for by `?scope=`. With spaces between.' }),
+  OAUTH2_CLOCK_SKEW_MS: Type.Integer({ default: 5000, minimum: 0, maximum: 60_000, description: 'How far the clock of an authorization server may be ahead, ms.' }),
+  OAUTH2_MAX_TOKEN_AGE_MS: Type.Integer({ default: 86_400_000, minimum: 60_000, maximum: 31_536_000_000, description: 'Longest life of a JWT, from `iat` to `exp`, ms. Revocations of a subject are kept as long.' }),
+  OAUTH2_STALE_KEYS_MS: Type.Integer({ default: 86_400_000, minimum: 0, maximum: 604_800_000, description: 'How long keys serve while their authorization server cannot be asked, ms.' }),
   AUTHENTICATOR: Type.Optional(Type.String({ ...Name, description: 'Module whose default export is a custom authenticator.' })),
   RATE_LIMIT_DEFAULT: Limit(100, 'Requests per window of an anonymous address.'),
   RATE_LIMIT_API_KEY: Limit(1000, 'Requests per window of an API key or custom principal.'),
@@ -58,7 +69,7 @@ export const Settings = Type.Object({
 type Raw = Static<typeof Settings>
 
 /** What the rest of the code reads: the settings, with lists split and defaults worked out. */
-export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'STATE_SECRET' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_AUDIENCE'> & {
+export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'STATE_SECRET' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
   /** No trailing slash. With PORT 0 the port is only known once listening. */
   PUBLIC_URL: string
   TRUST_PROXY: false | number | readonly string[]
@@ -67,6 +78,10 @@ export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_
   STATE_SECRET: readonly string[]
   OAUTH2_AUTH_SERVER: readonly string[]
   OAUTH2_AUDIENCE: readonly string[]
+  OAUTH2_ALGORITHMS: readonly string[]
+  OAUTH2_SCOPE_CLAIMS: readonly string[]
+  OAUTH2_SCOPE_MAP: ScopeMap
+  OAUTH2_LOGIN_SCOPES: readonly string[]
 }>
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -111,7 +126,11 @@ export function loadConfig (env: Environment, file: Environment = {}): Config {
       : list(settings.ALLOWED_ORIGINS.toLowerCase()),
     STATE_SECRET: list(settings.STATE_SECRET),
     OAUTH2_AUTH_SERVER: list(settings.OAUTH2_AUTH_SERVER),
-    OAUTH2_AUDIENCE: settings.OAUTH2_AUDIENCE === undefined ? [`${publicUrl}/mcp`] : list(settings.OAUTH2_AUDIENCE)
+    OAUTH2_AUDIENCE: settings.OAUTH2_AUDIENCE === undefined ? [`${publicUrl}/mcp`] : list(settings.OAUTH2_AUDIENCE),
+    OAUTH2_ALGORITHMS: list(settings.OAUTH2_ALGORITHMS),
+    OAUTH2_SCOPE_CLAIMS: list(settings.OAUTH2_SCOPE_CLAIMS),
+    OAUTH2_SCOPE_MAP: scopeMap(settings.OAUTH2_SCOPE_MAP, problems),
+    OAUTH2_LOGIN_SCOPES: settings.OAUTH2_LOGIN_SCOPES.split(/\s+/)
   }
   problems.push(...crossProblems(config))
   if (problems.length > 0) throw wrong(problems)
@@ -149,7 +168,33 @@ function crossProblems (config: Config): string[] {
       problems.push('OAUTH2_AUTH_SERVER must hold https URLs (http only on loopback), without query or fragment')
     }
   }
+  if (config.OAUTH2_ALGORITHMS.some(name => !ALGORITHMS.has(name))) {
+    problems.push(`OAUTH2_ALGORITHMS may name ${[...ALGORITHMS].join(', ')}; a symmetric one comes with OAUTH2_JWT_SECRET`)
+  }
+  const secret = config.OAUTH2_JWT_SECRET
+  if (secret !== undefined && (secret.length < 32 || KNOWN_SECRETS.test(secret) || config.STATE_SECRET.includes(secret))) {
+    problems.push('OAUTH2_JWT_SECRET must be random, have 32 characters or more, and differ from the other secrets')
+  }
+  if (secret !== undefined && config.OAUTH2_AUTH_SERVER.length !== 1) {
+    problems.push('OAUTH2_JWT_SECRET needs exactly one OAUTH2_AUTH_SERVER: whoever knows it can make tokens')
+  }
+  if (config.OAUTH2_VALIDATION === 'introspection' && config.OAUTH2_AUTH_SERVER.length > 0 && config.OAUTH2_CLIENT_ID === undefined) {
+    problems.push('OAUTH2_VALIDATION=introspection needs OAUTH2_CLIENT_ID (and its secret): not everyone may ask about tokens')
+  }
+  const tokenInfo = config.OAUTH2_TOKENINFO_URL
+  if (tokenInfo !== undefined && !tokenInfo.startsWith('https:') && !isLoopback(new URL(tokenInfo).hostname)) {
+    problems.push('OAUTH2_TOKENINFO_URL must be https (http only on loopback)')
+  }
   return problems
+}
+
+/** Asymmetric ones only. */
+const ALGORITHMS: ReadonlySet<string> = new Set(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'])
+
+function scopeMap (text: string | undefined, problems: string[]): ScopeMap {
+  const map = readScopeMap(text ?? '')
+  if (map === undefined) problems.push('OAUTH2_SCOPE_MAP must look like "role=mcp:server:access mcp:tool:get_*,other=…"')
+  return map ?? new Map()
 }
 
 function trustProxy (text: string, problems: string[]): Config['TRUST_PROXY'] {

@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import pino from 'pino'
 import type { Test } from 'tap'
 import { buildApp } from '../src/app.ts'
+import type { Paces } from '../src/auth/oauth2/assemble.ts'
 import { loadConfig, type Config } from '../src/config.ts'
 import { hashKey, makeKey, type ApiKeyRecord } from '../src/core/api-key.ts'
 import { createLog } from '../src/log.ts'
@@ -35,7 +36,7 @@ export interface Built {
 }
 
 /** The app with state in memory, or in Redis where `env` says so; it listens on nothing. */
-export async function build (t: Test, { env = {}, tools = [] }: { env?: Record<string, string>, tools?: readonly Definition[] } = {}): Promise<Built> {
+export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {} }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Paces?: Paces } = {}): Promise<Built> {
   const dir = folder(t)
   const config = loadConfig({
     PUBLIC_URL: 'http://localhost:3000',
@@ -49,7 +50,7 @@ export async function build (t: Test, { env = {}, tools = [] }: { env?: Record<s
   const logger = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } } })
   const store = await openStore(config, logger)
   const sources: Source[] = tools.map(definition => ({ from: 'test', definition }))
-  const app = await buildApp({ config, store, logger, sources })
+  const app = await buildApp({ config, store, logger, sources, oauth2Paces })
   t.teardown(() => app.close())
   return { app, store, config, lines }
 }

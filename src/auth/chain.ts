@@ -2,6 +2,7 @@ import { addressGroup } from '../core/address.ts'
 import type { Credential } from '../core/credential.ts'
 import { rateLimited, type Rule, type Verdict } from '../core/limit.ts'
 import type { AuthType, Principal } from '../core/principal.ts'
+import { isRevoked } from '../core/revocation.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import type { Authenticator, Presented } from './authenticator.ts'
@@ -71,9 +72,9 @@ export function authenticationChain ({ links, store, required, rules }: ChainOpt
     throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'no authenticator knows it' })
   }
 
-  function refuseRevoked ({ revocableAs, authenticatedAt, expiresAt }: Principal): void {
-    const revoked = store.revocations.entries()
-    if (revoked.size > 0 && revocableAs.some(id => revoked.has(id))) {
+  function refuseRevoked (principal: Principal): void {
+    const { authenticatedAt, expiresAt } = principal
+    if (isRevoked(principal, store.revocations.entries())) {
       throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'revoked' })
     }
     if (expiresAt !== undefined && expiresAt <= authenticatedAt) {

@@ -1,9 +1,7 @@
+import { ACCESS_SCOPE } from '../core/oauth-scopes.ts'
 import { scopeFor, type Kind } from '../core/permissions.ts'
 import { AppError } from '../errors.ts'
 import type { Caller } from './chain.ts'
-
-/** The scope that opens the endpoint at all. */
-export const ACCESS_SCOPE = 'mcp:server:access'
 
 /**
  * What an OAuth2 caller lacks for something it named: a refusal that lists all

@@ -21,8 +21,8 @@ Example, in claude_desktop_config.json:
     const config = readSettings(io.env)
     const log = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { process.stderr.write(line) } } })
     const store = await openStore(config, log)
+    const core = await buildCore({ config, store, logger: log })
     try {
-      const core = await buildCore({ config, store })
       await serveStdio({
         ...core,
         store,
@@ -35,6 +35,7 @@ Example, in claude_desktop_config.json:
       })
       return 0
     } finally {
+      await core.close()
       await store.close()
     }
   }

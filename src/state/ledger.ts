@@ -28,17 +28,18 @@ export function ledgerCopy (): LedgerCopy {
   const replace = (next: Map<string, LedgerEntry>) => {
     const before = current
     current = next
-    tell([...next.keys()].filter(id => !before.has(id)), [...before.keys()].filter(id => !next.has(id)))
+    // Written again counts as new: it reaches what has come since.
+    tell([...next].filter(([id, { since }]) => before.get(id)?.since !== since).map(([id]) => id), [...before.keys()].filter(id => !next.has(id)))
   }
   return {
     entries: () => current,
     replace,
     put (id, entry) {
-      const there = current.has(id)
+      const before = current.get(id)
       if (entry !== undefined && (entry.until === undefined || entry.until > Date.now())) {
         current.set(id, entry)
-        if (!there) tell([id], [])
-      } else if (there) {
+        if (before?.since !== entry.since) tell([id], [])
+      } else if (before !== undefined) {
         current.delete(id)
         tell([], [id])
       }

@@ -46,7 +46,7 @@ export interface Ledger {
   set (id: string, entry: LedgerEntry): Promise<void>
   /** @returns whether there was such an entry */
   delete (id: string): Promise<boolean>
-  /** Called after every change, with the ids that are new or gone. Returns the way to stop. */
+  /** Called after every change, with the ids that are new (or written again) and those that are gone. Returns the way to stop. */
   onChange (listener: (change: { added: readonly string[], removed: readonly string[] }) => void): () => void
   /** ms since this copy was last known to be whole. 0 in memory. */
   ageMs (): number

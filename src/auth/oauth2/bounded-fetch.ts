@@ -1,0 +1,103 @@
+/** The one way this service asks an authorization server anything. */
+import { isLoopback } from '../../core/origin.ts'
+
+export interface Bounds {
+  /** For everything: connecting, waiting, reading. */
+  readonly timeoutMs: number
+  readonly maxBytes: number
+}
+
+/** Metadata and key sets: far more than any that exists. */
+export const BOUNDS: Bounds = { timeoutMs: 1000, maxBytes: 262_144 }
+
+export interface Ask {
+  readonly method?: 'GET' | 'POST'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+/** An answer that is a JSON object, whatever its status. */
+export interface Answer {
+  readonly status: number
+  readonly json: Readonly<Record<string, unknown>>
+}
+
+/**
+ * The authorization server did not answer as one: nothing can be said about
+ * the token. The text goes to the log; it never holds a token.
+ */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable'
+  /** Something answered, though not as it should. */
+  readonly answered: boolean
+
+  constructor (message: string, { answered = false }: { answered?: boolean } = {}) {
+    super(message)
+    this.answered = answered
+  }
+}
+
+/**
+ * Ask, and read a JSON object of bounded size in bounded time. A redirect is
+ * an error: it could lead anywhere, with what was sent.
+ *
+ * @param url checked with `endpoint` before
+ * @throws {Unreachable}
+ */
+export async function askJson (url: string, { method = 'GET', headers = {}, body }: Ask = {}, bounds: Bounds = BOUNDS): Promise<Answer> {
+  const where = new URL(url)
+  try {
+    const response = await fetch(where, {
+      method,
+      headers: { accept: 'application/json', ...headers },
+      redirect: 'error',
+      signal: AbortSignal.timeout(bounds.timeoutMs),
+      ...(body === undefined ? {} : { body })
+    })
+    const text = await read(response, bounds.maxBytes)
+    const json: unknown = JSON.parse(text)
+    if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new Error('the answer is not a JSON object')
+    return { status: response.status, json: json as Record<string, unknown> }
+  } catch (error) {
+    const why = reason(error)
+    throw new Unreachable(`${method} ${where.origin}${where.pathname}: ${why}`, { answered: ANSWERED.test(why) })
+  }
+}
+
+/**
+ * An endpoint as an authorization server names it: https, or http where the
+ * issuer itself is on loopback, so that no metadata can point at what listens
+ * beside this service.
+ *
+ * @returns undefined if it must not be asked
+ */
+export function endpoint (value: unknown, issuer: string): string | undefined {
+  if (typeof value !== 'string' || value.length > 2048 || !URL.canParse(value)) return undefined
+  const url = new URL(value)
+  if (url.username !== '' || url.password !== '' || url.hash !== '') return undefined
+  if (url.protocol === 'https:') return url.href
+  const local = url.protocol === 'http:' && isLoopback(url.hostname) && isLoopback(new URL(issuer).hostname)
+  return local ? url.href : undefined
+}
+
+async function read (response: Response, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  // Leaving the loop cancels the body: nothing more is read.
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > maxBytes) throw new Error(`more than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+const ANSWERED = /^(the answer is not|more than)|unexpected redirect/
+
+/** Never the body of an answer: it may repeat what was sent. */
+function reason (error: unknown): string {
+  if (error instanceof SyntaxError) return 'the answer is not JSON'
+  const { name, message, cause } = error as Error
+  if (name === 'TimeoutError') return 'no answer in time'
+  return cause instanceof Error ? `${message} (${(cause as { code?: string }).code ?? cause.message})` : message
+}

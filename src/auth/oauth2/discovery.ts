@@ -1,0 +1,72 @@
+/** Metadata of an authorization server (RFC 8414, OpenID Connect Discovery). */
+import { askJson, endpoint, Unreachable } from './bounded-fetch.ts'
+
+/** What of the metadata is used; endpoints that may not be asked are left out. */
+export interface Metadata {
+  readonly jwksUri?: string | undefined
+  readonly introspectionEndpoint?: string | undefined
+  readonly introspectionAuth: 'basic' | 'post'
+  readonly authorizationEndpoint?: string | undefined
+  readonly tokenEndpoint?: string | undefined
+  readonly tokenAuth: 'basic' | 'post'
+  /** RFC 9207: every authorization response names the issuer. */
+  readonly namesIssuer: boolean
+}
+
+/**
+ * Where an issuer's metadata may stand, in the order of preference of the MCP
+ * specification: RFC 8414 §3.1, then OpenID with the path inserted, then
+ * OpenID with the path before it.
+ */
+export function metadataUrls (issuer: string): string[] {
+  const { origin, pathname } = new URL(issuer)
+  const path = pathname.replace(/\/+$/, '')
+  return [...new Set([
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+    `${origin}/.well-known/openid-configuration${path}`,
+    `${origin}${path}/.well-known/openid-configuration`
+  ])]
+}
+
+/**
+ * Find an issuer's metadata. A place that answers with something else is
+ * passed over; one that does not answer at all ends the search, since the
+ * others are on the same server.
+ *
+ * @param places where to look
+ * @returns the metadata, and the place that had it
+ * @throws {Unreachable} if none has it, or it is that of another issuer
+ */
+export async function discover (issuer: string, places: readonly string[] = metadataUrls(issuer)): Promise<{ metadata: Metadata, place: string }> {
+  for (const place of places) {
+    try {
+      const { status, json } = await askJson(place)
+      if (status >= 500) throw new Unreachable(`GET ${place}: status ${status}`)
+      if (status === 200 && json.issuer !== undefined) return { metadata: readMetadata(json, issuer), place }
+    } catch (error) {
+      if (!(error instanceof Unreachable && error.answered)) throw error
+    }
+  }
+  throw new Unreachable(`no metadata at ${places.join(', ')}`)
+}
+
+/** @throws {Unreachable} for metadata of another issuer (RFC 8414 §3.3) */
+function readMetadata (json: Readonly<Record<string, unknown>>, issuer: string): Metadata {
+  if (json.issuer !== issuer) {
+    throw new Unreachable(`the server calls itself ${JSON.stringify(json.issuer).slice(0, 200)}; OAUTH2_AUTH_SERVER must name exactly that`)
+  }
+  const at = (name: string) => endpoint(json[name], issuer)
+  const auth = (name: string) => {
+    const methods = json[name]
+    return Array.isArray(methods) && !methods.includes('client_secret_basic') && methods.includes('client_secret_post') ? 'post' : 'basic'
+  }
+  return {
+    jwksUri: at('jwks_uri'),
+    introspectionEndpoint: at('introspection_endpoint'),
+    introspectionAuth: auth('introspection_endpoint_auth_methods_supported'),
+    authorizationEndpoint: at('authorization_endpoint'),
+    tokenEndpoint: at('token_endpoint'),
+    tokenAuth: auth('token_endpoint_auth_methods_supported'),
+    namesIssuer: json.authorization_response_iss_parameter_supported === true
+  }
+}

@@ -1,0 +1,96 @@
+/** Tokens that only their authorization server can read (RFC 7662), and the older `tokeninfo` form. */
+import { judgeIntrospection, judgeTokenInfo, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
+import { askJson, Unreachable, type Answer, type Bounds } from './bounded-fetch.ts'
+import type { Issuer } from './issuer.ts'
+
+export interface Introspection {
+  /**
+   * Ask about a token.
+   *
+   * @returns its facts, or why it is refused; undefined if this server offers no such thing
+   * @throws {Unreachable} if nothing can be said
+   */
+  ask (token: string): Promise<{ readonly facts: TokenFacts } | { readonly refused: string } | undefined>
+}
+
+export interface Credentials { readonly id: string, readonly secret: string | undefined }
+
+/** Well under the second that an authorization server in trouble may cost. */
+const DECISION: Bounds = { timeoutMs: 800, maxBytes: 65_536 }
+/** Questions under way at once; more are refused rather than queued. */
+const MOST_UNDER_WAY = 50
+/** Failures in a row until nothing is asked for a while. */
+const MOST_FAILURES = 5
+const PAUSE_MS = 5000
+
+const ABOUT_THE_TOKEN: ReadonlySet<string> = new Set(['invalid_request', 'invalid_token', 'unsupported_token_type'])
+
+/** Ask the introspection endpoint that the issuer's metadata names. */
+export function introspection (issuer: Issuer, rules: TokenRules, credentials: Credentials): Introspection {
+  const guarded = guard()
+  return {
+    async ask (token) {
+      const { introspectionEndpoint: url, introspectionAuth } = await issuer.metadata()
+      if (url === undefined) return undefined
+      const { headers, fields } = clientAuth(credentials, introspectionAuth)
+      const { status, json } = await guarded(() => askJson(url, form({ token, token_type_hint: 'access_token', ...fields }, headers), DECISION))
+      // Servers differ in how they say that something is no token of theirs.
+      if (status === 400 && typeof json.error === 'string' && ABOUT_THE_TOKEN.has(json.error)) return { refused: 'not active' }
+      // 401 here is about us, not about the token: our own credentials are wrong.
+      if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}`)
+      return judgeIntrospection(json, issuer.name, rules, Date.now())
+    }
+  }
+}
+
+/** Ask a `tokeninfo` endpoint: the token in the body, never in the query, which ends up in logs. */
+export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string): Introspection {
+  const guarded = guard()
+  return {
+    async ask (token) {
+      const { status, json } = await guarded(() => askJson(url, form({ access_token: token }, {}), DECISION))
+      if (status === 400 || status === 401) return { refused: 'not active' }
+      if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}`)
+      return judgeTokenInfo(json, issuer.name, rules, Date.now())
+    }
+  }
+}
+
+/** Bounds what a server in trouble may cost: few questions at once, and none for a while after several failures. */
+function guard (): (work: () => Promise<Answer>) => Promise<Answer> {
+  let underWay = 0
+  let failures = 0
+  let closedUntil = 0
+  return async work => {
+    if (underWay >= MOST_UNDER_WAY) throw new Unreachable(`${MOST_UNDER_WAY} questions are under way already`)
+    if (Date.now() < closedUntil) throw new Unreachable('the authorization server failed several times just now')
+    underWay++
+    try {
+      const answer = await work()
+      if (answer.status >= 500) throw new Unreachable(`status ${answer.status}`)
+      failures = 0
+      return answer
+    } catch (error) {
+      if (++failures >= MOST_FAILURES) closedUntil = Date.now() + PAUSE_MS
+      throw error
+    } finally {
+      underWay--
+    }
+  }
+}
+
+function form (fields: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>>) {
+  return {
+    method: 'POST' as const,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    body: new URLSearchParams(fields).toString()
+  }
+}
+
+/** RFC 6749 §2.3.1: both parts are form-encoded before they are joined. */
+function clientAuth ({ id, secret }: Credentials, how: 'basic' | 'post'): { headers: Record<string, string>, fields: Record<string, string> } {
+  if (secret === undefined) return { headers: {}, fields: { client_id: id } }
+  if (how === 'post') return { headers: {}, fields: { client_id: id, client_secret: secret } }
+  const encoded = (text: string) => new URLSearchParams({ '': text }).toString().slice(1)
+  return { headers: { authorization: `Basic ${Buffer.from(`${encoded(id)}:${encoded(secret)}`).toString('base64')}` }, fields: {} }
+}

@@ -1,0 +1,45 @@
+/** The outside of a JWT, before anything about it is believed. Pure; nothing is verified here. */
+
+export interface JwtForm {
+  readonly header: Readonly<Record<string, unknown>>
+  readonly claims: Readonly<Record<string, unknown>>
+  /** What the signature is over. */
+  readonly signed: string
+  readonly signature: Buffer
+}
+
+/**
+ * The parts of a compact JWS (RFC 7515 §7.1), or undefined if it is none.
+ * Each segment must be the one way to write its bytes: the spare bits of the
+ * last letter would else give one token many spellings, and a token that is
+ * known by its hash could be spelled anew.
+ */
+export function readJwtForm (token: string): JwtForm | undefined {
+  const parts = token.split('.', 4)
+  if (parts.length !== 3) return undefined
+  const [head, body, tail] = parts.map(bytesOf)
+  if (head === undefined || body === undefined || tail === undefined) return undefined
+  const header = objectOf(head)
+  const claims = objectOf(body)
+  if (header === undefined || claims === undefined) return undefined
+  return { header, claims, signed: token.slice(0, token.lastIndexOf('.')), signature: tail }
+}
+
+/** Three parts with dots, the first of which can be a JSON object. Everything else is opaque. */
+export function looksLikeJwt (token: string): boolean {
+  return token.startsWith('eyJ') && token.split('.', 4).length === 3
+}
+
+function bytesOf (segment: string): Buffer | undefined {
+  const bytes = Buffer.from(segment, 'base64url')
+  return bytes.toString('base64url') === segment ? bytes : undefined
+}
+
+function objectOf (bytes: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'))
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : undefined
+  } catch {
+    return undefined
+  }
+}

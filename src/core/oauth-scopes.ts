@@ -1,0 +1,82 @@
+/** Scopes and roles of authorization servers, in the words of this server. */
+import { allows, PERMISSION_PATTERN } from './permissions.ts'
+
+/** The scope that opens the endpoint at all. */
+export const ACCESS_SCOPE = 'mcp:server:access'
+const TOOL_SCOPE = 'mcp:tool:'
+
+/** A value as the authorization server writes it → the scopes it stands for here. */
+export type ScopeMap = ReadonlyMap<string, readonly string[]>
+
+const PATTERN = new RegExp(PERMISSION_PATTERN)
+const MOST_VALUES = 512
+
+/**
+ * This server's scopes among a token's claims. A claim is a text of values
+ * with spaces between (`scope`, `scp`) or a list of them (`roles`,
+ * `permissions`); a name with dots leads into objects
+ * (`realm_access.roles`) unless a claim has exactly that name.
+ *
+ * @returns undefined if there are more values than anyone needs
+ */
+export function scopesIn (claims: Readonly<Record<string, unknown>>, names: readonly string[], map: ScopeMap): string[] | undefined {
+  const found = new Set<string>()
+  let values = 0
+  for (const name of names) {
+    const value = Object.hasOwn(claims, name) ? claims[name] : inside(claims, name.split('.'))
+    const list = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : []
+    values += list.length
+    if (values > MOST_VALUES) return undefined
+    for (const item of list) {
+      if (typeof item !== 'string') continue
+      for (const scope of map.get(item) ?? [item]) if (isScope(scope)) found.add(scope)
+    }
+  }
+  return [...found]
+}
+
+/** Whether a text is a scope of this server: the access scope, or one over tools with a good pattern. */
+export function isScope (scope: string): boolean {
+  return scope === ACCESS_SCOPE || (scope.startsWith(TOOL_SCOPE) && PATTERN.test(scope.slice(TOOL_SCOPE.length)))
+}
+
+/** The patterns over names that scopes give. */
+export function permissionsOf (scopes: readonly string[]): string[] {
+  return scopes.filter(scope => scope.startsWith(TOOL_SCOPE)).map(scope => scope.slice(TOOL_SCOPE.length))
+}
+
+/** Whether a scope is one of those held, or lies within one of them (`mcp:tool:get_*` holds `mcp:tool:get_time`). */
+export function covers (held: readonly string[], scope: string): boolean {
+  return held.includes(scope) || (scope.startsWith(TOOL_SCOPE) && isScope(scope) && allows(permissionsOf(held), scope.slice(TOOL_SCOPE.length)))
+}
+
+/** Scopes as the authorization server knows them: what a client must ask it for. */
+export function namesOf (scopes: readonly string[], map: ScopeMap): string[] {
+  const theirs = (scope: string) => [...map].find(([, ours]) => covers(ours, scope))?.[0] ?? scope
+  return [...new Set(scopes.map(theirs))]
+}
+
+/**
+ * Read a map written as `value=scope scope, value=scope`.
+ *
+ * @returns undefined if it is not one
+ */
+export function readScopeMap (text: string): ScopeMap | undefined {
+  const map = new Map<string, string[]>()
+  for (const entry of text.split(',').map(part => part.trim()).filter(part => part !== '')) {
+    const equals = entry.indexOf('=')
+    const scopes = entry.slice(equals + 1).trim().split(/\s+/)
+    if (equals < 1 || !scopes.every(isScope)) return undefined
+    map.set(entry.slice(0, equals).trim(), scopes)
+  }
+  return map
+}
+
+function inside (value: unknown, path: readonly string[]): unknown {
+  let at = value
+  for (const step of path) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, step)) return undefined
+    at = (at as Record<string, unknown>)[step]
+  }
+  return at
+}
