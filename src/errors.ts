@@ -23,6 +23,7 @@ export const ERRORS = {
   RATE_LIMITED: { http: 429, rpc: 429, expose: true },
   TOO_MANY_FAILURES: { http: 429, rpc: 429, expose: true },
   TOO_MANY_SESSIONS: { http: 429, rpc: 429, expose: true },
+  TOO_MANY_STREAMS: { http: 429, rpc: 429, expose: true },
   STATE_UNAVAILABLE: { http: 503, rpc: 503, expose: true },
   OVERLOADED: { http: 503, rpc: 503, expose: true },
   DRAINING: { http: 503, rpc: 503, expose: true },

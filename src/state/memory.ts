@@ -1,8 +1,10 @@
 /** State in this process and its files: right for one replica. */
 import { join } from 'node:path'
 import type { ApiKeyRecord } from '../core/api-key.ts'
+import { localBus } from './bus.ts'
 import { openKeyFile } from './key-file.ts'
 import { fileLedger } from './ledger.ts'
+import { localSessions } from './sessions.ts'
 import type { Admission, Store } from './store.ts'
 import { localWindows } from './windows.ts'
 
@@ -29,6 +31,7 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
   const fixed = new Map(fixedKeys.map(record => [record.hash, record]))
   const windows = localWindows(maxSubjects)
   const values = new Map<string, { value: string, until: number }>()
+  const sessions = localSessions()
   const touched = new Map<string, number>()
   const ledgers = {
     blocklist: fileLedger(join(folder, 'blocklist.json'), warn),
@@ -37,6 +40,8 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
   }
   const flush = setInterval(() => { writeTouched().catch(error => warn(`last use was not written: ${(error as Error).message}`)) }, TOUCH_MS)
   flush.unref()
+  const prune = setInterval(sessions.prune, TOUCH_MS)
+  prune.unref()
 
   async function writeTouched (): Promise<void> {
     const notes = [...touched]
@@ -85,6 +90,8 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
     },
 
     ...ledgers,
+    sessions,
+    bus: localBus(),
 
     cacheGet: async key => kept(key, Date.now()),
     cacheSet: async (key, value, ttlMs) => keep(key, value, Date.now() + ttlMs),
@@ -97,6 +104,7 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
 
     async close () {
       clearInterval(flush)
+      clearInterval(prune)
       await writeTouched().catch(error => warn(`last use was not written: ${(error as Error).message}`))
       keys.close()
       for (const ledger of Object.values(ledgers)) ledger.close()

@@ -10,7 +10,9 @@ import { complainer, connect, describe, refusalOf, type Client, type RedisAddres
 import { deadlines, TooLate } from './deadline.ts'
 import { byName } from './memory.ts'
 import { SCRIPTS, type VerdictTuple } from './scripts.ts'
+import { sharedBus } from './shared-bus.ts'
 import { sharedLists } from './shared-lists.ts'
+import { sharedSessions } from './shared-sessions.ts'
 import type { Admission, Health, Store } from './store.ts'
 import { localWindows } from './windows.ts'
 
@@ -186,8 +188,14 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
     if (!closed) timer = setTimeout(watch, failingSince === undefined ? POLL_MS : POLL_FAILING_MS).unref()
   }
 
-  listener.on('ready', () => { listener.subscribe(channel).catch(complain) })
-  listener.on('message', (_channel: string, message: string) => { if (!lost && epoch !== undefined) lists.hear(message) })
+  const bus = sharedBus({
+    client,
+    listener,
+    name: topic => name(`bus:${topic}`),
+    besides: { channel, hear (message) { if (!lost && epoch !== undefined) lists.hear(message) } },
+    ask,
+    complain
+  })
 
   const touched = new Map<string, number>()
   const noteUse = async () => {
@@ -328,6 +336,8 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
     },
 
     ...lists.ledgers,
+    sessions: sharedSessions({ client, name, ask }),
+    bus,
 
     cacheGet: async key => await ask(() => client.get(name(key))) ?? undefined,
     cacheSet: async (key, value, ttlMs) => { await ask(() => client.set(name(key), value, 'PX', Math.max(1, Math.floor(ttlMs)))) },

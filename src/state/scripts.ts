@@ -10,6 +10,9 @@ export const SCRIPTS = {
   hitWindow: { lua: lua('window', 'hit'), numberOfKeys: 1 },
   giveBackUnits: { lua: lua('give-back'), numberOfKeys: 1 },
   saveRecord: { lua: lua('save-record'), numberOfKeys: 1 },
+  startSession: { lua: lua('start-session'), numberOfKeys: 2 },
+  findSession: { lua: lua('find-session'), numberOfKeys: 2 },
+  noteSession: { lua: lua('note-session'), numberOfKeys: 1 },
   changeLedger: { lua: lua('change-ledger'), numberOfKeys: 1 }
 }
 
@@ -27,6 +30,12 @@ declare module 'ioredis' {
     giveBackUnits (window: string, slice: number, cost: number): Result<0 | 1, Context>
     /** See lua/save-record.lua. */
     saveRecord (key: string, expireAt: number | '', ...fieldsAndValues: string[]): Result<1, Context>
+    /** See lua/start-session.lua. */
+    startSession (list: string, session: string, id: string, record: string, idleMs: number, maxMs: number, most: number): Result<number, Context>
+    /** See lua/find-session.lua. */
+    findSession (list: string, session: string, id: string, idleMs: number): Result<[] | [record: string, level: string, moved: number], Context>
+    /** See lua/note-session.lua. */
+    noteSession (session: string, field: string, value: string, most: number | ''): Result<0 | 1, Context>
     /** See lua/change-ledger.lua. */
     changeLedger (key: string, id: string, entry: string, channel: string, list: string): Result<number, Context>
   }

@@ -8,6 +8,8 @@
  */
 import type { ApiKeyRecord } from '../core/api-key.ts'
 import type { Rule, Verdict } from '../core/limit.ts'
+import type { Bus } from './bus.ts'
+import type { SessionStore } from './sessions.ts'
 
 /** What came of presenting a key's hash. */
 export interface Admission {
@@ -102,6 +104,10 @@ export interface Store {
   readonly blocklist: Ledger
   readonly revocations: Ledger
   readonly approvals: Ledger
+
+  /** Sessions of the revisions before 2026-07-28. */
+  readonly sessions: SessionStore
+  readonly bus: Bus
 
   /** A small value that other replicas may read, gone after `ttlMs`. */
   cacheGet (key: string): Promise<string | undefined>
