@@ -9,6 +9,8 @@ export interface Traffic {
   /** Open event streams. */
   readonly streams: number
   readonly draining: boolean
+  /** This request's answer waits for its client: it counts as a stream from now on. */
+  lasts (request: FastifyRequest): void
   /** From now on not ready, and every connection ends with its next answer; requests are served all the same. */
   drain (): void
   /** Resolves when nothing is in flight, or after `ms`. */
@@ -47,6 +49,17 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
   let lagMs = 0
   const waiting = new Set<() => void>()
 
+  const leaveFlight = () => {
+    inFlight--
+    if (inFlight === 0) for (const resolve of waiting) resolve()
+  }
+  const becomeStream = (request: FastifyRequest) => {
+    if (request.takes !== 'flight') return
+    request.takes = 'stream'
+    streams++
+    leaveFlight()
+  }
+
   let due = performance.now() + LOOK_MS
   const timer = setInterval(() => {
     const now = performance.now()
@@ -61,6 +74,7 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
     get streams () { return streams },
     get draining () { return draining },
     drain () { draining = true },
+    lasts (request) { becomeStream(request) },
     async idle (ms) {
       if (inFlight === 0) return
       let timer: NodeJS.Timeout | undefined
@@ -74,10 +88,6 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
   } satisfies Traffic)
   app.decorateRequest('takes', undefined)
 
-  const leaveFlight = () => {
-    inFlight--
-    if (inFlight === 0) for (const resolve of waiting) resolve()
-  }
   const ended = (request: FastifyRequest) => {
     if (request.takes === 'flight') leaveFlight()
     if (request.takes === 'stream') streams--
@@ -102,12 +112,8 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
     done()
   })
 
-  app.addHook('onSend', function becomeStream (request, reply, payload, done) {
-    if (request.takes === 'flight' && isLasting(request, reply)) {
-      request.takes = 'stream'
-      streams++
-      leaveFlight()
-    }
+  app.addHook('onSend', function noteStream (request, reply, payload, done) {
+    if (isLasting(request, reply)) becomeStream(request)
     done(null, payload)
   })
 }, { name: 'traffic', fastify: '5.x', dependencies: ['request-log'] })

@@ -1,6 +1,8 @@
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../src/errors.ts'
 import type { Message } from '../src/mcp/admit.ts'
+import type { Served } from '../src/mcp/served.ts'
+import { requireServed } from '../src/mcp/sessions.ts'
 import { targetOf } from '../src/mcp/target.ts'
 
 export interface McpRouteOptions {
@@ -9,7 +11,8 @@ export interface McpRouteOptions {
 
 /**
  * The MCP endpoint: Streamable HTTP, every revision at one URL. Each request
- * is complete in itself, so any replica can answer it.
+ * is complete in itself or names a session that every replica can look up, so
+ * any of them can answer it.
  */
 const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBytes }) => {
   app.post('/mcp', { config: { jsonRpc: true }, bodyLimit: maxRequestBytes }, async (request, reply) => {
@@ -22,16 +25,31 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
     const gone = new AbortController()
     reply.raw.on('close', () => gone.abort())
     reply.header('cache-control', 'no-store')
-    // Fastify sends a web Response like any payload, so hooks and headers still apply.
-    return app.mcp.serve(message, toWebRequest(request, gone.signal), caller, request.log)
+    return send(reply, await app.mcp.serve(message, toWebRequest(request, gone.signal), {
+      caller, log: request.log, lasts: () => app.traffic.lasts(request)
+    }))
   })
 
-  // Exactly 405: some clients take anything else for a reason to try again at once.
   app.route({
     method: ['GET', 'DELETE'],
     url: '/mcp',
     config: { jsonRpc: true },
-    handler: () => { throw new AppError('METHOD_NOT_ALLOWED', 'Only POST is served here', { headers: { allow: 'POST' } }) }
+    handler: async (request, reply) => {
+      const { sessions } = app.mcp
+      const { headers, method } = request
+      const id = headers['mcp-session-id']
+      // Exactly 405: some clients take anything else for a reason to try again at once.
+      if (sessions === undefined || typeof id !== 'string') {
+        throw new AppError('METHOD_NOT_ALLOWED', 'Only POST is served here', { headers: { allow: 'POST' } })
+      }
+      requireServed(headers['mcp-protocol-version'])
+      if (method === 'DELETE') {
+        await sessions.end(id, request.caller!.principal)
+        return reply.send()
+      }
+      if (!/\btext\/event-stream\b|\*\/\*/.test(headers.accept ?? '*/*')) throw new AppError('INVALID_REQUEST', 'This is an event stream: accept text/event-stream')
+      return send(reply, await sessions.stream(id, request.caller!, request.log))
+    }
   })
 }
 
@@ -41,4 +59,10 @@ export default mcpRoute
 function toWebRequest ({ method, headers }: FastifyRequest, signal: AbortSignal): Request {
   const { authorization, 'x-api-key': apiKey, cookie, ...safe } = headers
   return new Request('http://mcp.invalid/mcp', { method, headers: safe as Record<string, string>, signal })
+}
+
+/** Fastify sends a web Response and a stream like any payload, so hooks and headers still apply. */
+function send (reply: FastifyReply, answer: Response | Served): FastifyReply {
+  if (answer instanceof Response) return reply.send(answer)
+  return reply.code(answer.status).headers(answer.headers).send(answer.body)
 }

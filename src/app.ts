@@ -11,6 +11,7 @@ import { PATTERNS } from './core/inspection.ts'
 import type { Rule } from './core/limit.ts'
 import type { AuthType } from './core/principal.ts'
 import { sealer } from './core/seal.ts'
+import { sessionIds, type SessionIds, type SessionRule } from './core/session.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import type { Store } from './state/store.ts'
 import { buildCatalogue, type Catalogue, type Source } from './tools/catalogue.ts'
@@ -52,6 +53,7 @@ export interface Core {
   rules: Readonly<Record<AuthType, Rule>>
   identify: ReturnType<typeof authenticationChain>
   sealer: ReturnType<typeof sealer>
+  sessionIds: SessionIds
   authentication: { required: boolean, types: readonly string[] }
   /** Absent where it is off. */
   oauth2: OAuth2 | undefined
@@ -75,13 +77,15 @@ export async function buildCore ({ config, store, logger, sources = [], oauth2Pa
   if (oauth2 !== undefined) links.push(oauth2.authenticator)
   if (config.AUTHENTICATOR !== undefined) links.push(await loadCustomAuthenticator(config.AUTHENTICATOR))
 
+  const secrets = config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')]
   const patterns = new Set(PATTERNS.map(({ name }) => name))
   return {
     catalogue: buildCatalogue([...await loadTools(config.TOOLS_DIR), ...sources], patterns),
     links,
     rules,
     identify: authenticationChain({ links, store, required: config.MCP_AUTH_ENABLED, rules }),
-    sealer: sealer(config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')], 'request state'),
+    sealer: sealer(secrets, 'request state'),
+    sessionIds: sessionIds(secrets),
     authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) },
     oauth2,
     async close () { await Promise.all(links.map(link => link.close?.())) }
@@ -127,7 +131,12 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   await app.register(rateLimit, { rule: core.rules.none })
   await app.register(inspection)
   await app.register(mcp, {
-    catalogue: core.catalogue, inspection: config.INSPECTION, sealer: core.sealer, authentication: core.authentication
+    catalogue: core.catalogue,
+    inspection: config.INSPECTION,
+    sealer: core.sealer,
+    authentication: core.authentication,
+    sessions: config.LEGACY_SESSIONS ? { ids: core.sessionIds, rule: sessionRule(config) } : undefined,
+    maxStreamsOfPrincipal: config.MAX_STREAMS_PER_PRINCIPAL
   })
 
   await app.register(probes, { waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis'] })
@@ -136,6 +145,10 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   }
   await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
   return app
+}
+
+function sessionRule (config: Config): SessionRule {
+  return { idleMs: config.SESSION_IDLE_MS, maxMs: config.SESSION_MAX_MS, mostOfOwner: config.MAX_SESSIONS_PER_PRINCIPAL, mostInAll: config.MAX_SESSIONS }
 }
 
 function trustProxyOption (trust: Config['TRUST_PROXY']): false | string[] | ((address: string, hop: number) => boolean) {

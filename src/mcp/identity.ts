@@ -15,7 +15,7 @@ export const LIST_TTL_MS = 30_000
 export const CAPABILITIES = (authentication: { required: boolean, types: readonly string[] }, pushes: boolean) => ({
   tools: { listChanged: pushes },
   prompts: { listChanged: pushes },
-  resources: { listChanged: pushes, subscribe: true },
+  resources: { listChanged: pushes, subscribe: pushes },
   completions: {},
   logging: {},
   experimental: { authentication: { required: authentication.required, types: [...authentication.types] } }

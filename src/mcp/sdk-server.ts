@@ -11,7 +11,7 @@ import type { Principal } from '../core/principal.ts'
 import type { Sealer } from '../core/seal.ts'
 import { AppError } from '../errors.ts'
 import { callTool, type CallOptions } from '../tools/call.ts'
-import { visible, type OfferedResource } from '../tools/catalogue.ts'
+import { resourceAt, visible } from '../tools/catalogue.ts'
 import { CallContext } from '../tools/context.ts'
 import { InputNeeded, type Change, type Context, type Log, type PromptMessage, type ResourceContents } from '../tools/tool.ts'
 import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from './identity.ts'
@@ -31,7 +31,13 @@ export interface Serving {
   log: Log
   era: 'legacy' | 'modern'
   /** Legacy with a session: requests and notifications reach the client later, too. */
-  session?: { subscribe (uri: string): Promise<void>, unsubscribe (uri: string): Promise<void> } | undefined
+  session?: SessionNotes | undefined
+}
+
+/** What a session remembers beyond one request. */
+export interface SessionNotes {
+  subscribe (uri: string): Promise<void>
+  unsubscribe (uri: string): Promise<void>
 }
 
 const STATE_TTL_MS = 3_600_000
@@ -124,7 +130,7 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
 
   on('resources/read', async (params, ctx) => {
     const uri = String(params.uri)
-    const found = permitted('resource', uri) ? findResource(uri) : undefined
+    const found = permitted('resource', uri) ? resourceAt(catalogue, serving.principal, uri) : undefined
     if (found === undefined) throw new ResourceNotFoundError(uri)
     const { offered: { resource }, variables } = found
     const read = await resource.read({ uri, variables }, contextOf(ctx, params))
@@ -146,7 +152,7 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
 
   if (era === 'legacy') {
     on('resources/subscribe', async ({ uri }) => {
-      if (!permitted('resource', String(uri)) || findResource(String(uri)) === undefined) throw new ResourceNotFoundError(String(uri))
+      if (!permitted('resource', String(uri)) || resourceAt(catalogue, serving.principal, String(uri)) === undefined) throw new ResourceNotFoundError(String(uri))
       await session?.subscribe(String(uri))
       return {}
     })
@@ -161,16 +167,6 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
   function permitted (kind: 'prompt' | 'resource', name: string): boolean {
     if (mayUse(serving.principal, kind, name)) return true
     throw new AppError('FORBIDDEN', 'Access denied')
-  }
-
-  function findResource (uri: string): { offered: OfferedResource, variables: Record<string, string> } | undefined {
-    const fixed = catalogue.resources.get(uri)
-    if (fixed !== undefined) return { offered: fixed, variables: {} }
-    for (const offered of visible(catalogue.templates, 'resource', serving.principal)) {
-      const variables = offered.template!.match(uri)
-      if (variables !== undefined) return { offered, variables }
-    }
-    return undefined
   }
 }
 

@@ -103,6 +103,17 @@ export function visible<T> (offered: ReadonlyMap<string, T>, kind: 'tool' | 'res
   return seen
 }
 
+/** The resource that a URI names, and the values of its template's variables. Permission for the URI itself is asked apart. */
+export function resourceAt ({ resources, templates }: Catalogue, principal: Principal, uri: string): { offered: OfferedResource, variables: Record<string, string> } | undefined {
+  const fixed = resources.get(uri)
+  if (fixed !== undefined) return { offered: fixed, variables: {} }
+  for (const offered of visible(templates, 'resource', principal)) {
+    const variables = offered.template!.match(uri)
+    if (variables !== undefined) return { offered, variables }
+  }
+  return undefined
+}
+
 type Fail = (fault: string) => never
 
 function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): OfferedTool {

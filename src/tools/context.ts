@@ -36,7 +36,8 @@ export class CallContext implements Context {
   get answers () { return this.#host.answers ?? NOTHING }
   get state (): unknown { return this.#host.state }
 
-  progress (done: number, total?: number, message?: string): void { this.#host.progress?.(done, total, message) }
-  message (level: Level, data: unknown, logger?: string): void { this.#host.message?.(level, data, logger) }
-  changed (what: Change): void { this.#host.changed?.(what) }
+  // Functions of their own, because handlers take them apart: `({ progress }) => …`.
+  readonly progress = (done: number, total?: number, message?: string): void => { this.#host.progress?.(done, total, message) }
+  readonly message = (level: Level, data: unknown, logger?: string): void => { this.#host.message?.(level, data, logger) }
+  readonly changed = (what: Change): void => { this.#host.changed?.(what) }
 }
