@@ -1,0 +1,135 @@
+// `npm run conformance`: the official suite against this server with the tools of test/conformance/tools, authentication on.
+// Usage: npm run conformance [-- --replicas 2]. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, request } from 'node:http'
+import { randomBytes } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { circumstances, markdownTable, writeSection } from './measurements.mjs'
+import { freePort, startRedis } from './redis.mjs'
+
+const SUITE = '0.2.0-alpha.12'
+const ROOT = resolve(import.meta.dirname, '..')
+const { values: { replicas: wanted, record, verbose } } = parseArgs({
+  options: { replicas: { type: 'string', default: '1' }, record: { type: 'boolean', default: false }, verbose: { type: 'boolean', default: false } }
+})
+const replicas = Number(wanted)
+/** How many scenarios each revision requires. */
+const REQUIRED = { '2025-11-25': 30, '2026-07-28': 37 }
+
+const { node, suite } = install()
+const folder = mkdtempSync(join(tmpdir(), 'conformance-'))
+const redis = replicas > 1 ? await startRedis() : undefined
+const key = 'sk-' + randomBytes(24).toString('base64url')
+const proxy = createServer()
+const port = await listening(proxy)
+const servers = []
+try {
+  for (let i = 0; i < replicas; i++) servers.push(await startServer())
+  roundRobin(proxy, servers.map(({ port }) => port))
+
+  const rows = Object.keys(REQUIRED).map(revision => [revision, run(revision)])
+  const fine = rows.every(([revision, { passed, failed }]) => passed >= REQUIRED[revision] && failed.length === 0)
+  const what = replicas > 1 ? `${replicas} replicas on one Redis, round robin, no affinity` : 'one process'
+  for (const [revision, { passed, failed }] of rows) console.log(`${revision}: ${passed}/${REQUIRED[revision]} required (${what})${failed.length > 0 ? `; failed: ${failed.join(', ')}` : ''}`)
+  if (record) {
+    writeSection(replicas > 1 ? 'conformance-replicas' : 'conformance', [
+      `## Conformance, ${what}`, '', circumstances(`npm run conformance${replicas > 1 ? ` -- --replicas ${replicas}` : ''}`) + `, suite ${SUITE}`, '',
+      markdownTable(['revision', 'required scenarios passed', 'failed'], rows.map(([revision, { passed, failed }]) => [revision, `${passed}/${REQUIRED[revision]}`, failed.join(', ') || 'none']))
+    ].join('\n'))
+  }
+  process.exitCode = fine ? 0 : 1
+} finally {
+  proxy.close()
+  proxy.closeAllConnections()
+  for (const { child } of servers) child.kill('SIGKILL')
+  await redis?.stop()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** The suite, and a Node that it runs on. */
+function install () {
+  const cache = join(ROOT, '.cache', 'conformance')
+  const suite = join(cache, 'node_modules/@modelcontextprotocol/conformance/dist/index.js')
+  const own = Number(process.versions.node.split('.')[0]) >= 22
+  const name = `node-linux-${process.arch}`
+  const node = own ? process.execPath : join(cache, 'node_modules', name, 'bin/node')
+  if (!existsSync(suite) || !existsSync(node)) {
+    mkdirSync(cache, { recursive: true })
+    writeFileSync(join(cache, 'package.json'), '{"private":true}')
+    const npm = process.env.npm_execpath
+    const args = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error', `@modelcontextprotocol/conformance@${SUITE}`, ...(own ? [] : [`${name}@22`])]
+    execFileSync(npm?.endsWith('.js') ? process.execPath : 'npm', npm?.endsWith('.js') ? [npm, ...args] : args, { cwd: cache, stdio: ['ignore', 'ignore', 'inherit'] })
+  }
+  return { node, suite }
+}
+
+async function startServer () {
+  const own = await freePort()
+  const child = spawn(process.execPath, [join(ROOT, 'dist/src/cli/main.js'), 'serve'], {
+    cwd: folder,
+    stdio: ['ignore', verbose ? 'inherit' : 'ignore', verbose ? 'inherit' : 'ignore'],
+    env: {
+      PATH: process.env.PATH,
+      PORT: String(own),
+      MANAGEMENT_PORT: '0',
+      PUBLIC_URL: `http://127.0.0.1:${port}`,
+      TOOLS_DIR: join(ROOT, 'test/conformance/tools'),
+      MCP_API_KEY: key,
+      RATE_LIMIT_API_KEY: '1000000',
+      ...(redis === undefined ? {} : { REDIS_URL: redis.url, STATE_SECRET: key })
+    }
+  })
+  const until = Date.now() + 20_000
+  while (Date.now() < until) {
+    if (child.exitCode !== null) throw new Error(`the server ended with code ${child.exitCode}; run again with --verbose`)
+    const ready = await fetch(`http://127.0.0.1:${own}/readyz`).then(({ ok }) => ok, () => false)
+    if (ready) return { child, port: own }
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+  throw new Error('the server was not ready within twenty seconds')
+}
+
+/** Adds the key, since the suite sends none, and hands each request to the next server. */
+function roundRobin (server, ports) {
+  let next = 0
+  server.on('request', (incoming, outgoing) => {
+    const upstream = request({
+      host: '127.0.0.1', port: ports[next++ % ports.length], method: incoming.method, path: incoming.url, headers: { ...incoming.headers, authorization: `Bearer ${key}` }
+    }, answer => {
+      outgoing.writeHead(answer.statusCode, answer.headers)
+      answer.pipe(outgoing)
+    })
+    upstream.on('error', () => outgoing.destroy())
+    outgoing.on('close', () => upstream.destroy())
+    incoming.pipe(upstream)
+  })
+}
+
+function listening (server) {
+  return new Promise(resolve => server.listen(0, '127.0.0.1', () => resolve(server.address().port)))
+}
+
+/** Run the scenarios that a revision requires. */
+function run (revision) {
+  let text
+  try {
+    text = execFileSync(node, [suite, 'server', '--url', `http://127.0.0.1:${port}/mcp`, '--requirements', revision, '-o', join(folder, revision)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 26 })
+  } catch (error) {
+    text = String(error.stdout) + String(error.stderr)
+  }
+  if (verbose) console.log(text)
+  return summary(text)
+}
+
+/** The suite's lines, `✓ name: 2 passed, 0 failed`, without those that it says are not scored. */
+function summary (text) {
+  const unscored = new Set([...text.matchAll(/^ {2}[✓✗] (\S+) \(/gm)].map(([, name]) => name))
+  const scored = [...text.matchAll(/^([✓✗]) (\S+): \d+ passed/gm)].filter(([, , name]) => !unscored.has(name))
+  return {
+    passed: scored.filter(([, mark]) => mark === '✓').length,
+    failed: scored.filter(([, mark]) => mark === '✗').map(([, , name]) => name)
+  }
+}
