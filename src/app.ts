@@ -24,12 +24,14 @@ import inspection from '../plugins/inspection.ts'
 import { jwtVerifiers } from '../plugins/jwt.ts'
 import mcp from '../plugins/mcp.ts'
 import metricsPlugin from '../plugins/metrics.ts'
+import oauth2 from '../plugins/oauth2.ts'
 import origin from '../plugins/origin.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestLog from '../plugins/request-log.ts'
 import state from '../plugins/state.ts'
 import traffic from '../plugins/traffic.ts'
 import mcpRoute from '../routes/mcp.ts'
+import oauthRoutes from '../routes/oauth.ts'
 import probes from '../routes/probes.ts'
 import wellKnown, { resourceMetadataUrl } from '../routes/well-known.ts'
 
@@ -128,6 +130,18 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     ...(core.oauth2 === undefined ? {} : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), scopeMap: config.OAUTH2_SCOPE_MAP } })
   })
   app.addHook('onClose', () => core.close())
+  const loginOffered = core.oauth2 !== undefined && config.OAUTH2_CLIENT_ID !== undefined
+  if (loginOffered) {
+    await app.register(oauth2, {
+      issuers: core.oauth2!.issuers,
+      publicUrl: config.PUBLIC_URL,
+      clientId: config.OAUTH2_CLIENT_ID!,
+      clientSecret: config.OAUTH2_CLIENT_SECRET,
+      // An audience of its own kind, such as api://…, is not for this parameter.
+      resource: config.OAUTH2_AUDIENCE.find(audience => audience === `${config.PUBLIC_URL}/mcp`),
+      secrets: config.STATE_SECRET
+    })
+  }
   await app.register(rateLimit, { rule: core.rules.none })
   await app.register(inspection)
   await app.register(mcp, {
@@ -142,6 +156,9 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   await app.register(probes, { waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis'] })
   if (core.oauth2 !== undefined) {
     await app.register(wellKnown, { publicUrl: config.PUBLIC_URL, issuers: config.OAUTH2_AUTH_SERVER, scopeMap: config.OAUTH2_SCOPE_MAP })
+  }
+  if (loginOffered) {
+    await app.register(oauthRoutes, { publicUrl: config.PUBLIC_URL, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP })
   }
   await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
   return app
