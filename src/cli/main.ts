@@ -9,6 +9,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   keys: async () => (await import('./keys.ts')).keys,
   config: async () => (await import('./config.ts')).config,
   ip: async () => (await import('./ip.ts')).ip,
+  tokens: async () => (await import('./tokens.ts')).tokens,
   tools: async () => (await import('./tools.ts')).tools,
   state: async () => (await import('./state.ts')).state
 }
