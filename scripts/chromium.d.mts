@@ -1,0 +1,1 @@
+export function chromium (): { program: string, env: Record<string, string | undefined> }
