@@ -78,6 +78,12 @@ export async function startAuthorizationServer ({ resource, scopes, format = 'jw
     }
   }))
 
+  // Clients of today register with the first scope that they were asked for; held to it, none of them could ever step up.
+  provider.on('registration_create.success', async (_ctx, { clientId }) => {
+    const { scope: _first, ...rest } = await provider.Client.adapter.find(clientId)
+    await provider.Client.adapter.upsert(clientId, rest)
+  })
+
   const counts = {}
   const serve = provider.callback()
   server.on('request', (request, response) => {
