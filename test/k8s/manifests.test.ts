@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { parse } from 'yaml'
+import { Objects, POLICIES } from './policies.ts'
+import { overlay, overlayWith, schemaFindings, typeFindings, type Manifest } from './rendered.ts'
+
+const PROJECT = join(import.meta.dirname, '../..')
+
+const rendered: Record<string, Manifest[]> = {
+  dev: overlay('dev'),
+  staging: overlay('staging'),
+  production: overlay('production'),
+  'production with HTTPS outwards': overlayWith('production', ['egress-https'])
+}
+
+for (const [name, list] of Object.entries(rendered)) {
+  t.test(`${name}: every object fits the API's own types, field by field`, async t => {
+    t.strictSame(await schemaFindings(list), [])
+    t.strictSame(typeFindings(name.replaceAll(' ', '-'), list), [])
+  })
+
+  t.test(`${name}: every policy holds`, async t => {
+    const all = new Objects(list)
+    const concerned = POLICIES.filter(({ where = () => true }) => where(all))
+    for (const { claim, findings } of concerned) t.strictSame(findings(all), [], claim)
+    t.comment(`${name}: ${list.length} objects, ${concerned.length} policies`)
+  })
+}
+
+t.test('the checks of types find a misspelt field, a wrong type and a missing field', async t => {
+  const broken = (change: (server: Manifest) => void) => {
+    const list = structuredClone(rendered.dev!)
+    change(new Objects(list).server)
+    return list
+  }
+  t.match(typeFindings('misspelt', broken(server => { server.spec.template.spec.containers[0].securityContext.readOnlyRootFileSystem = true })), [/readOnlyRootFileSystem/])
+  t.match(await schemaFindings(broken(server => { server.spec.replicas = 'two' })), [/replicas/])
+  t.match(await schemaFindings(broken(server => { delete server.spec.selector })), [/selector/])
+})
+
+t.test('each policy finds what breaks it', async t => {
+  for (const policy of POLICIES) {
+    const name = Object.keys(rendered).find(name => policy.where?.(new Objects(rendered[name]!)) ?? true)!
+    const all = new Objects(structuredClone(rendered[name]!))
+    policy.break(all)
+    t.not(policy.findings(all).length, 0, policy.claim)
+  }
+})
+
+t.test('the ServiceMonitor finds the management Service and a port that it has', async t => {
+  const monitor = parse(readFileSync(join(PROJECT, 'k8s/components/service-monitor/service-monitor.yaml'), 'utf8')) as Manifest
+  const service = new Objects(rendered.production!).named('Service', 'secure-mcp-server-management')!
+  t.match(service.metadata.labels, monitor.spec.selector.matchLabels)
+  t.ok(service.spec.ports.some((port: Manifest) => port.name === monitor.spec.endpoints[0].port))
+})
+
+t.test('the overlays name the user, the ports and the signal that the Dockerfile has', async t => {
+  const dockerfile = readFileSync(join(PROJECT, 'Dockerfile'), 'utf8')
+  const { serverPod, serverContainer } = new Objects(rendered.production!)
+  t.match(dockerfile, `USER ${serverPod.securityContext.runAsUser}:${serverPod.securityContext.runAsGroup}\n`)
+  t.match(dockerfile, `EXPOSE ${serverContainer.ports[0].containerPort}\n`)
+  t.match(dockerfile, 'STOPSIGNAL SIGTERM\n')
+  t.notMatch(dockerfile, /NODE_ENV|HEALTHCHECK [^:]*CMD|:latest/)
+})
