@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
+import { Settings } from '../../src/config.ts'
+import { ERRORS } from '../../src/errors.ts'
+import { createMetrics } from '../../src/metrics.ts'
 import { Objects, POLICIES } from './policies.ts'
 import { overlay, overlayWith, schemaFindings, typeFindings, type Manifest } from './rendered.ts'
 
@@ -62,4 +65,21 @@ t.test('the overlays name the user, the ports and the signal that the Dockerfile
   t.match(dockerfile, `EXPOSE ${serverContainer.ports[0].containerPort}\n`)
   t.match(dockerfile, 'STOPSIGNAL SIGTERM\n')
   t.notMatch(dockerfile, /NODE_ENV|HEALTHCHECK [^:]*CMD|:latest/)
+})
+
+t.test('docs/operations.md names settings, reasons, metrics, commands and files that exist', async t => {
+  const text = readFileSync(join(PROJECT, 'docs/operations.md'), 'utf8')
+  const named = (form: RegExp) => [...new Set([...text.matchAll(form)].map(([, name]) => name!))]
+  const known = new Set([...Object.keys(Settings.properties), ...Object.keys(ERRORS)])
+  const words = named(/\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b/g)
+  t.ok(words.length > 15)
+  t.strictSame(words.filter(word => !known.has(word)), [])
+
+  const metrics = await createMetrics({ process: true }).text()
+  const names = named(/\b(mcp_[a-z_]+)/g)
+  t.ok(names.length > 5)
+  t.strictSame(names.filter(name => !metrics.includes(`# TYPE ${name} `)), [])
+
+  t.strictSame(named(/`(keys|tokens|ip|state) [a-z]/g).filter(name => !existsSync(join(PROJECT, `src/cli/${name}.ts`))), [])
+  t.strictSame(named(/(?<!dist\/)\b((?:k8s|scripts|src)\/[\w./-]+\.\w+)/g).filter(path => !existsSync(join(PROJECT, path))), [])
 })
