@@ -23,7 +23,9 @@ export default fp(async function errors (app) {
     const answer = toAnswer(error)
     request.refusal = answer.reason
     const inner = error instanceof AppError ? error.cause : error
-    if (answer.status >= 500) request.log.error({ err: inner ?? error, reason: answer.reason }, 'request failed')
+    // A stack for what nobody foresaw. While state is out of reach there is a refusal for every request.
+    if (answer.status === 503) request.log.warn({ why: why(inner ?? error), reason: answer.reason }, 'request refused')
+    else if (answer.status >= 500) request.log.error({ err: inner ?? error, reason: answer.reason }, 'request failed')
     else if (inner !== undefined) request.log.info({ why: why(inner), reason: answer.reason }, 'request refused')
 
     reply.code(answer.status).headers(answer.headers)
