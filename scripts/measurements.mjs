@@ -18,6 +18,12 @@ export function writeSection (name, markdown) {
   writeFileSync(FILE, from < 0 || to < 0 ? `${text.trimEnd()}\n\n${section}\n` : text.slice(0, from) + section + text.slice(to + end.length))
 }
 
+/** The text between a section's markers, or none. */
+export function readSection (name) {
+  const text = readFileSync(FILE, 'utf8')
+  return text.split(`<!-- begin ${name} -->`)[1]?.split(`<!-- end ${name} -->`)[0] ?? ''
+}
+
 /** A table of rows, each a list of cells. */
 export function markdownTable (head, rows) {
   const line = cells => `| ${cells.map(cell => String(cell).replaceAll('|', '\\|')).join(' | ')} |`
@@ -31,7 +37,8 @@ export function circumstances (command) {
   return `\`${command}\`, ${date}, ${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, commit ${commit()}`
 }
 
-function commit () {
+/** The commit that is measured. */
+export function commit () {
   try {
     return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
   } catch {
