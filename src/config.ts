@@ -76,7 +76,7 @@ type Raw = Static<typeof Settings>
 
 /** What the rest of the code reads: the settings, with lists split and defaults worked out. */
 export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'STATE_SECRET' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
-  /** No trailing slash. With PORT 0 the port is only known once listening. */
+  /** No trailing slash. */
   PUBLIC_URL: string
   TRUST_PROXY: false | number | readonly string[]
   ALLOWED_HOSTS: readonly string[]
@@ -117,7 +117,11 @@ export function loadConfig (env: Environment, file: Environment = {}): Config {
   const problems = shape.problems(raw, 50)
     .filter(problem => !problem.includes('must be equal to constant'))
     .map(problem => problem.replace('must match a schema in anyOf', 'has a value that is not offered; see docs/configuration.md'))
-  if (problems.length > 0) throw wrong(problems)
+  // With defaults in their place the rest can be judged, so that one start tells everything.
+  for (const problem of problems) {
+    const name = problem.split(' ', 1)[0]!
+    raw[name] = properties[name]?.default
+  }
 
   const settings = raw as Raw
   const list = (text: string | undefined) => text === undefined ? [] : text.split(',').map(part => part.trim()).filter(part => part !== '')

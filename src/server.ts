@@ -1,4 +1,6 @@
 /** The process: environment in, listeners out, and a graceful end. */
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
@@ -39,7 +41,7 @@ export function readSettings (env: Environment): Config {
  * @throws {UsageError} for anything wrong before listening
  */
 export async function serve (env: Environment, tell: (text: string) => void): Promise<void> {
-  const config = readSettings(env)
+  const config = await withPort(env)
   const log = createLog({ debug: config.MCP_DEBUG })
   const metrics = createMetrics({ process: true })
   const store = await openStore(config, log, metrics.degraded)
@@ -55,15 +57,25 @@ export async function serve (env: Environment, tell: (text: string) => void): Pr
     throw error
   }
 
-  const { port } = app.server.address() as { port: number }
-  const url = `${config.PORT === 0 ? config.PUBLIC_URL.replace(/:0$/, `:${port}`) : config.PUBLIC_URL}/mcp`
-  tell(banner(config, url, firstKey))
+  tell(banner(config, `${config.PUBLIC_URL}/mcp`, firstKey))
 
   // One second more for what follows the requests: ending streams, closing connections.
   closeWithGrace({ delay: config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 1000, logger: lastWords(log) }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, 'ending after an unforeseen failure')
     await stop({ app, management, log, signal, config })
   })
+}
+
+/** With PORT 0 a free port is found first: hosts, origins, audience and metadata all hold the port. */
+async function withPort (env: Environment): Promise<Config> {
+  const config = readSettings(env)
+  if (config.PORT !== 0) return config
+  const probe = createServer().listen(0, config.HOST)
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return readSettings({ ...env, PORT: String(port) })
 }
 
 interface Stopping {

@@ -1,4 +1,4 @@
-/** What every command is: one file each, found by src/cli/main.ts. */
+/** What every command is: one file each, found by src/cli/run.ts. */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { UsageError } from '../errors.ts'
 
@@ -18,11 +18,18 @@ export interface Command {
   run (args: string[], io: Io): Promise<number>
 }
 
-/** node:util parseArgs, with bad usage as one line that says how to mend it. */
-export function parse<T extends NonNullable<ParseArgsConfig['options']>> (args: string[], options: T): ReturnType<typeof parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>> {
+/**
+ * node:util parseArgs, with bad usage as one line that says how to mend it.
+ *
+ * @param most words that may stand beside the options
+ */
+export function parse<T extends NonNullable<ParseArgsConfig['options']>> (args: string[], options: T, most = Infinity): ReturnType<typeof parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>> {
+  let parsed
   try {
-    return parseArgs({ args, options, allowPositionals: true, strict: true })
+    parsed = parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>({ args, options, allowPositionals: true, strict: true })
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split('. ')[0]!}. See --help`)
+    throw new UsageError(`${(error as Error).message.split(/\.?\s*\n|\. /)[0]!}. See --help`)
   }
+  if (parsed.positionals.length > most) throw new UsageError(`"${parsed.positionals[most]!.slice(0, 64)}" is one word too many. See --help`)
+  return parsed
 }

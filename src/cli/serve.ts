@@ -12,7 +12,7 @@ Example:
   PORT=8080 REDIS_URL=redis://127.0.0.1:6379 STATE_SECRET=… secure-mcp serve`,
 
   async run (args, io) {
-    parse(args, {})
+    parse(args, {}, 0)
     await start(io.env, io.err)
     return 0
   }

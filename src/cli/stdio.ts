@@ -17,7 +17,7 @@ Example, in claude_desktop_config.json:
   {"mcpServers": {"secure-mcp": {"command": "npx", "args": ["secure-mcp", "stdio"], "env": {"MCP_API_KEY": "…"}}}}`,
 
   async run (args, io) {
-    parse(args, {})
+    parse(args, {}, 0)
     const config = readSettings(io.env)
     const log = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { process.stderr.write(line) } } })
     const store = await openStore(config, log)

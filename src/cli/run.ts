@@ -1,0 +1,47 @@
+/** The command line: finds the command, prints what it says, answers with its exit code. */
+import { UsageError } from '../errors.ts'
+import type { Command, Io } from './command.ts'
+
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  serve: async () => (await import('./serve.ts')).serve,
+  stdio: async () => (await import('./stdio.ts')).stdio,
+  keys: async () => (await import('./keys.ts')).keys,
+  config: async () => (await import('./config.ts')).config,
+  ip: async () => (await import('./ip.ts')).ip,
+  tokens: async () => (await import('./tokens.ts')).tokens,
+  tools: async () => (await import('./tools.ts')).tools,
+  state: async () => (await import('./state.ts')).state
+}
+
+/**
+ * Run one command.
+ *
+ * @returns the exit code: 0, 1 for a failure, 2 for wrong use
+ */
+export async function runCommand ([name = 'serve', ...args]: readonly string[], io: Io): Promise<number> {
+  try {
+    if (name === '--help' || name === '-h' || name === 'help') return await overview(io)
+    const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+    if (load === undefined) throw new UsageError(`There is no command "${name.slice(0, 64)}". See: secure-mcp --help`)
+    const command = await load()
+    if (args.includes('--help') || args.includes('-h')) {
+      io.out(command.help)
+      return 0
+    }
+    return await command.run(args, io)
+  } catch (error) {
+    if (error instanceof UsageError) {
+      io.err(error.message)
+      return 2
+    }
+    io.err(`secure-mcp ${name}: ${(error as Error).message}`)
+    return 1
+  }
+}
+
+async function overview (io: Io): Promise<number> {
+  io.out('Usage: secure-mcp <command> [options]\n')
+  for (const [name, load] of Object.entries(COMMANDS)) io.out(`  ${name.padEnd(8)} ${(await load()).summary}`)
+  io.out('\nEach has --help with an example.')
+  return 0
+}
