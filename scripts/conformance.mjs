@@ -1,6 +1,6 @@
 // `npm run conformance`: the official suite against this server with the tools of test/conformance/tools, authentication on.
 // Usage: npm run conformance [-- --replicas 2]. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
-import { execFileSync, spawn } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import { randomBytes } from 'node:crypto'
@@ -30,7 +30,8 @@ try {
   for (let i = 0; i < replicas; i++) servers.push(await startServer())
   roundRobin(proxy, servers.map(({ port }) => port))
 
-  const rows = Object.keys(REQUIRED).map(revision => [revision, run(revision)])
+  const rows = []
+  for (const revision of Object.keys(REQUIRED)) rows.push([revision, await run(revision)])
   const fine = rows.every(([revision, { passed, failed }]) => passed >= REQUIRED[revision] && failed.length === 0)
   const what = replicas > 1 ? `${replicas} replicas on one Redis, round robin, no affinity` : 'one process'
   for (const [revision, { passed, failed }] of rows) console.log(`${revision}: ${passed}/${REQUIRED[revision]} required (${what})${failed.length > 0 ? `; failed: ${failed.join(', ')}` : ''}`)
@@ -112,14 +113,13 @@ function listening (server) {
   return new Promise(resolve => server.listen(0, '127.0.0.1', () => resolve(server.address().port)))
 }
 
-/** Run the scenarios that a revision requires. */
-function run (revision) {
-  let text
-  try {
-    text = execFileSync(node, [suite, 'server', '--url', `http://127.0.0.1:${port}/mcp`, '--requirements', revision, '-o', join(folder, revision)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 2 ** 26 })
-  } catch (error) {
-    text = String(error.stdout) + String(error.stderr)
-  }
+/** Run the scenarios that a revision requires; the proxy of this process answers meanwhile. */
+async function run (revision) {
+  const text = await new Promise(resolve => {
+    execFile(node, [suite, 'server', '--url', `http://127.0.0.1:${port}/mcp`, '--requirements', revision, '-o', join(folder, revision)], {
+      encoding: 'utf8', maxBuffer: 2 ** 26, timeout: 240_000
+    }, (_error, stdout, stderr) => resolve(stdout + stderr))
+  })
   if (verbose) console.log(text)
   return summary(text)
 }
