@@ -23,6 +23,7 @@ const { node, suite } = install()
 const folder = mkdtempSync(join(tmpdir(), 'conformance-'))
 const redis = replicas > 1 ? await startRedis() : undefined
 const key = 'sk-' + randomBytes(24).toString('base64url')
+const stateSecret = randomBytes(32).toString('base64url')
 const proxy = createServer()
 const port = await listening(proxy)
 const servers = []
@@ -80,7 +81,7 @@ async function startServer () {
       TOOLS_DIR: join(ROOT, 'test/conformance/tools'),
       MCP_API_KEY: key,
       RATE_LIMIT_API_KEY: '1000000',
-      ...(redis === undefined ? {} : { REDIS_URL: redis.url, STATE_SECRET: key })
+      ...(redis === undefined ? {} : { REDIS_URL: redis.url, STATE_SECRET: stateSecret })
     }
   })
   const until = Date.now() + 20_000
