@@ -21,7 +21,7 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
     const caller = request.caller!
     if (typeof method === 'string') request.rpc = { method: method.slice(0, 64), target: targetOf(method, params)?.name.slice(0, 128) }
 
-    request.verdict = await app.mcp.admit(message, caller)
+    request.verdict = await app.mcp.admit(message, caller, request.headers)
     const gone = new AbortController()
     reply.raw.on('close', () => gone.abort())
     reply.header('cache-control', 'no-store')

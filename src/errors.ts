@@ -10,6 +10,7 @@ export const ERRORS = {
   PARSE_ERROR: { http: 400, rpc: -32700, expose: true },
   UNSUPPORTED_MEDIA_TYPE: { http: 415, rpc: 415, expose: true },
   INVALID_REQUEST: { http: 400, rpc: -32600, expose: true },
+  HEADER_MISMATCH: { http: 400, rpc: -32020, expose: true },
   INVALID_PARAMS: { http: 200, rpc: -32602, expose: true },
   MALFORMED_CREDENTIAL: { http: 400, rpc: 400, expose: true },
   AUTHENTICATION_REQUIRED: { http: 401, rpc: 401, expose: true },

@@ -1,8 +1,11 @@
 /** What is decided of a message once its body is known, however it came. */
+import { PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server'
 import type { Caller } from '../auth/chain.ts'
 import { insufficientScope } from '../auth/scopes.ts'
 import { rateLimited, type Rule, type Verdict } from '../core/limit.ts'
+import { paramHeaderFault } from '../core/param-headers.ts'
 import { mayUse } from '../core/permissions.ts'
+import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import type { Catalogue } from '../tools/catalogue.ts'
 import { targetOf } from './target.ts'
@@ -14,14 +17,18 @@ export interface Message {
   readonly params?: unknown
 }
 
+type Headers = Readonly<Record<string, unknown>>
+
 /**
  * Decide what depends on the message itself, before it is served: the scopes
- * it needs, and what its tool costs beyond the one that every request counts.
+ * it needs, whether headers that repeat its arguments agree with them, and
+ * what its tool costs beyond the one that every request counts.
  *
+ * @param headers of the request, in lower case; undefined where there are none
  * @returns the caller's count afterwards
- * @throws {AppError} INSUFFICIENT_SCOPE, RATE_LIMITED, STATE_UNAVAILABLE
+ * @throws {AppError} INSUFFICIENT_SCOPE, HEADER_MISMATCH, RATE_LIMITED, STATE_UNAVAILABLE
  */
-export async function admitMessage (catalogue: Catalogue, store: Store, { method, params }: Message, caller: Caller): Promise<Verdict> {
+export async function admitMessage (catalogue: Catalogue, store: Store, { method, params }: Message, caller: Caller, headers?: Headers): Promise<Verdict> {
   const target = typeof method === 'string' ? targetOf(method, params) : undefined
   if (target === undefined) return caller.verdict
   const { principal } = caller
@@ -29,9 +36,20 @@ export async function admitMessage (catalogue: Catalogue, store: Store, { method
     throw insufficientScope(caller, target.kind, target.name)
   }
   const offered = method === 'tools/call' ? catalogue.tools.get(target.name) : undefined
+  // To those who may not use it, the tool is one that is not there.
+  if (offered !== undefined && headers !== undefined && isModern(params) && mayUse(principal, 'tool', target.name)) {
+    const fault = paramHeaderFault(offered.headers, (params as { arguments?: unknown }).arguments, headers)
+    if (fault !== undefined) throw new AppError('HEADER_MISMATCH', fault.message, { data: { header: fault.header } })
+  }
   return offered === undefined || (offered.cost === 1 && offered.tool.rate === undefined)
     ? caller.verdict
     : await charge(store, caller, target.name, offered.cost, offered.tool.rate)
+}
+
+/** Whether the message claims a revision that has such headers: the older ones claim theirs in the header only. */
+function isModern (params: unknown): boolean {
+  const meta = (params as { _meta?: unknown })._meta
+  return typeof meta === 'object' && meta !== null && Object.hasOwn(meta, PROTOCOL_VERSION_META_KEY)
 }
 
 /**

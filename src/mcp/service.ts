@@ -25,7 +25,7 @@ export interface McpOptions extends Omit<ServingOptions, 'changed'> {
 
 export interface McpService {
   /** See admit.ts. */
-  admit (message: Message, caller: Caller): Promise<Verdict>
+  admit (message: Message, caller: Caller, headers: Readonly<Record<string, unknown>>): Promise<Verdict>
   /** Serve one admitted message. */
   serve (message: Message, http: Request, asking: Omit<Asking, 'gone'>): Promise<Response | Served>
   /** Undefined where they are off. */
@@ -49,7 +49,7 @@ export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPr
   })
 
   return {
-    admit: (message, caller) => admitMessage(options.catalogue, store, message, caller),
+    admit: (message, caller, headers) => admitMessage(options.catalogue, store, message, caller, headers),
 
     async serve (message, http, { caller, log, lasts }) {
       const id = http.headers.get('mcp-session-id')

@@ -1,6 +1,7 @@
 /** Everything that is offered, checked once at start and precompiled, so that a call compiles nothing. */
 import type { Principal } from '../core/principal.ts'
 import { mayUse } from '../core/permissions.ts'
+import { paramHeaders, type ParamHeader } from '../core/param-headers.ts'
 import { compileSchema, type Check } from '../core/schema.ts'
 import { UsageError } from '../errors.ts'
 import type { Definition, Prompt, Resource, Tool } from './tool.ts'
@@ -16,6 +17,8 @@ export interface OfferedTool {
   readonly tool: Tool
   readonly input: Check
   readonly output: Check | undefined
+  /** Arguments that headers repeat. */
+  readonly headers: readonly ParamHeader[]
   /** As it stands in `tools/list`. */
   readonly listed: Readonly<Record<string, unknown>>
   readonly exempt: ReadonlySet<string>
@@ -46,7 +49,6 @@ export interface Catalogue {
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/
 /** Characters a reader cannot see: zero width, direction marks, tags. Instructions hide in them. */
 const INVISIBLE = /[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\u{e0000}-\u{e007f}]/u
-const HEADER_NAME = /^[A-Za-z0-9-]{1,64}$/
 
 /**
  * Check and compile what is offered.
@@ -134,6 +136,8 @@ function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): Offe
   }
   const problem = schemaProblem(tool.input) ?? (tool.output === undefined ? undefined : schemaProblem(tool.output))
   if (problem !== undefined) fail(`tool "${tool.name}": ${problem}`)
+  const declared = paramHeaders(plain(tool.input))
+  if ('problem' in declared) return fail(`tool "${tool.name}": ${declared.problem}`)
 
   const listed = {
     name: tool.name,
@@ -148,6 +152,7 @@ function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): Offe
       tool,
       input: compileSchema(tool.input),
       output: tool.output === undefined ? undefined : compileSchema(tool.output),
+      headers: declared.headers,
       listed,
       exempt: new Set(Object.keys(tool.exempt ?? {})),
       cost: tool.cost ?? 1,
@@ -193,7 +198,7 @@ function describe (value: object, what: string, fail: Fail): void {
   if (INVISIBLE.test(text)) fail(`${what} has invisible characters in its name, description or schema`)
 }
 
-/** References stay inside the schema (no fetching), nesting is bounded, header names are usable. */
+/** References stay inside the schema (no fetching), nesting is bounded. */
 function schemaProblem (schema: unknown): string | undefined {
   const stack: Array<[unknown, number]> = [[plain(schema), 0]]
   while (stack.length > 0) {
@@ -203,9 +208,6 @@ function schemaProblem (schema: unknown): string | undefined {
     for (const [key, inner] of Object.entries(value)) {
       if ((key === '$ref' || key === '$dynamicRef') && typeof inner === 'string' && !inner.startsWith('#')) {
         return `its schema refers to "${inner}": only references within the schema (#…) are followed`
-      }
-      if (key === 'x-mcp-header' && (typeof inner !== 'string' || !HEADER_NAME.test(inner))) {
-        return 'x-mcp-header must be 1 to 64 characters of A-Z a-z 0-9 -'
       }
       stack.push([inner, depth + 1])
     }
