@@ -1,5 +1,13 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
 
+/** What the rest asks of a log. */
+export interface Log {
+  debug (data: object, message?: string): void
+  info (data: object, message?: string): void
+  warn (data: object, message?: string): void
+  error (data: object, message?: string): void
+}
+
 /** Forms of credentials: keys of ours, other `sk-` keys, and tokens in three parts. */
 const SECRETS = /mcpk_[a-z0-9]{10}_[A-Za-z0-9_-]{20,}|\bsk-[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=\/\/)[^\s/@]+(?=@)/g
 

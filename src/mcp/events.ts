@@ -2,7 +2,8 @@
 import { mayUse } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Bus } from '../state/bus.ts'
-import type { Change, Log } from '../tools/tool.ts'
+import type { Log } from '../log.ts'
+import type { Change } from '../tools/tool.ts'
 
 /** A change as a notification says it. */
 export interface Notice {

@@ -2,7 +2,7 @@
 import type { JSONRPCMessage } from '@modelcontextprotocol/server'
 import type { Caller } from '../auth/chain.ts'
 import { mayUse } from '../core/permissions.ts'
-import type { Log } from '../tools/tool.ts'
+import type { Log } from '../log.ts'
 import { noticesOf, type Events, type Wishes } from './events.ts'
 import { eventStream, EVENT_STREAM_HEADERS } from './event-stream.ts'
 import { SERVER_INFO } from './identity.ts'

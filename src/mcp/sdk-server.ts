@@ -13,7 +13,8 @@ import { AppError } from '../errors.ts'
 import { callTool, type CallOptions } from '../tools/call.ts'
 import { resourceAt, visible } from '../tools/catalogue.ts'
 import { CallContext } from '../tools/context.ts'
-import { InputNeeded, type Change, type Context, type Log, type PromptMessage, type ResourceContents } from '../tools/tool.ts'
+import type { Log } from '../log.ts'
+import { InputNeeded, type Change, type Context, type PromptMessage, type ResourceContents } from '../tools/tool.ts'
 import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from './identity.ts'
 
 export interface ServingOptions extends CallOptions {

@@ -13,7 +13,7 @@ import { scanJson } from '../core/json-scan.ts'
 import { rateLimited } from '../core/limit.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
-import type { Log } from '../tools/tool.ts'
+import type { Log } from '../log.ts'
 import { admitMessage, type Message } from './admit.ts'
 import { sdkServer, type ServingOptions } from './sdk-server.ts'
 

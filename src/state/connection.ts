@@ -1,7 +1,7 @@
 /** Connections to Redis: bounded in every direction, whichever of the three ways names it. */
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis'
 import { UsageError } from '../errors.ts'
-import type { Log } from '../tools/tool.ts'
+import type { Log } from '../log.ts'
 
 export type Client = Redis | Cluster
 

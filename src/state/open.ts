@@ -1,7 +1,7 @@
 import { dirname } from 'node:path'
 import { usesRedis, type Config } from '../config.ts'
 import { hashKey, type ApiKeyRecord } from '../core/api-key.ts'
-import type { Log } from '../tools/tool.ts'
+import type { Log } from '../log.ts'
 import { openKeyFile } from './key-file.ts'
 import { memoryStore } from './memory.ts'
 import { redisStore } from './redis.ts'

@@ -1,5 +1,5 @@
 /** The ledgers as Redis holds them: a numbered hash each, copied whole into every replica. */
-import type { Log } from '../tools/tool.ts'
+import type { Log } from '../log.ts'
 import type { Client } from './connection.ts'
 import { ledgerCopy, live, type LedgerCopy } from './ledger.ts'
 import type { Ledger, LedgerEntry, LedgerName } from './store.ts'

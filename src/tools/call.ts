@@ -4,7 +4,8 @@ import { mayUse } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
 import { AppError } from '../errors.ts'
 import type { Catalogue, OfferedTool } from './catalogue.ts'
-import { InputNeeded, ToolError, type Content, type Context, type Log, type Outcome } from './tool.ts'
+import type { Log } from '../log.ts'
+import { InputNeeded, ToolError, type Content, type Context, type Outcome } from './tool.ts'
 
 /** A `tools/call` result as it goes on the wire, apart from what each era adds. */
 export interface ToolResult {

@@ -1,5 +1,6 @@
 import type { Principal } from '../core/principal.ts'
-import type { CallerInfo, Change, Context, Level, Log } from './tool.ts'
+import type { Log } from '../log.ts'
+import type { CallerInfo, Change, Context, Level } from './tool.ts'
 
 /** What a way of serving (HTTP, stdio) lends to one call. */
 export interface Host {

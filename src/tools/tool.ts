@@ -5,6 +5,7 @@
  */
 import type { Static, TSchema } from 'typebox'
 import type { AuthType } from '../core/principal.ts'
+import type { Log } from '../log.ts'
 
 /** Thrown by a tool for what the model should read and can mend. Anything else becomes "Internal error". */
 export class ToolError extends Error {
@@ -16,13 +17,6 @@ export interface CallerInfo {
   readonly id: string
   readonly name: string
   readonly authType: AuthType
-}
-
-export interface Log {
-  debug (data: object, message?: string): void
-  info (data: object, message?: string): void
-  warn (data: object, message?: string): void
-  error (data: object, message?: string): void
 }
 
 export type Level = 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical' | 'alert' | 'emergency'

@@ -2,7 +2,7 @@
 import type { Config } from '../../config.ts'
 import type { TokenRules } from '../../core/access-token.ts'
 import type { Store } from '../../state/store.ts'
-import type { Log } from '../../tools/tool.ts'
+import type { Log } from '../../log.ts'
 import type { Authenticator } from '../authenticator.ts'
 import { oauth2Authenticator } from './authenticator.ts'
 import type { Pace } from './held.ts'
