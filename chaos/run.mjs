@@ -1,5 +1,6 @@
 // `npm run chaos`: the rows of the reliability scorecard that need faults, several replicas or much load.
 // Usage: npm run chaos [-- --rows 5,6] [--quick] [--record]. The quick rows are those that CI can afford.
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { circumstances, commit, markdownTable, readSection, writeSection } from '../scripts/measurements.mjs'
 import credentials from './credentials.mjs'
@@ -62,7 +63,7 @@ function write () {
     const cells = line.slice(2, -2).split(' | ')
     return [Number(cells[0]), cells]
   }))
-  const now = `${new Date().toISOString().slice(0, 10)}, ${commit()}`
+  const now = `${new Date().toISOString().slice(0, 10)}, ${commit()}, load ${loadavg()[0].toFixed(1)}`
   const cells = [...ROWS, ...UNWRITTEN].sort((a, b) => a.row - b.row).map(row => {
     const outcome = outcomes.get(row)
     if (outcome !== undefined) return [row.row, row.name, outcome.figure, row.target, outcome.pass ? 'met' : 'missed', now]
@@ -71,7 +72,7 @@ function write () {
   const all = verdict => cells.filter(cell => cell[4] === verdict).length
   writeSection('chaos', [
     '## Faults and limits', '', circumstances('npm run chaos -- --record'), '',
-    markdownTable(['row', 'what', 'figure', 'target', 'verdict', 'when, commit'], cells), '',
+    markdownTable(['row', 'what', 'figure', 'target', 'verdict', 'when, commit, load average'], cells), '',
     `${all('met')} met, ${all('missed')} missed, ${all('not measured')} not measured. Replicas, Redis, HAProxy and clients share the machine's cores, so rates and latencies are worse than apart.`
   ].join('\n'))
 }
