@@ -33,6 +33,9 @@ async function pair (t: Test, { format = 'jwt', env = {}, documents = {} }: { fo
   })
   await built.app.listen({ host: '127.0.0.1', port })
   t.teardown(() => server.close())
+  // On a busy machine the start takes so long that the server refuses what comes in the same breath.
+  const url = `${origin}/.well-known/oauth-protected-resource`
+  for (let i = 0; i < 50 && !(await fetch(url)).ok; i++) await new Promise(resolve => setTimeout(resolve, 100))
   return { ...built, origin, server, tokens: new Set() }
 }
 
