@@ -1,6 +1,7 @@
 import { createHash, randomBytes, randomInt, randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import type { Paces } from '../../src/auth/oauth2/assemble.ts'
 import { addKey, build, legacy, messageOf, modern, type Built } from '../helper.ts'
 import { ALL_SCOPES, AUDIENCE, hmacJws, jws, makeKey, startIssuer, type Issuer, type Json } from './issuer.ts'
 
@@ -20,9 +21,13 @@ async function echo (app: FastifyInstance, token: string, headers: Record<string
   }
 }
 
-async function served (t: Test, more: { env?: Record<string, string>, alg?: string, path?: string } = {}): Promise<Built & { issuer: Issuer }> {
+/** The server beside an issuer that it knows: where a busy machine made the first fetch late, another is built. */
+async function served (t: Test, { paces = {}, ...more }: { env?: Record<string, string>, alg?: string, path?: string, paces?: Paces } = {}): Promise<Built & { issuer: Issuer }> {
   const issuer = await startIssuer(t, more)
-  return { issuer, ...await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, ...more.env } }) }
+  for (let i = 0; ; i++) {
+    const built = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, ...more.env }, oauth2Paces: paces })
+    if (i === 5 || (await echo(built.app, issuer.mint({ sub: 'the first' }))).statusCode !== 503) return { issuer, ...built }
+  }
 }
 
 t.test('serves a good token of every algorithm, and what it may use', async t => {
@@ -198,7 +203,8 @@ function respelled (segment: string): string {
 }
 
 t.test('refuses 10,000 mutations of a good token', async t => {
-  const { app, issuer } = await served(t)
+  // Names of keys are among what is mutated: no fetch for them, which would be late on a busy machine.
+  const { app, issuer } = await served(t, { paces: { jwks: { gapMs: 120_000 } } })
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.'
   const statuses = new Map<number, number>()
   const good = issuer.mint()

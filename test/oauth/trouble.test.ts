@@ -28,10 +28,14 @@ async function told (app: FastifyInstance, key: string) {
   }
 }
 
+/** The server beside an issuer that it knows: where a busy machine made the first fetch late, another is built. */
 async function served (t: Test, { env = {}, paces = {} }: { env?: Record<string, string>, paces?: Paces } = {}): Promise<Built & { issuer: Issuer }> {
   const issuer = await startIssuer(t)
-  const built = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, MAX_IN_FLIGHT: '2000', RATE_LIMIT_OAUTH2: '100000', ...env }, oauth2Paces: paces })
-  return { issuer, ...built }
+  for (let i = 0; ; i++) {
+    issuer.counts.clear()
+    const built = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, MAX_IN_FLIGHT: '2000', RATE_LIMIT_OAUTH2: '100000', ...env }, oauth2Paces: paces })
+    if (i === 5 || (await told(built.app, issuer.mint())).status !== 503) return { issuer, ...built }
+  }
 }
 
 const EAGER: Paces = { jwks: { everyMs: 200, retryMs: 50, gapMs: 50 } }
