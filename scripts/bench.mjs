@@ -30,6 +30,9 @@ const BODY = JSON.stringify({
   }
 })
 
+// An exit in order takes Redis and the servers with it.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+
 const children = []
 const redis = guard ? undefined : await startRedis()
 try {
@@ -103,12 +106,15 @@ async function thePath () {
 
 async function manyOfThem () {
   const redisUrl = redis.url
+  const [few, manyKeys, manyTools, fewShared, manyShared] = await Promise.all(
+    [{}, { keys: 100_000 }, { tools: 500 }, { redisUrl }, { redisUrl, keys: 100_000 }].map(start)
+  )
   return [
-    { name: '10 keys, 5 tools, memory', server: await start({}), path: '/mcp' },
-    { name: '100,000 keys, memory', server: await start({ keys: 100_000 }), path: '/mcp', beside: '10 keys, 5 tools, memory' },
-    { name: '500 tools, memory', server: await start({ tools: 500 }), path: '/mcp', beside: '10 keys, 5 tools, memory' },
-    { name: '10 keys, 5 tools, Redis', server: await start({ redisUrl }), path: '/mcp' },
-    { name: '100,000 keys, Redis', server: await start({ redisUrl, keys: 100_000 }), path: '/mcp', beside: '10 keys, 5 tools, Redis' }
+    { name: '10 keys, 5 tools, memory', server: few, path: '/mcp' },
+    { name: '100,000 keys, memory', server: manyKeys, path: '/mcp', beside: '10 keys, 5 tools, memory' },
+    { name: '500 tools, memory', server: manyTools, path: '/mcp', beside: '10 keys, 5 tools, memory' },
+    { name: '10 keys, 5 tools, Redis', server: fewShared, path: '/mcp' },
+    { name: '100,000 keys, Redis', server: manyShared, path: '/mcp', beside: '10 keys, 5 tools, Redis' }
   ]
 }
 
