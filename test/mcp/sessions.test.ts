@@ -1,12 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { Client as OlderClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as OlderTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ElicitRequestSchema, LoggingMessageNotificationSchema, ResourceUpdatedNotificationSchema, ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
 import t, { type Test } from 'tap'
+import type { Principal } from '../../src/core/principal.ts'
 import { sessionIds, sessionOwner } from '../../src/core/session.ts'
+import { eventStream } from '../../src/mcp/event-stream.ts'
+import { events, noticesOf } from '../../src/mcp/events.ts'
+import { localBus } from '../../src/state/bus.ts'
 import { ask, defineResource, defineTool, elicit, Type } from '../../src/tools/index.ts'
-import { addKey, build, legacy, messageOf, modern } from '../helper.ts'
+import { addKey, build, legacy, messageOf, META, MODERN, modern } from '../helper.ts'
 import { replicas } from './replicas.ts'
 
 const noInput = Type.Object({}, { additionalProperties: false })
@@ -219,7 +225,7 @@ t.test('one stream a session, the newest, and DELETE ends it everywhere', async 
 
 t.test('sessions are capped, end when they are idle, and are counted like every request', async t => {
   for (const kind of ['redis', 'memory']) {
-    const env = { MAX_SESSIONS_PER_PRINCIPAL: '3', MAX_SESSIONS: '5', SESSION_IDLE_MS: '1000', SESSION_MAX_MS: '1500' }
+    const env = { MAX_SESSIONS_PER_PRINCIPAL: '3', MAX_SESSIONS: '5', SESSION_IDLE_MS: '2000', SESSION_MAX_MS: '3000' }
     const one = kind === 'redis' ? (await replicas(t, { tools, count: 1, env })).built[0]! : await build(t, { tools, env })
     const [ada, bo] = [await addKey(one.store), await addKey(one.store)]
     const begin = (key: string) => legacy(one.app, 'initialize', INITIALIZE, { key, headers: hostOf(one) })
@@ -228,19 +234,19 @@ t.test('sessions are capped, end when they are idle, and are counted like every 
     const refused = await begin(ada.key)
     t.equal(refused.statusCode, 429, kind)
     t.match(refused.json(), { error: { code: 429, data: { reason: 'TOO_MANY_SESSIONS' } } })
-    t.equal(refused.headers['retry-after'], '1')
+    t.match(refused.headers['retry-after'], /^[12]$/)
     for (let i = 0; i < 2; i++) t.equal((await begin(bo.key)).statusCode, 200)
     t.match((await begin(bo.key)).json(), { error: { message: 'There are too many sessions' } })
 
     const use = (id: string) => post(one, { jsonrpc: '2.0', id: 1, method: 'ping' }, { key: ada.key, 'mcp-session-id': id })
-    await sleep(700)
+    await sleep(1200)
     t.equal((await use(ids[0]!)).statusCode, 200)
-    await sleep(500)
+    await sleep(900)
     t.equal((await use(ids[1]!)).statusCode, 404, 'idle for too long')
     const kept = await use(ids[0]!)
     t.equal(kept.statusCode, 200, 'kept by its use')
     t.ok(Number(kept.headers['x-ratelimit-remaining']) < Number(refused.headers['x-ratelimit-remaining']))
-    await sleep(500)
+    await sleep(1000)
     t.equal((await use(ids[0]!)).statusCode, 404, 'over however much it is used')
     t.equal((await begin(ada.key)).statusCode, 200, 'there is room again')
   }
@@ -280,6 +286,86 @@ t.test('sessions can be off', async t => {
   t.equal((await app.inject({ method: 'GET', url: '/mcp', headers: { host: 'localhost:3000', authorization: `Bearer ${key}`, 'mcp-session-id': 'x' } })).statusCode, 405)
 })
 
+t.test('a stream of subscriptions/listen, on another replica than what changes', async t => {
+  const { built: [a, b], urls, store } = await replicas(t, { tools, env: { MAX_STREAMS_PER_PRINCIPAL: '2' } })
+  const { key, record } = await addKey(store, { permissions: ['*', '!resource:note://secret'] })
+  const open = (key: string, id: number) => fetch(urls[1]!, {
+    method: 'POST',
+    headers: { ...HEADERS, authorization: `Bearer ${key}`, 'mcp-protocol-version': MODERN, 'mcp-method': 'subscriptions/listen' },
+    body: JSON.stringify({
+      jsonrpc: '2.0', id, method: 'subscriptions/listen', params: { _meta: META, notifications: { toolsListChanged: true, resourceSubscriptions: ['note://a', 'note://secret', 'note://none'] } }
+    })
+  })
+  const touch = () => modern(a!.app, 'tools/call', { name: 'touch', arguments: {} }, { key, headers: hostOf(a!) })
+
+  const heard = eventsOf(await open(key, 5))
+  const next = async () => (await heard.next()).value as { method?: string, id?: unknown, params?: any } | undefined
+  const first = await next()
+  t.match(first, { method: 'notifications/subscriptions/acknowledged', params: { _meta: { 'io.modelcontextprotocol/subscriptionId': 5 } } })
+  t.strictSame(first!.params.notifications, { toolsListChanged: true, resourceSubscriptions: ['note://a'] }, 'only what it may read, and what is there')
+  await touch()
+  t.match(await next(), { method: 'notifications/resources/updated', params: { uri: 'note://a' } }, 'nothing of the secret one')
+  t.match(await next(), { method: 'notifications/tools/list_changed' })
+
+  const second = await open(key, 6)
+  t.equal(second.status, 200)
+  const third = await open(key, 7)
+  t.equal(third.status, 429)
+  t.match(await third.json(), { error: { data: { reason: 'TOO_MANY_STREAMS' } } })
+  const other = await addKey(store, { expires: Date.now() + 1500 })
+  const brief = await open(other.key, 8)
+  t.equal(brief.status, 200, 'others are counted apart')
+  t.match(await brief.text(), /"id":8,"result"/, 'it ends with its key')
+
+  await store.revocations.set(`key:${record.id}`, { since: Date.now() })
+  t.match(await next(), { id: 5, result: { resultType: 'complete' } })
+  t.equal(await next(), undefined)
+  t.match(await second.text(), /"id":6,"result"/)
+  t.notOk(b!.lines.some(line => line.level === 'error'))
+})
+
+t.test('a stream is kept alive, cuts who reads too slowly, and says what may have been missed', async t => {
+  let cut = 0
+  const slow = eventStream(() => { cut++ })
+  const big = { jsonrpc: '2.0' as const, method: 'notifications/message', params: { data: 'x'.repeat(30_000) } }
+  for (let i = 0; i < 200; i++) slow.send(big)
+  t.equal(cut, 1)
+  t.ok(slow.ended && slow.body.readableLength < 200_000, 'what waits is bounded')
+  const idle = eventStream(() => { cut++ })
+  idle.tick()
+  t.equal(String(idle.body.read()), ': keepalive\n\n')
+  idle.send(big)
+  idle.tick()
+  idle.tick()
+  t.equal(cut, 2, 'a reader that took nothing between two ticks')
+
+  const bus = localBus()
+  let gap = () => {}
+  const told = events({ ...bus, onGap (listener) { gap = listener; return () => {} } }, { debug () {}, info () {}, warn () {}, error () {} })
+  const principal: Principal = { id: 'key:x', name: 'x', authType: 'api_key', role: 'caller', permissions: ['*', '!resource:note://secret'], authenticatedAt: 0, revocableAs: [] }
+  const notices: unknown[] = []
+  told.listen(change => { notices.push(...noticesOf(change, { lists: new Set(['tools']), uris: new Set(['note://a', 'note://secret']) }, principal)) })
+  gap()
+  t.strictSame(notices, [{ method: 'notifications/tools/list_changed' }, { method: 'notifications/resources/updated', params: { uri: 'note://a' } }])
+})
+
+t.test('any number of initialize without DELETE: the cap answers, and nothing grows', async t => {
+  const times = Number(process.env.INITIALIZE_TIMES ?? 800)
+  const { app, store } = await build(t, { tools, env: { MAX_SESSIONS_PER_PRINCIPAL: '200', RATE_LIMIT_API_KEY: '1000000' } })
+  const { key } = await addKey(store)
+  const counts: Record<number, number> = {}
+  let before = 0
+  for (let i = 0; i < times; i++) {
+    const { statusCode } = await legacy(app, 'initialize', INITIALIZE, { key })
+    counts[statusCode] = (counts[statusCode] ?? 0) + 1
+    if (i === Math.floor(times / 2)) before = held()
+  }
+  t.strictSame(counts, { 200: 200, 429: times - 200 })
+  const grown = (held() - before) / 2 ** 20
+  t.comment(`${times} initialize: heap grew by ${grown.toFixed(1)} MiB in the second half`)
+  t.ok(grown < 10)
+})
+
 t.test('ids are signed for their owner, and survive a rotation of the secret', async t => {
   const [old, next] = ['o'.repeat(32), 'n'.repeat(32)]
   const id = sessionIds([old]).make('ada')
@@ -306,6 +392,13 @@ t.test('a secret is rotated replica by replica without a session or a question l
     t.match(messageOf(await modern(b.app, 'tools/call', again, { key: other.key, headers: hostOf(b) })), { error: { code: -32602 } }, 'not for another principal')
   }
 })
+
+/** Bytes of the heap in use once what is not needed is gone. */
+function held (): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  return process.memoryUsage().heapUsed
+}
 
 const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
 
