@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { AppError } from '../src/errors.ts'
 import type { Message } from '../src/mcp/admit.ts'
 import type { Served } from '../src/mcp/served.ts'
@@ -22,11 +22,9 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
     if (typeof method === 'string') request.rpc = { method: method.slice(0, 64), target: targetOf(method, params)?.name.slice(0, 128) }
 
     request.verdict = await app.mcp.admit(message, caller, request.headers)
-    const gone = new AbortController()
-    reply.raw.on('close', () => gone.abort())
     reply.header('cache-control', 'no-store')
-    return send(reply, await app.mcp.serve(message, toWebRequest(request, gone.signal), {
-      caller, log: request.log, lasts: () => app.traffic.lasts(request)
+    return send(reply, await app.mcp.serve(message, request.headers, {
+      caller, log: request.log, lasts: () => app.traffic.lasts(request), gone: () => gone(reply)
     }))
   })
 
@@ -55,14 +53,19 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
 
 export default mcpRoute
 
-/** The head of a request as the SDK reads it; the parsed body goes beside it. The URL is not read. */
-function toWebRequest ({ method, headers }: FastifyRequest, signal: AbortSignal): Request {
-  const { authorization, 'x-api-key': apiKey, cookie, ...safe } = headers
-  return new Request('http://mcp.invalid/mcp', { method, headers: safe as Record<string, string>, signal })
+/** Fires when the client closes the connection before it has its answer. */
+function gone (reply: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  if (reply.raw.closed) controller.abort()
+  else reply.raw.once('close', () => controller.abort())
+  return controller.signal
 }
 
 /** Fastify sends a web Response and a stream like any payload, so hooks and headers still apply. */
 function send (reply: FastifyReply, answer: Response | Served): FastifyReply {
-  if (answer instanceof Response) return reply.send(answer)
+  if (answer instanceof Response) {
+    answer.headers.delete('connection') // whether it ends is not the SDK's to say
+    return reply.send(answer)
+  }
   return reply.code(answer.status).headers(answer.headers).send(answer.body)
 }

@@ -12,6 +12,7 @@ import { targetOf } from './target.ts'
 
 /** A parsed JSON-RPC message; its form is checked by what serves it. */
 export interface Message {
+  readonly jsonrpc?: unknown
   readonly id?: unknown
   readonly method?: unknown
   readonly params?: unknown

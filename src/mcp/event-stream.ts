@@ -80,7 +80,12 @@ export function eventStream (onCut: () => void): EventStream {
 }
 
 function eventOf (message: JSONRPCMessage): string {
-  return `event: message\ndata: ${JSON.stringify(message)}\n\n`
+  return event(JSON.stringify(message))
+}
+
+/** A message, as JSON text, as it stands in a stream. */
+export function event (text: string): string {
+  return `event: message\ndata: ${text}\n\n`
 }
 
 /** A stream of the SDK's, which would hold whatever is not read, in the same bounds. */

@@ -10,7 +10,7 @@ import {
 import { AppError } from '../errors.ts'
 import { eventStream, EVENT_STREAM_HEADERS, type EventStream } from './event-stream.ts'
 import type { Answer } from './questions.ts'
-import type { Served } from './served.ts'
+import { json, type Served } from './served.ts'
 
 export interface ExchangeOptions {
   /** Registers a question; throws where there are too many. */
@@ -100,7 +100,7 @@ export function exchange ({ ask, forget, onCut }: ExchangeOptions): Exchange {
 
   function finish (answer: JSONRPCMessage): void {
     if (stream === undefined) {
-      tell({ status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body: JSON.stringify(answer) })
+      tell(json(JSON.stringify(answer)))
       close()
     } else {
       stream.end(answer)

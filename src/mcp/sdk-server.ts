@@ -12,9 +12,10 @@ import type { Sealer } from '../core/seal.ts'
 import { AppError } from '../errors.ts'
 import { callTool, type CallOptions } from '../tools/call.ts'
 import { resourceAt, visible } from '../tools/catalogue.ts'
-import { CallContext } from '../tools/context.ts'
+import { CallContext, type Host } from '../tools/context.ts'
 import type { Log } from '../log.ts'
 import { InputNeeded, type Change, type Context, type PromptMessage, type ResourceContents } from '../tools/tool.ts'
+import type { Begun } from './fast-lane.ts'
 import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from './identity.ts'
 
 export interface ServingOptions extends CallOptions {
@@ -33,6 +34,8 @@ export interface Serving {
   era: 'legacy' | 'modern'
   /** Legacy with a session: requests and notifications reach the client later, too. */
   session?: SessionNotes | undefined
+  /** A call that runs already; the first that is asked for is this one. */
+  begun?: Begun | undefined
 }
 
 /** What a session remembers beyond one request. */
@@ -47,6 +50,7 @@ const PRIVATE = { ttlMs: LIST_TTL_MS, cacheScope: 'private' } as const
 export function sdkServer (options: ServingOptions, serving: Serving): Server {
   const { catalogue, sealer } = options
   const { log, era, session } = serving
+  let { begun } = serving
   const server = new Server(SERVER_INFO, {
     capabilities: CAPABILITIES(options.authentication, era === 'modern' || session !== undefined),
     cacheHints: {
@@ -70,9 +74,11 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
     })
   }
 
-  const contextOf = ({ mcpReq }: ServerContext, params: Params): Context => {
+  const contextOf = (ctx: ServerContext, params: Params): Context => new CallContext(hostOf(ctx, params))
+
+  const hostOf = ({ mcpReq }: ServerContext, params: Params): Host => {
     const token = mcpReq._meta?.progressToken
-    return new CallContext({
+    return {
       principal: serving.principal,
       log,
       signal: () => mcpReq.signal,
@@ -86,7 +92,7 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
       clientCapabilities: ((mcpReq.envelope as Record<string, unknown> | undefined)?.[CLIENT_CAPABILITIES_META_KEY] ?? server.getClientCapabilities()) as Record<string, unknown> | undefined,
       answers: mcpReq.inputResponses,
       state: opened(mcpReq.requestState(), mcpReq.method, params)
-    } as ConstructorParameters<typeof CallContext>[0])
+    } as Host
   }
 
   /** State comes back from the client, so it is believed only if this server sealed it for this very question. */
@@ -106,7 +112,9 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
   on('tools/list', () => ({ tools: visible(catalogue.tools, 'tool', serving.principal).map(({ listed }) => listed) }))
 
   on('tools/call', async (params, ctx) => {
-    const result = await callTool(options, serving.principal, String(params.name), params.arguments, contextOf(ctx, params))
+    const running = begun?.goOn(hostOf(ctx, params)) ?? callTool(options, serving.principal, String(params.name), params.arguments, contextOf(ctx, params))
+    begun = undefined
+    const result = await running
     return result instanceof InputNeeded ? asked(result, params, 'tools/call') : result
   })
 

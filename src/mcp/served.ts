@@ -6,3 +6,10 @@ export interface Served {
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Readable | undefined
 }
+
+const JSON_HEADERS = { 'content-type': 'application/json; charset=utf-8' } as const
+
+/** JSON text as an answer. */
+export function json (body: string): Served {
+  return { status: 200, headers: JSON_HEADERS, body }
+}

@@ -1,4 +1,4 @@
-/** The protocol behind the door: takes a message that was admitted, gives back the answer. */
+/** The protocol behind the door: takes a message that was admitted, gives back the answer, by the fast lane where that can. */
 import { createMcpHandler, isLegacyRequest, type AuthInfo } from '@modelcontextprotocol/server'
 import type { Caller } from '../auth/chain.ts'
 import type { Verdict } from '../core/limit.ts'
@@ -7,11 +7,12 @@ import type { Store } from '../state/store.ts'
 import { resourceAt } from '../tools/catalogue.ts'
 import type { Log } from '../log.ts'
 import { admitMessage, type Message } from './admit.ts'
-import { bounded } from './event-stream.ts'
+import { bounded, event, EVENT_STREAM_HEADERS } from './event-stream.ts'
 import { events } from './events.ts'
+import { fastLane, type Begun } from './fast-lane.ts'
 import { listen } from './listen.ts'
 import { sdkServer, type ServingOptions } from './sdk-server.ts'
-import type { Served } from './served.ts'
+import { json, type Served } from './served.ts'
 import { requireServed, sessions, type Asking, type Sessions } from './sessions.ts'
 import { streams } from './streams.ts'
 
@@ -23,11 +24,14 @@ export interface McpOptions extends Omit<ServingOptions, 'changed'> {
   maxStreamsOfPrincipal: number
 }
 
+/** Of a request, names in lower case. */
+type Headers = Readonly<Record<string, string | string[] | undefined>>
+
 export interface McpService {
   /** See admit.ts. */
-  admit (message: Message, caller: Caller, headers: Readonly<Record<string, unknown>>): Promise<Verdict>
+  admit (message: Message, caller: Caller, headers: Headers): Verdict | Promise<Verdict>
   /** Serve one admitted message. */
-  serve (message: Message, http: Request, asking: Omit<Asking, 'gone'>): Promise<Response | Served>
+  serve (message: Message, headers: Headers, asking: Asking): Promise<Response | Served>
   /** Undefined where they are off. */
   readonly sessions: Sessions | undefined
   close (): Promise<void>
@@ -36,39 +40,49 @@ export interface McpService {
 export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPrincipal, ...options }: McpOptions): McpService {
   const told = events(store.bus, log)
   const serving: ServingOptions = { ...options, changed: told.changed }
+  const lane = fastLane(serving)
   const open = streams({ revocations: store.revocations, mostOfPrincipal: maxStreamsOfPrincipal })
   const held = withSessions === undefined
     ? undefined
-    : sessions({ store, ...withSessions, events: told, streams: open, makeServer: one => sdkServer(serving, one) })
+    : sessions({ store, ...withSessions, events: told, streams: open, makeServer: one => sdkServer(serving, one), lane })
 
   const handler = createMcpHandler(({ era, authInfo }) => {
-    const { caller, log } = authInfo!.extra as unknown as Extra
-    return sdkServer(serving, { principal: caller.principal, log, era })
+    const { caller, log, begun } = authInfo!.extra as unknown as Extra
+    return sdkServer(serving, { principal: caller.principal, log, era, begun })
   }, {
     onerror: error => log.debug({ err: error }, 'sdk refused a message')
   })
 
+  async function bySdk (message: Message, headers: Headers, { caller, log, gone }: Asking, begun?: Begun): Promise<Response | Served> {
+    const authInfo: AuthInfo = { token: '', clientId: caller.principal.id, scopes: [], extra: { caller, log, begun } satisfies Extra as never }
+    const response = await handler.fetch(webRequest(headers, gone()), { authInfo, parsedBody: message })
+    if (response.body === null || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
+    if (message.method !== 'subscriptions/listen') return bounded(response, () => log.info({ principal: caller.principal.id }, 'cut a reader that was too slow'))
+    // The SDK has checked the request; the stream is ours, since its own knows no principals and no bounds.
+    await response.body.cancel()
+    const filter = (message.params as { notifications: object }).notifications
+    const offers = (uri: string) => resourceAt(options.catalogue, caller.principal, uri) !== undefined
+    return listen({ events: told, streams: open, offers }, message.id as string | number, filter, caller, log)
+  }
+
   return {
     admit: (message, caller, headers) => admitMessage(options.catalogue, store, message, caller, headers),
 
-    async serve (message, http, { caller, log, lasts }) {
-      const id = http.headers.get('mcp-session-id')
-      if (held !== undefined && (id !== null || message.method === 'initialize') && await isLegacyRequest(http, message)) {
-        const asking: Asking = { caller, log, lasts, gone: http.signal }
-        if (message.method === 'initialize') return await held.begin(message, asking)
-        requireServed(http.headers.get('mcp-protocol-version'))
-        return await held.post(id!, message, asking)
+    async serve (message, headers, asking) {
+      const quick = lane.read(message, headers)
+      const id = headers['mcp-session-id']
+      if (quick?.era !== 'modern' && held !== undefined && (id !== undefined || message.method === 'initialize')) {
+        if (quick !== undefined || await isLegacyRequest(webRequest(headers), message)) {
+          if (message.method === 'initialize') return await held.begin(message, asking, quick)
+          requireServed(headers['mcp-protocol-version'])
+          return await held.post(String(id), message, asking, quick)
+        }
       }
-
-      const authInfo: AuthInfo = { token: '', clientId: caller.principal.id, scopes: [], extra: { caller, log } satisfies Extra as never }
-      const response = await handler.fetch(http, { authInfo, parsedBody: message })
-      if (response.body === null || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
-      if (message.method !== 'subscriptions/listen') return bounded(response, () => log.info({ principal: caller.principal.id }, 'cut a reader that was too slow'))
-      // The SDK has checked the request; the stream is ours, since its own knows no principals and no bounds.
-      await response.body.cancel()
-      const filter = (message.params as { notifications: object }).notifications
-      const offers = (uri: string) => resourceAt(options.catalogue, caller.principal, uri) !== undefined
-      return listen({ events: told, streams: open, offers }, message.id as string | number, filter, caller, log)
+      if (quick === undefined) return await bySdk(message, headers, asking)
+      const { caller: { principal }, log, gone } = asking
+      const answer = await lane.answer(quick, { principal, log, gone })
+      if (typeof answer !== 'string') return await bySdk(message, headers, asking, answer)
+      return quick.era === 'modern' ? json(answer) : { status: 200, headers: EVENT_STREAM_HEADERS, body: event(answer) }
     },
 
     sessions: held,
@@ -81,4 +95,10 @@ export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPr
   }
 }
 
-interface Extra { caller: Caller, log: Log }
+interface Extra { caller: Caller, log: Log, begun: Begun | undefined }
+
+/** The head of a request as the SDK reads it; the parsed body goes beside it. The URL is not read, credentials are kept back. */
+function webRequest (headers: Headers, signal?: AbortSignal): Request {
+  const { authorization, 'x-api-key': apiKey, cookie, ...safe } = headers
+  return new Request('http://mcp.invalid/mcp', { method: 'POST', headers: safe as Record<string, string>, ...(signal === undefined ? {} : { signal }) })
+}

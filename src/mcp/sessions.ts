@@ -20,9 +20,10 @@ import type { Message } from './admit.ts'
 import { noticesOf, type Events } from './events.ts'
 import { eventStream, EVENT_STREAM_HEADERS, type EventStream } from './event-stream.ts'
 import { exchange, type Exchange } from './exchange.ts'
+import type { Begun, FastLane, Quick } from './fast-lane.ts'
 import { questions } from './questions.ts'
 import type { Serving, SessionNotes } from './sdk-server.ts'
-import type { Served } from './served.ts'
+import { json, type Served } from './served.ts'
 import type { Streams } from './streams.ts'
 
 export interface SessionsOptions {
@@ -33,6 +34,7 @@ export interface SessionsOptions {
   streams: Streams
   /** Makes the server of one request. */
   makeServer: (serving: Serving) => Server
+  lane: FastLane
 }
 
 /** A session that was found, and under which owner. */
@@ -44,8 +46,8 @@ export interface Session extends FoundSession {
 export interface Asking {
   readonly caller: Caller
   readonly log: Log
-  /** Fires when the client is gone. */
-  readonly gone: AbortSignal
+  /** Fires when the client is gone. Made on first use. */
+  readonly gone: () => AbortSignal
   /** Told when the answer waits for the client, perhaps for long. */
   readonly lasts: () => void
 }
@@ -57,10 +59,15 @@ export interface Sessions {
    * @throws {AppError} SESSION_NOT_FOUND for another's, an old or an invented id; STATE_UNAVAILABLE
    */
   find (id: string, principal: Principal): Promise<Session>
-  /** Answer `initialize`. @throws {AppError} TOO_MANY_SESSIONS */
-  begin (message: Message, asking: Asking): Promise<Served>
+  /**
+   * Answer `initialize`.
+   *
+   * @param quick the same message, where the fast lane can answer it
+   * @throws {AppError} TOO_MANY_SESSIONS
+   */
+  begin (message: Message, asking: Asking, quick?: Quick): Promise<Served>
   /** Take a message of a session. */
-  post (id: string, message: Message, asking: Asking): Promise<Served>
+  post (id: string, message: Message, asking: Asking, quick?: Quick): Promise<Served>
   /** The session's own stream: what no request asked for. A newer one takes its place. */
   stream (id: string, caller: Caller, log: Log): Promise<Served>
   end (id: string, principal: Principal): Promise<void>
@@ -80,12 +87,15 @@ type Word =
   | { readonly session: string, readonly what: 'stream', readonly stream: string }
   | { readonly session: string, readonly what: 'watching' | 'end' }
 
+/** A request that is being answered. */
+type Running = Pick<Exchange, 'cancel' | 'close'>
+
 interface Held { readonly id: string, readonly session: Session, readonly stream: EventStream, uris: ReadonlySet<string> }
 
-export function sessions ({ store, ids, rule, events, streams, makeServer }: SessionsOptions): Sessions {
+export function sessions ({ store, ids, rule, events, streams, makeServer, lane }: SessionsOptions): Sessions {
   const { bus } = store
   const asked = questions(bus)
-  const running = new Map<string, Set<Exchange>>()
+  const running = new Map<string, Set<Running>>()
   const held = new Map<string, Held>()
   const stop = bus.listen(TOPIC, text => { hear(JSON.parse(text) as Word) })
   // What a stream watches may have changed unheard.
@@ -106,7 +116,7 @@ export function sessions ({ store, ids, rule, events, streams, makeServer }: Ses
         return
       case 'end':
         mine?.stream.end()
-        for (const [key, exchanges] of running) if (key.startsWith(word.session)) for (const one of exchanges) one.close()
+        for (const [key, those] of running) if (key.startsWith(word.session)) for (const one of those) one.close()
     }
   }
 
@@ -137,7 +147,7 @@ export function sessions ({ store, ids, rule, events, streams, makeServer }: Ses
   })
 
   /** A server that stands where the session stands. */
-  async function open ({ owner, id }: Pick<Session, 'owner' | 'id'>, { caller: { principal }, log, lasts }: Asking): Promise<Exchange> {
+  async function open ({ owner, id }: Pick<Session, 'owner' | 'id'>, { caller: { principal }, log, lasts }: Asking, begun?: Begun): Promise<Exchange> {
     let release: (() => void) | undefined
     const one = exchange({
       ask (deliver) {
@@ -149,7 +159,7 @@ export function sessions ({ store, ids, rule, events, streams, makeServer }: Ses
       forget: asked.forget,
       onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow')
     })
-    const server = makeServer({ principal, log, era: 'legacy', session: notesOf({ owner, id }) })
+    const server = makeServer({ principal, log, era: 'legacy', session: notesOf({ owner, id }), begun })
     server.onerror = error => log.debug({ err: error }, 'sdk refused a message')
     await server.connect(one.transport)
     one.onClose(() => release?.())
@@ -161,35 +171,63 @@ export function sessions ({ store, ids, rule, events, streams, makeServer }: Ses
     const level = request.params?.level
     if (typeof level !== 'string' || !LEVELS.has(level)) throw new AppError('INVALID_PARAMS', `The level must be one of ${[...LEVELS].join(', ')}`)
     if (!await store.sessions.setLevel(owner, id, level)) throw gone()
-    return { status: 200, headers: { 'content-type': 'application/json; charset=utf-8' }, body: JSON.stringify({ jsonrpc: '2.0', id: request.id, result: {} }) }
+    return json(JSON.stringify({ jsonrpc: '2.0', id: request.id, result: {} }))
   }
 
-  async function serve (session: Session, request: JSONRPCRequest, asking: Asking): Promise<Served> {
-    const one = await open(session, asking)
-    const key = runningKey(session.id, request.id)
-    const exchanges = running.get(key) ?? new Set()
-    running.set(key, exchanges.add(one))
-    one.onClose(() => {
-      exchanges.delete(one)
-      if (exchanges.size === 0) running.delete(key)
-    })
-    asking.gone.addEventListener('abort', one.close, { once: true })
+  /** Lets a request be cancelled until what comes back is called. */
+  function enter (session: Session, requestId: unknown, one: Running): () => void {
+    const key = runningKey(session.id, requestId)
+    const those = running.get(key) ?? new Set()
+    running.set(key, those.add(one))
+    return () => {
+      those.delete(one)
+      if (those.size === 0) running.delete(key)
+    }
+  }
+
+  async function serve (session: Session, request: JSONRPCRequest, asking: Asking, begun?: Begun): Promise<Served> {
+    const one = await open(session, asking, begun)
+    one.onClose(enter(session, request.id, one))
+    asking.gone().addEventListener('abort', one.close, { once: true })
     await one.replay('initialize', session.record.initialize)
     if (session.level !== undefined) await one.replay('logging/setLevel', { level: session.level })
     return await one.serve(request)
   }
 
+  /** By the fast lane, as far as it goes. */
+  async function serveQuickly (session: Session, quick: Quick, message: Message, asking: Asking): Promise<Served> {
+    const { caller: { principal }, log, gone } = asking
+    const stopped = new AbortController()
+    const clientCapabilities = session.record.initialize.capabilities as Record<string, unknown> | undefined
+    const answer = lane.answer(quick, { principal, log, gone: () => AbortSignal.any([gone(), stopped.signal]), session: { clientCapabilities } })
+    if (typeof answer === 'string') return json(answer)
+    const stop = () => stopped.abort()
+    const leave = enter(session, quick.id, { cancel: stop, close: stop })
+    try {
+      // Of what is cancelled nothing more is said.
+      const done = await Promise.race([answer, new Promise<undefined>(resolve => stopped.signal.addEventListener('abort', () => resolve(undefined)))])
+      if (typeof done === 'string') return json(done)
+      return done === undefined ? { status: 200, headers: EVENT_STREAM_HEADERS, body: '' } : await serve(session, message as JSONRPCRequest, asking, done)
+    } finally {
+      leave()
+    }
+  }
+
+  async function greet (session: Pick<Session, 'owner' | 'id'>, message: Message, asking: Asking): Promise<Served> {
+    if (!isJSONRPCRequest(message)) throw new AppError('INVALID_REQUEST', 'initialize must be a request')
+    return await (await open(session, asking)).serve(message)
+  }
+
   return {
     find,
 
-    async begin (message, asking) {
-      if (!isJSONRPCRequest(message)) throw new AppError('INVALID_REQUEST', 'initialize must be a request')
-      const owner = sessionOwner(asking.caller.principal.id, MOUNT)
+    async begin (message, asking, quick) {
+      const { caller: { principal }, log, gone } = asking
+      const owner = sessionOwner(principal.id, MOUNT)
       const id = ids.make(owner)
-      const one = await open({ owner, id }, asking)
-      const served = await one.serve(message)
-      const answer = JSON.parse(String(served.body)) as { result?: unknown }
-      if (answer.result === undefined) return served
+      const who = { principal, log, gone, session: { clientCapabilities: undefined } }
+      const served = quick === undefined ? await greet({ owner, id }, message, asking) : json(lane.answer(quick, who) as string)
+      if (quick === undefined && (JSON.parse(String(served.body)) as { result?: unknown }).result === undefined) return served
 
       const { protocolVersion, capabilities, clientInfo } = message.params as Record<string, unknown>
       const record = { initialize: { protocolVersion, capabilities, clientInfo }, began: Date.now() }
@@ -205,8 +243,9 @@ export function sessions ({ store, ids, rule, events, streams, makeServer }: Ses
       return { ...served, headers: { ...served.headers, 'mcp-session-id': id } }
     },
 
-    async post (id, message, asking) {
+    async post (id, message, asking, quick) {
       const session = await find(id, asking.caller.principal)
+      if (quick !== undefined) return await serveQuickly(session, quick, message, asking)
       if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
         if (await asked.answer(session.owner, id, message)) return ACCEPTED
         throw new AppError('INVALID_REQUEST', 'Nobody waits for this answer')
@@ -266,7 +305,7 @@ export function sessions ({ store, ids, rule, events, streams, makeServer }: Ses
       stop()
       stopGap()
       asked.close()
-      for (const exchanges of running.values()) for (const one of exchanges) one.close()
+      for (const those of running.values()) for (const one of those) one.close()
     }
   }
 }

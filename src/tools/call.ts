@@ -14,6 +14,9 @@ export interface ToolResult {
   isError?: boolean
 }
 
+/** What comes of a call: its result, or what it asks first. */
+export type Called = ToolResult | InputNeeded
+
 export type InspectionMode = 'block' | 'observe' | 'off'
 
 export interface CallOptions {
@@ -25,12 +28,13 @@ export interface CallOptions {
 
 /**
  * Call a tool. What the model can mend comes back as a result with `isError`.
+ * A tool that answers at once is answered for at once, without a promise.
  *
  * @throws {AppError} INVALID_PARAMS for a permitted name that is not there
  */
-export async function callTool (
+export function callTool (
   { catalogue, inspection, onFinding }: CallOptions, principal: Principal, name: string, args: unknown, context: Context
-): Promise<ToolResult | InputNeeded> {
+): Called | Promise<Called> {
   if (!mayUse(principal, 'tool', name)) return failure('Access denied')
   const offered = catalogue.tools.get(name)
   if (offered === undefined) throw new AppError('INVALID_PARAMS', `Unknown tool: ${name.slice(0, 128)}`)
@@ -47,23 +51,28 @@ export async function callTool (
   if (!offered.input.fits(input)) {
     return failure(`Invalid arguments: ${offered.input.problems(input).join('; ')}`)
   }
-  return await run(offered, input, context)
+  return run(offered, input, context)
 }
 
-async function run (offered: OfferedTool, input: unknown, context: Context): Promise<ToolResult | InputNeeded> {
+function run (offered: OfferedTool, input: unknown, context: Context): Called | Promise<Called> {
   try {
     const outcome = offered.tool.run(input as never, context)
-    return shape(offered, isPromise(outcome) ? await within(offered.timeoutMs, outcome) : outcome, context.log)
+    if (!isPromise(outcome)) return shape(offered, outcome, context.log)
+    return within(offered.timeoutMs, outcome).then(outcome => shape(offered, outcome, context.log)).catch(error => failed(error, offered, context))
   } catch (error) {
-    if (error instanceof ToolError) return failure(error.message)
-    if (context.signal.aborted) throw error
-    context.log.error({ err: error, tool: offered.tool.name }, 'tool failed')
-    return failure('Internal error')
+    return failed(error, offered, context)
   }
 }
 
+function failed (error: unknown, offered: OfferedTool, context: Context): ToolResult {
+  if (error instanceof ToolError) return failure(error.message)
+  if (context.signal.aborted) throw error
+  context.log.error({ err: error, tool: offered.tool.name }, 'tool failed')
+  return failure('Internal error')
+}
+
 /** A result in the shape the protocol wants, checked against `output`. */
-function shape ({ tool, output }: OfferedTool, outcome: Outcome, log: Log): ToolResult | InputNeeded {
+function shape ({ tool, output }: OfferedTool, outcome: Outcome, log: Log): Called {
   if (outcome instanceof InputNeeded) return outcome
   if (typeof outcome === 'string') {
     if (output === undefined) return { content: [{ type: 'text', text: outcome }] }
