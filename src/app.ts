@@ -112,7 +112,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
     http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 16_384 },
-    genReqId: () => randomBytes(8).toString('hex')
+    genReqId: requestIds()
   }) as unknown as FastifyInstance
 
   app.server.maxConnections = config.MAX_CONNECTIONS
@@ -162,6 +162,13 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   }
   await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
   return app
+}
+
+/** Unique among processes by a random beginning, within one by a count: random bytes for each would cost as much as its authentication. */
+function requestIds (): () => string {
+  const prefix = randomBytes(8).toString('hex')
+  let count = 0
+  return () => `${prefix}-${(++count).toString(36)}`
 }
 
 function sessionRule (config: Config): SessionRule {

@@ -16,6 +16,21 @@ export function masked (text: string): string {
   return text.replace(SECRETS, '[redacted]')
 }
 
+/** ISO 8601 in UTC. The text of the second is kept: making it anew is a tenth of the cost of a line. */
+const isoTime = (() => {
+  let second = -1
+  let text = ''
+  return () => {
+    const now = Date.now()
+    const current = Math.floor(now / 1000)
+    if (current !== second) {
+      second = current
+      text = `,"time":"${new Date(current * 1000).toISOString().slice(0, 20)}`
+    }
+    return `${text}${String(now % 1000).padStart(3, '0')}Z"`
+  }
+})()
+
 interface Seen { type?: string, message: string, code?: unknown, stack?: string, cause?: Seen | string }
 
 /** Only what helps: libraries hang commands with their arguments on their errors. */
@@ -46,7 +61,7 @@ export function createLog ({ debug = false, destination }: { debug?: boolean, de
   const log = pino({
     level: debug ? 'debug' : 'info',
     base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: isoTime,
     formatters: { level: label => ({ level: label }) },
     serializers: { err: thrown => error(thrown) },
     redact: { paths: ['headers', 'authorization', '*.authorization', '*.token', '*.key', '*.secret', '*.password'], censor: '[redacted]' }

@@ -4,7 +4,7 @@
  * checksum that lets scanners find leaks and a mistyped key be refused without
  * a look-up. For secret scanners: `mcpk_[a-z0-9]{10}_[A-Za-z0-9_-]{43}_[a-z0-9]{7}`.
  */
-import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { hash, randomBytes, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import Type, { type Static } from 'typebox'
 import { addressSet } from './address.ts'
@@ -64,7 +64,7 @@ export function wellFormed (key: string): boolean {
 
 /** SHA-256 of the whole key, hex: the secret is long and random, so a slow hash would buy nothing. */
 export function hashKey (key: string): string {
-  return createHash('sha256').update(key).digest('hex')
+  return hash('sha256', key, 'hex')
 }
 
 export type KeyVerdict = 'valid' | 'revoked' | 'expired' | 'wrong_address'
