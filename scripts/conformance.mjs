@@ -1,5 +1,5 @@
 // `npm run conformance`: the official suite against this server with the tools of test/conformance/tools, authentication on.
-// Usage: npm run conformance [-- --replicas 2]. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
+// Usage: npm run conformance [-- --replicas 2] [-- --capture]; the latter keeps the suite's messages for test/mcp/lanes.test.ts. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
@@ -12,8 +12,13 @@ import { freePort, startRedis } from './redis.mjs'
 
 const SUITE = '0.2.0-alpha.12'
 const ROOT = resolve(import.meta.dirname, '..')
-const { values: { replicas: wanted, record, verbose } } = parseArgs({
-  options: { replicas: { type: 'string', default: '1' }, record: { type: 'boolean', default: false }, verbose: { type: 'boolean', default: false } }
+const { values: { replicas: wanted, record, verbose, capture } } = parseArgs({
+  options: {
+    replicas: { type: 'string', default: '1' },
+    record: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+    capture: { type: 'boolean', default: false }
+  }
 })
 const replicas = Number(wanted)
 /** How many scenarios each revision requires. */
@@ -27,6 +32,7 @@ const stateSecret = randomBytes(32).toString('base64url')
 const proxy = createServer()
 const port = await listening(proxy)
 const servers = []
+const captured = new Set()
 try {
   for (let i = 0; i < replicas; i++) servers.push(await startServer())
   roundRobin(proxy, servers.map(({ port }) => port))
@@ -42,6 +48,7 @@ try {
       markdownTable(['revision', 'required scenarios passed', 'failed'], rows.map(([revision, { passed, failed }]) => [revision, `${passed}/${REQUIRED[revision]}`, failed.join(', ') || 'none']))
     ].join('\n'))
   }
+  if (capture) writeFileSync(join(ROOT, 'test/mcp/conformance-messages.jsonl'), [...captured, ''].join('\n'))
   process.exitCode = fine ? 0 : 1
 } finally {
   proxy.close()
@@ -107,7 +114,23 @@ function roundRobin (server, ports) {
     upstream.on('error', () => outgoing.destroy())
     outgoing.on('close', () => upstream.destroy())
     incoming.pipe(upstream)
+    if (capture && incoming.method === 'POST') {
+      const parts = []
+      incoming.on('data', part => parts.push(part)).once('end', () => keep(incoming.headers, Buffer.concat(parts).toString()))
+    }
   })
+}
+
+/** A message with the headers that say what it is, once; which session it was is of no account. */
+function keep (headers, text) {
+  let body
+  try {
+    body = JSON.parse(text)
+  } catch {
+    return // never gets as far as a lane
+  }
+  const telling = Object.entries(headers).filter(([name]) => name === 'accept' || name === 'content-type' || name.startsWith('mcp-'))
+  captured.add(JSON.stringify({ headers: Object.fromEntries(telling.map(([name, value]) => [name, name === 'mcp-session-id' ? 'session' : value])), body }))
 }
 
 function listening (server) {

@@ -22,6 +22,8 @@ export interface McpOptions extends Omit<ServingOptions, 'changed'> {
   /** Undefined: no sessions, so that clients of the older revisions get no questions and no pushes. */
   sessions?: { ids: SessionIds, rule: SessionRule } | undefined
   maxStreamsOfPrincipal: number
+  /** False: the SDK answers everything, as it would if there were no fast lane. For holding one to the other. */
+  fastLane?: boolean
 }
 
 /** Of a request, names in lower case. */
@@ -37,7 +39,7 @@ export interface McpService {
   close (): Promise<void>
 }
 
-export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPrincipal, ...options }: McpOptions): McpService {
+export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPrincipal, fastLane: isFast = true, ...options }: McpOptions): McpService {
   const told = events(store.bus, log)
   const serving: ServingOptions = { ...options, changed: told.changed }
   const lane = fastLane(serving)
@@ -69,7 +71,7 @@ export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPr
     admit: (message, caller, headers) => admitMessage(options.catalogue, store, message, caller, headers),
 
     async serve (message, headers, asking) {
-      const quick = lane.read(message, headers)
+      const quick = isFast ? lane.read(message, headers) : undefined
       const id = headers['mcp-session-id']
       if (quick?.era !== 'modern' && held !== undefined && (id !== undefined || message.method === 'initialize')) {
         if (quick !== undefined || await isLegacyRequest(webRequest(headers), message)) {

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import {
-  isJSONRPCErrorResponse, isJSONRPCNotification, isJSONRPCRequest, isJSONRPCResultResponse, SUPPORTED_PROTOCOL_VERSIONS,
+  isJSONRPCErrorResponse, isJSONRPCNotification, isJSONRPCRequest, isJSONRPCResultResponse, specTypeSchemas, SUPPORTED_PROTOCOL_VERSIONS,
   type JSONRPCRequest, type Server
 } from '@modelcontextprotocol/server'
 import type { Caller } from '../auth/chain.ts'
@@ -229,7 +229,7 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
       const served = quick === undefined ? await greet({ owner, id }, message, asking) : json(lane.answer(quick, who) as string)
       if (quick === undefined && (JSON.parse(String(served.body)) as { result?: unknown }).result === undefined) return served
 
-      const { protocolVersion, capabilities, clientInfo } = message.params as Record<string, unknown>
+      const { protocolVersion, capabilities, clientInfo } = declared(message.params)
       const record = { initialize: { protocolVersion, capabilities, clientInfo }, began: Date.now() }
       if (JSON.stringify(record).length > MAX_INITIALIZE_BYTES) {
         throw new AppError('INVALID_REQUEST', `What initialize declares must fit into ${MAX_INITIALIZE_BYTES} bytes`)
@@ -312,6 +312,13 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
 
 const LEVELS: ReadonlySet<string> = new Set<Level>(['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'])
 const ALL_LISTS: ReadonlySet<'tools' | 'prompts' | 'resources'> = new Set(['tools', 'prompts', 'resources'])
+
+/** What `initialize` declares in the form that the SDK gives it, for instance with the `form` that an empty `elicitation` means. */
+function declared (params: unknown): Record<string, unknown> {
+  const parsed = specTypeSchemas.InitializeRequestParams['~standard'].validate(params)
+  if (parsed.issues !== undefined) throw new AppError('INVALID_PARAMS', 'What initialize declares is not well formed')
+  return parsed.value as Record<string, unknown>
+}
 
 function gone (): AppError {
   return new AppError('SESSION_NOT_FOUND', 'There is no such session; begin a new one with initialize')

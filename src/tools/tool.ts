@@ -7,9 +7,18 @@ import type { Static, TSchema } from 'typebox'
 import type { AuthType } from '../core/principal.ts'
 import type { Log } from '../log.ts'
 
+// A folder of tools may bring a copy of this package: what comes of it is known by its mark, whichever copy made it.
+const TOOL_ERROR = Symbol.for('secure-mcp-server.ToolError')
+const INPUT_NEEDED = Symbol.for('secure-mcp-server.InputNeeded')
+
 /** Thrown by a tool for what the model should read and can mend. Anything else becomes "Internal error". */
 export class ToolError extends Error {
   override readonly name = 'ToolError'
+  readonly [TOOL_ERROR] = true
+
+  static override [Symbol.hasInstance] (value: unknown): boolean {
+    return isMarked(value, TOOL_ERROR)
+  }
 }
 
 /** Who is calling, without the credential, which no tool ever sees. */
@@ -63,12 +72,17 @@ export interface Question {
 
 /** Returned by a handler that needs answers first; it runs again with them. */
 export class InputNeeded {
+  readonly [INPUT_NEEDED] = true
   readonly questions: Readonly<Record<string, Question>>
   readonly state: unknown
 
   constructor (questions: Readonly<Record<string, Question>>, state?: unknown) {
     this.questions = questions
     this.state = state
+  }
+
+  static [Symbol.hasInstance] (value: unknown): boolean {
+    return isMarked(value, INPUT_NEEDED)
   }
 }
 
@@ -160,6 +174,10 @@ export interface Prompt {
   description?: string
   arguments?: readonly PromptArgument[]
   get (values: Readonly<Record<string, string>>, context: Context): string | readonly PromptMessage[] | InputNeeded | Promise<string | readonly PromptMessage[] | InputNeeded>
+}
+
+function isMarked (value: unknown, mark: symbol): boolean {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, mark)
 }
 
 /** What a module may export. */
