@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { comeBackIn, mayTake } from '../src/core/load.ts'
+import { comeBackIn, look, mayTake } from '../src/core/load.ts'
 import { AppError } from '../src/errors.ts'
 
 export interface Traffic {
@@ -46,7 +46,7 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
   let inFlight = 0
   let streams = 0
   let draining = false
-  let lagMs = 0
+  let lateLooks = 0
   const waiting = new Set<() => void>()
 
   const leaveFlight = () => {
@@ -63,7 +63,7 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
   let due = performance.now() + LOOK_MS
   const timer = setInterval(() => {
     const now = performance.now()
-    lagMs = Math.max(0, now - due)
+    lateLooks = look(lateLooks, now - due)
     due = now + LOOK_MS
   }, LOOK_MS)
   timer.unref()
@@ -97,7 +97,7 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
   app.addHook('onRequest', function take (request, reply, done) {
     if (draining) reply.header('connection', 'close')
     if (request.routeOptions.config.always === true) return done()
-    if (!mayTake({ inFlight, lagMs }, maxInFlight)) {
+    if (!mayTake({ inFlight, lateLooks }, maxInFlight)) {
       return done(new AppError('OVERLOADED', 'Too much at once; try again', { headers: { 'retry-after': String(comeBackIn(Math.random())) } }))
     }
     inFlight++

@@ -9,18 +9,11 @@ const COMMANDS = ['serve', 'stdio', 'keys', 'config', 'ip', 'tokens', 'tools', '
 
 /** What a person with curl sends. */
 async function call (url: string, key: string | undefined, name = 'hello_world') {
-  const send = async () => await fetch(url, {
+  const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...(key === undefined ? {} : { 'x-api-key': key }) },
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } })
   })
-  let response = await send()
-  // A busy machine sheds; a person tries again.
-  for (let i = 0; response.status === 503 && i < 40; i++) {
-    await response.body?.cancel()
-    await new Promise(resolve => setTimeout(resolve, 50))
-    response = await send()
-  }
   return { status: response.status, text: await response.text() }
 }
 
