@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { addressSet, normalAddress, type AddressSet } from '../src/core/address.ts'
+import { addressSet, normalAddress } from '../src/core/address.ts'
 import { AppError } from '../src/errors.ts'
 
 declare module 'fastify' {
@@ -12,8 +12,11 @@ declare module 'fastify' {
 /** Names the caller's address and refuses the blocked ones, before anything else is read. */
 export default fp(async function address (app) {
   const { blocklist } = app.store
-  let blocked: AddressSet = addressSet(blocklist.entries().keys())
-  const stop = blocklist.onChange(() => { blocked = addressSet(blocklist.entries().keys()) })
+  const blocked = addressSet(blocklist.entries().keys())
+  const stop = blocklist.onChange(({ added, removed }) => {
+    for (const range of added) blocked.add(range)
+    for (const range of removed) blocked.delete(range)
+  })
   app.addHook('onClose', async () => stop())
   app.decorateRequest('address', '')
 

@@ -1,5 +1,5 @@
 /** Addresses of clients: normal form, the group that shares a counter, and ranges. */
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
 
 /**
  * The normal form of an address: IPv4-mapped IPv6 becomes IPv4, zone ids go,
@@ -39,40 +39,76 @@ export function normalRange (text: string): string | undefined {
   return `${address}/${Number(bits)}`
 }
 
-/** A set of ranges. Single addresses cost one look-up however many there are; wider ranges are walked. */
+/** A set of ranges. A look-up costs one step for each width that occurs, however many ranges there are. */
 export interface AddressSet {
   readonly size: number
   has (address: string): boolean
+  /** Twice is once; what is no range is ignored. */
+  add (range: string): void
+  delete (range: string): void
 }
 
 /**
  * @param ranges in the form of `normalRange`; others are ignored
  */
-export function addressSet (ranges: Iterable<string>): AddressSet {
-  const single = new Set<string>()
-  const wide = new BlockList()
-  let size = 0
-  let anyWide = false
-  for (const text of ranges) {
-    const range = normalRange(text)
-    if (range === undefined) continue
-    size++
-    const [address, bits] = range.split('/') as [string, string]
-    const family = address.includes(':') ? 'ipv6' : 'ipv4'
-    if (bits === (family === 'ipv6' ? '128' : '32')) single.add(address)
-    else {
-      wide.addSubnet(address, Number(bits), family)
-      anyWide = true
-    }
+export function addressSet (ranges: Iterable<string> = []): AddressSet {
+  const held = new Map<string, { family: Family, bits: number, prefix: string }>()
+  /** Width → prefix → how many ranges say it: 10.0.0.0/8 and 10.9.9.9/8 are two that are one. */
+  const buckets: Record<Family, Map<number, Map<string, number>>> = { ipv4: new Map(), ipv6: new Map() }
+
+  const add = (text: string) => {
+    const range = held.has(text) ? undefined : normalRange(text)
+    if (range === undefined) return
+    const [address, width] = range.split('/') as [string, string]
+    const { family, digits } = written(address)
+    const bits = Number(width)
+    const prefix = prefixOf(digits, bits)
+    const bucket = buckets[family].get(bits) ?? new Map<string, number>()
+    buckets[family].set(bits, bucket)
+    bucket.set(prefix, (bucket.get(prefix) ?? 0) + 1)
+    held.set(text, { family, bits, prefix })
   }
+  for (const range of ranges) add(range)
+
   return {
-    size,
+    get size () { return held.size },
+    add,
+    delete (text) {
+      const range = held.get(text)
+      if (range === undefined) return
+      held.delete(text)
+      const { family, bits, prefix } = range
+      const bucket = buckets[family].get(bits)!
+      const others = bucket.get(prefix)! - 1
+      if (others > 0) bucket.set(prefix, others)
+      else bucket.delete(prefix)
+      if (bucket.size === 0) buckets[family].delete(bits)
+    },
     has (text) {
       const address = normalAddress(text)
       if (address === undefined) return false
-      return single.has(address) || (anyWide && wide.check(address, address.includes(':') ? 'ipv6' : 'ipv4'))
+      const { family, digits } = written(address)
+      for (const [bits, bucket] of buckets[family]) if (bucket.has(prefixOf(digits, bits))) return true
+      return false
     }
   }
+}
+
+type Family = 'ipv4' | 'ipv6'
+
+/** An address in normal form, by all its hexadecimal digits: 8 or 32. */
+function written (address: string): { family: Family, digits: string } {
+  return address.includes(':')
+    ? { family: 'ipv6', digits: address.split(':').map(part => part.padStart(4, '0')).join('') }
+    : { family: 'ipv4', digits: address.split('.').map(part => Number(part).toString(16).padStart(2, '0')).join('') }
+}
+
+/** The first bits, as text that no other first bits of that many have. */
+function prefixOf (digits: string, bits: number): string {
+  const whole = bits >> 2
+  const rest = bits & 3
+  const start = digits.slice(0, whole)
+  return rest === 0 ? start : `${start}${Number.parseInt(digits[whole]!, 16) >> (4 - rest)}`
 }
 
 function expandIpv6 (text: string): number[] {

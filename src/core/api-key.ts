@@ -7,7 +7,7 @@
 import { hash, randomBytes, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import Type, { type Static } from 'typebox'
-import { addressSet } from './address.ts'
+import { addressSet, type AddressSet } from './address.ts'
 import { PERMISSION_PATTERN } from './permissions.ts'
 
 const FORM = /^mcpk_([a-z0-9]{10})_([A-Za-z0-9_-]{43})_([a-z0-9]{7})$/
@@ -79,10 +79,19 @@ export function judgeKey (record: ApiKeyRecord, hash: string, address: string, n
   if (record.revoked !== undefined) return 'revoked'
   if (record.expires !== undefined && now >= record.expires) return 'expired'
   if (hash !== record.hash && !(record.previous?.hash === hash && now < record.previous.until)) return 'expired'
-  if (record.cidrs !== undefined && !addressSet(record.cidrs).has(address)) return 'wrong_address'
+  if (record.cidrs !== undefined && !rangesOf(record.cidrs).has(address)) return 'wrong_address'
   return 'valid'
 }
 
 function checksum (text: string): string {
   return crc32(text).toString(36).padStart(7, '0')
+}
+
+/** Made once for each record that a store holds, not at each request. */
+const made = new WeakMap<readonly string[], AddressSet>()
+
+function rangesOf (cidrs: readonly string[]): AddressSet {
+  const known = made.get(cidrs) ?? addressSet(cidrs)
+  made.set(cidrs, known)
+  return known
 }

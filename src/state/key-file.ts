@@ -76,6 +76,7 @@ export function withRecord (text: string | undefined, record: ApiKeyRecord, file
 
 export interface KeyFile {
   byHash (hash: string): ApiKeyRecord | undefined
+  byId (id: string): ApiKeyRecord | undefined
   records (): readonly ApiKeyRecord[]
   /** On disk when this resolves. */
   save (record: ApiKeyRecord): Promise<void>
@@ -96,6 +97,7 @@ export interface KeyFileOptions {
 export function openKeyFile ({ path, warn }: KeyFileOptions): KeyFile {
   let records: ApiKeyRecord[] = []
   let index = new Map<string, ApiKeyRecord>()
+  let ids = new Map<string, ApiKeyRecord>()
 
   const load = (first: boolean) => {
     const text = readIfThere(path)
@@ -103,6 +105,7 @@ export function openKeyFile ({ path, warn }: KeyFileOptions): KeyFile {
     records = read.records
     index = new Map(records.flatMap(record => [[record.hash, record] as const,
       ...(record.previous === undefined ? [] : [[record.previous.hash, record] as const])]))
+    ids = new Map(records.map(record => [record.id, record]))
     if (first) read.warnings.forEach(warn)
   }
   load(true)
@@ -117,6 +120,7 @@ export function openKeyFile ({ path, warn }: KeyFileOptions): KeyFile {
 
   return {
     byHash: hash => index.get(hash),
+    byId: id => ids.get(id),
     records: () => records,
     async save (record) {
       await withLock(path, () => {

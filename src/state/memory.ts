@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { ApiKeyRecord } from '../core/api-key.ts'
 import { localBus } from './bus.ts'
 import { openKeyFile } from './key-file.ts'
+import { fileLastUse } from './last-use.ts'
 import { fileLedger } from './ledger.ts'
 import { localSessions } from './sessions.ts'
 import type { Admission, Store } from './store.ts'
@@ -20,8 +21,6 @@ export interface MemoryOptions {
   warn?: (message: string) => void
 }
 
-/** How long a note of use may wait before it is written, ms. */
-const TOUCH_MS = 60_000
 /** Values cached or claimed at once. */
 const MAX_VALUES = 100_000
 
@@ -29,27 +28,25 @@ const MAX_VALUES = 100_000
 export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, warn = () => {} }: MemoryOptions): Store {
   const keys = openKeyFile({ path: keysFile, warn })
   const fixed = new Map(fixedKeys.map(record => [record.hash, record]))
+  const fixedIds = new Map(fixedKeys.map(record => [record.id, record]))
   const windows = localWindows(maxSubjects)
   const values = new Map<string, { value: string, until: number }>()
   const sessions = localSessions()
-  const touched = new Map<string, number>()
+  const uses = fileLastUse(join(folder, 'last_used.json'), warn)
   const ledgers = {
     blocklist: fileLedger(join(folder, 'blocklist.json'), warn),
     revocations: fileLedger(join(folder, 'revocations.json'), warn),
     approvals: fileLedger(join(folder, 'approvals.json'), warn)
   }
-  const flush = setInterval(() => { writeTouched().catch(error => warn(`last use was not written: ${(error as Error).message}`)) }, TOUCH_MS)
-  flush.unref()
-  const prune = setInterval(sessions.prune, TOUCH_MS)
-  prune.unref()
+  const minutely = setInterval(() => {
+    uses.write()
+    sessions.prune()
+  }, 60_000)
+  minutely.unref()
 
-  async function writeTouched (): Promise<void> {
-    const notes = [...touched]
-    touched.clear()
-    for (const [id, lastUsed] of notes) {
-      const record = keys.records().find(key => key.id === id)
-      if (record !== undefined) await keys.save({ ...record, lastUsed })
-    }
+  function withUse<T extends ApiKeyRecord | undefined> (record: T): T {
+    const lastUsed = record === undefined ? undefined : uses.of(record.id)
+    return lastUsed === undefined ? record : { ...record, lastUsed }
   }
 
   const keep = (key: string, value: string, until: number) => {
@@ -83,11 +80,9 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
     giveBack: async (subject, slice, { cost = 1, tool } = {}) => windows.giveBack(windowOf(subject, tool), slice, cost),
 
     saveKey: record => keys.save(record),
-    findKey: async id => [...fixed.values(), ...keys.records()].find(record => record.id === id),
-    listKeys: async () => [...fixed.values(), ...keys.records()].sort(byName),
-    touchKey ({ id, lastUsed = 0 }, now) {
-      if (now - lastUsed >= TOUCH_MS) touched.set(id, now)
-    },
+    findKey: async id => withUse(fixedIds.get(id) ?? keys.byId(id)),
+    listKeys: async () => [...fixed.values(), ...keys.records()].map(record => withUse(record)).sort(byName),
+    touchKey: ({ id }, now) => uses.note(id, now),
 
     ...ledgers,
     sessions,
@@ -103,9 +98,8 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
     },
 
     async close () {
-      clearInterval(flush)
-      clearInterval(prune)
-      await writeTouched().catch(error => warn(`last use was not written: ${(error as Error).message}`))
+      clearInterval(minutely)
+      uses.write()
       keys.close()
       for (const ledger of Object.values(ledgers)) ledger.close()
     }

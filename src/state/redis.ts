@@ -39,6 +39,8 @@ const UNREADY_MS = 5000
 const START_MS = 1500
 /** Whole lists are read again this often, for changes made by hand, in polls. */
 const REFRESH_EVERY = 30
+/** Notes of use that wait to be written; more in five seconds are left for the next minute's. */
+const MAX_TOUCHED = 10_000
 /** The epoch that replaces one that is gone, so that replicas which start later see it, too. */
 const LOST = 'lost:'
 /** At the end of an epoch that an operator set to go on after a loss. */
@@ -198,6 +200,8 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
   })
 
   const touched = new Map<string, number>()
+  /** Keys seen in this minute: each is written once in it. */
+  const noted = { minute: 0, ids: new Set<string>() }
   const noteUse = async () => {
     const notes = [...touched].flat()
     touched.clear()
@@ -332,7 +336,14 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
     },
 
     touchKey ({ id }, now) {
-      if (touched.size < 10_000) touched.set(id, now - now % 60_000)
+      const minute = now - now % 60_000
+      if (noted.minute !== minute) {
+        noted.minute = minute
+        noted.ids.clear()
+      }
+      if (noted.ids.has(id) || touched.size >= MAX_TOUCHED) return
+      noted.ids.add(id)
+      touched.set(id, minute)
     },
 
     ...lists.ledgers,

@@ -1,9 +1,10 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { memoryStore } from '../../src/state/memory.ts'
 import { localWindows } from '../../src/state/windows.ts'
 import { folder } from '../helper.ts'
-import { storeContract } from './contract.ts'
+import { aKey, storeContract } from './contract.ts'
 
 t.test('memory store', async t => {
   const dir = folder(t)
@@ -19,4 +20,31 @@ t.test('holds a bounded number of subjects and drops the one idle longest', asyn
     if (i % 200 === 0) t.match(windows.hit('kept', rule, 1, 20_000 + i), { allowed: false })
   }
   t.ok(windows.size <= 1000)
+})
+
+t.test('remembers when a key was last used, in a file beside the keys and never in it', async t => {
+  const dir = folder(t)
+  const keysFile = join(dir, 'api_keys.json')
+  const open = (warn = (_message: string) => {}) => memoryStore({ keysFile, folder: dir, fixedKeys: [{ ...aKey().record, id: 'default', name: 'default' }], warn })
+  const store = open()
+  const { record } = aKey()
+  await store.saveKey(record)
+  const before = readFileSync(keysFile, 'utf8')
+  const minute = 1_800_000_000_000
+  store.touchKey(record, minute + 1)
+  store.touchKey(record, minute + 59_999)
+  t.match(await store.findKey(record.id), { lastUsed: minute })
+  await store.close()
+  t.equal(readFileSync(keysFile, 'utf8'), before)
+
+  const again = open()
+  t.match(await again.listKeys(), [{ id: 'default', lastUsed: undefined }, { id: record.id, lastUsed: minute }])
+  await again.close()
+
+  writeFileSync(join(dir, 'last_used.json'), '{"half')
+  const warnings: string[] = []
+  const third = open(message => warnings.push(message))
+  t.equal((await third.findKey(record.id))?.lastUsed, undefined)
+  t.match(warnings, [/last_used\.json cannot be read/])
+  await third.close()
 })
