@@ -12,6 +12,7 @@ import type { Rule } from './core/limit.ts'
 import type { AuthType } from './core/principal.ts'
 import { sealer } from './core/seal.ts'
 import { sessionIds, type SessionIds, type SessionRule } from './core/session.ts'
+import { LateLog } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import type { Store } from './state/store.ts'
 import { buildCatalogue, type Catalogue, type Source } from './tools/catalogue.ts'
@@ -101,6 +102,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
 
   const app = Fastify({
     loggerInstance: logger,
+    childLoggerFactory: (log, bindings) => new LateLog(log, bindings),
     logController: new LogController({ disableRequestLogging: true }), // plugins/request-log.ts writes the line
     trustProxy: trustProxyOption(config.TRUST_PROXY),
     bodyLimit: 65_536,

@@ -1,4 +1,4 @@
-import pino, { type DestinationStream, type Logger } from 'pino'
+import pino, { type Bindings, type DestinationStream, type Logger } from 'pino'
 
 /** What the rest asks of a log. */
 export interface Log {
@@ -47,13 +47,46 @@ function error (thrown: unknown, depth = 0): Seen {
   }
 }
 
+/** Written at once: under load a system call for a few lines would cost more than the lines. */
+const GATHERED_BYTES = 16_000
+
+type Parent = Pick<Logger, 'level' | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'> & { child (bindings: Bindings): Parent }
+
+/** A child that is made when it is first written to: most requests write nothing but their line. */
+export class LateLog {
+  readonly level: string
+  readonly #parent: Parent
+  readonly #bindings: Bindings
+  #own: Parent | undefined
+
+  constructor (parent: Parent, bindings: Bindings) {
+    this.level = parent.level
+    this.#parent = parent
+    this.#bindings = bindings
+  }
+
+  get #log (): Parent {
+    this.#own ??= this.#parent.child(this.#bindings)
+    return this.#own
+  }
+
+  trace (data: object | string, message?: string): void { this.#log.trace(data, message) }
+  debug (data: object | string, message?: string): void { this.#log.debug(data, message) }
+  info (data: object | string, message?: string): void { this.#log.info(data, message) }
+  warn (data: object | string, message?: string): void { this.#log.warn(data, message) }
+  error (data: object | string, message?: string): void { this.#log.error(data, message) }
+  fatal (data: object | string, message?: string): void { this.#log.fatal(data, message) }
+  silent (data: object | string, message?: string): void { this.#log.silent(data, message) }
+  child (bindings: Bindings): Parent { return this.#log.child(bindings) }
+}
+
 /**
  * The process's log: JSON, a line an event.
  *
  * @param destination where to; standard output, gathered for up to half a second, if absent
  */
-export function createLog ({ debug = false, destination }: { debug?: boolean, destination?: DestinationStream }): Logger & { flushNow: () => void } {
-  const to = destination ?? pino.destination({ dest: 1, sync: false, minLength: 4096 })
+export function createLog ({ debug = false, destination }: { debug?: boolean, destination?: DestinationStream } = {}): Logger & { flushNow: () => void } {
+  const to = destination ?? pino.destination({ dest: 1, sync: false, minLength: GATHERED_BYTES })
   if (destination === undefined) {
     const flush = setInterval(() => { (to as pino.DestinationStream & { flush: () => void }).flush() }, 500)
     flush.unref()

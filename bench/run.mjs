@@ -1,0 +1,195 @@
+// `npm run bench`: the request path beside a bare Fastify, as ratios of one run: interleaved rounds, medians.
+// `-- --growth` measures what many keys, tools and blocked addresses cost, `-- --memory` what is held, `-- --processes`
+// two against one; `-- --record` writes docs/measurements.md. `npm run bench:guard` is short and fails below the agreed ratio.
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { circumstances, markdownTable, writeSection } from '../scripts/measurements.mjs'
+import { startRedis } from '../scripts/redis.mjs'
+import { CONNECTIONS, interleaved, legacyCall, load, median, modernCall, OTHER_CORE, pin, spread, startServer } from './load.mjs'
+
+const { values: { record, guard, growth, memory, processes } } = parseArgs({
+  options: Object.fromEntries(['record', 'guard', 'growth', 'memory', 'processes'].map(name => [name, { type: 'boolean', default: false }]))
+})
+/** Least share of bare Fastify, by CPU time a request: about two thirds of what is measured, since machines differ. */
+const FLOOR = { 'authentication + limit, memory': 0.35, 'tools/call echo, memory': 0.3, 'authentication + limit, Redis': 0.28, 'tools/call echo, Redis': 0.24 }
+
+const redis = memory || processes ? undefined : await startRedis()
+try {
+  if (redis !== undefined) await pin(redis.process.pid, OTHER_CORE)
+  if (growth) await measureGrowth()
+  else if (memory) await measureMemory()
+  else if (processes) await measureProcesses()
+  else await measurePath()
+} finally {
+  await redis?.stop()
+}
+process.exit() // takes the servers with it
+
+function start (what, options) {
+  return startServer(join(import.meta.dirname, 'server.mjs'), what, options)
+}
+
+async function measurePath () {
+  const redisUrl = redis.url
+  const bare = await start({ bare: true })
+  const inMemory = await start({})
+  const shared = await start({ redisUrl, token: true, legacySession: true })
+  const byKey = ({ keys: [key] }) => modernCall({ authorization: `Bearer ${key}` })
+  const byToken = modernCall({ authorization: `Bearer ${shared.token}` })
+  const rows = [
+    { name: 'bare Fastify', server: bare, path: '/mcp', ...modernCall() },
+    { name: 'authentication + limit, memory', server: inMemory, path: '/bare', ...byKey(inMemory) },
+    { name: 'tools/call echo, memory', server: inMemory, path: '/mcp', ...byKey(inMemory), least: 0.45 },
+    { name: 'authentication + limit, Redis', server: shared, path: '/bare', ...byKey(shared), least: 0.5 },
+    { name: 'tools/call echo, Redis', server: shared, path: '/mcp', ...byKey(shared), least: 0.35 },
+    ...(guard
+      ? []
+      : [
+          { name: 'cached ES256 token + limit, Redis', server: shared, path: '/bare', ...byToken, least: 0.5 },
+          { name: 'tools/call echo, cached ES256 token, Redis', server: shared, path: '/mcp', ...byToken, least: 0.35 },
+          { name: 'tools/call echo, legacy client, session in Redis', server: shared, path: '/mcp', ...legacyCall({ authorization: `Bearer ${shared.keys[0]}`, 'mcp-session-id': shared.session }), least: 0.25 }
+        ])
+  ]
+  const options = guard ? { rounds: 3, seconds: 1 } : { rounds: 7, seconds: 2 }
+  const rounds = await interleaved(rows, options)
+  const ratiosOf = (i, what) => rounds[i].map((result, round) => what(result, rounds[0][round]))
+  const results = rows.map((row, i) => ({
+    ...row,
+    ...Object.fromEntries(['rate', 'cpu', 'p50', 'p99'].map(what => [what, median(rounds[i].map(result => result[what]))])),
+    byRate: ratiosOf(i, ({ rate }, first) => rate / first.rate),
+    byCpu: ratiosOf(i, ({ cpu }, first) => first.cpu / cpu)
+  }))
+  const table = markdownTable(
+    ['what', 'requests/s', 'CPU a request, µs', 'p50, ms', 'p99, ms', 'of bare, by throughput (least to most)', 'of bare, by CPU (least to most)', 'wanted', ''],
+    results.map(({ name, rate, cpu, p50, p99, byRate, byCpu, least }) => [
+      name, Math.round(rate), Math.round(cpu), p50.toFixed(1), p99.toFixed(1), spread(byRate), spread(byCpu),
+      least === undefined ? '' : `≥ ${least}`, least === undefined ? '' : median(byRate) >= least ? 'met' : '**missed**'
+    ])
+  )
+  console.log(table)
+  if (guard) {
+    const low = results.filter(({ name, byCpu }) => median(byCpu) < FLOOR[name])
+    for (const { name, byCpu } of low) console.error(`${name}: ${median(byCpu).toFixed(2)} of bare Fastify, agreed are ${FLOOR[name]}`)
+    process.exitCode = low.length > 0 ? 1 : 0
+  }
+  keep('bench', 'The request path beside a bare Fastify', '', [
+    `${CONNECTIONS} connections kept busy by wrk, ${options.rounds} interleaved rounds of ${options.seconds} s, medians; the same body of ${modernCall().body.length} bytes but for the legacy one.`,
+    'The server has one core to itself; wrk and Redis share the other. The log is written, to /dev/null. Judged by throughput.'
+  ], table)
+}
+
+async function measureGrowth () {
+  const redisUrl = redis.url
+  const few = { name: '10 keys, 5 tools', what: {} }
+  const kinds = [
+    few,
+    { name: '1,000,000 keys', what: { keys: 1_000_000 } },
+    { name: '500 tools', what: { tools: 500 } },
+    { name: '10,000 blocked addresses', what: { blocked: 10_000 } }
+  ]
+  const ways = []
+  for (const [state, more] of [['memory', {}], ['Redis', { redisUrl }]]) {
+    for (const { name, what } of kinds) {
+      const server = await start({ ...what, ...more })
+      ways.push({ name: `${name}, ${state}`, beside: `${few.name}, ${state}`, server, path: '/mcp', ...modernCall({ authorization: `Bearer ${server.keys[0]}` }) })
+    }
+  }
+  const rounds = await interleaved(ways, { rounds: 9, seconds: 1 })
+  const results = ways.map(({ name, beside }, i) => {
+    const first = rounds[ways.findIndex(way => way.name === beside)]
+    return { name, beside, rate: median(rounds[i].map(({ rate }) => rate)), cpu: median(rounds[i].map(({ cpu }) => cpu)), ratios: rounds[i].map(({ cpu }, round) => cpu / first[round].cpu) }
+  })
+  const table = markdownTable(
+    ['what', 'requests/s', 'CPU a request, µs', 'CPU beside few (least to most)', 'wanted', ''],
+    results.map(({ name, beside, rate, cpu, ratios }) => [name, Math.round(rate), Math.round(cpu), spread(ratios), ...(name === beside ? ['', ''] : ['≤ 1.05', median(ratios) <= 1.05 ? 'met' : '**missed**'])])
+  )
+  const [of500] = ways.filter(({ name }) => name.startsWith('500 tools, memory'))
+  const list = JSON.parse(of500.body)
+  list.method = 'tools/list'
+  list.params = { _meta: list.params._meta }
+  const lists = await load({ ...of500, name: 'tools/list of 500', headers: { ...of500.headers, 'mcp-method': 'tools/list' }, body: JSON.stringify(list) }, 2, { connections: 1 })
+  const line = `tools/list of 500 tools, one connection: p50 ${lists.p50.toFixed(2)} ms, p99 ${lists.p99.toFixed(2)} ms; wanted at most 3 ms: ${lists.p99 <= 3 ? 'met' : '**missed**'}`
+  console.log(`${table}\n\n${line}`)
+  keep('bench-growth', 'Many keys, many tools, many blocked addresses', '--growth', [
+    'tools/call of echo; 9 interleaved rounds of 1 s, medians of the ratios within a round, by CPU time of the server\'s process.'
+  ], table, '', line)
+}
+
+async function measureMemory () {
+  const execArgv = ['--expose-gc']
+  const MB = 2 ** 20
+  const server = await start({ given: 5000, keys: 5000, env: { MAX_STREAMS_PER_PRINCIPAL: '1000' } }, { execArgv })
+  await load({ name: 'warm-up', server, path: '/mcp', ...modernCall({ authorization: `Bearer ${server.keys[0]}` }) }, 2)
+  const idle = await server.memory()
+
+  const streams = await Promise.all(Array.from({ length: 500 }, () => openStream(server)))
+  const withStreams = await server.memory()
+  for (const stream of streams) stream.abort()
+  await new Promise(resolve => setTimeout(resolve, 500))
+
+  const before = await server.memory()
+  for (let i = 0; i < server.keys.length; i += 50) await Promise.all(server.keys.slice(i, i + 50).map(key => callOnce(server, key)))
+  const active = await server.memory()
+
+  const perStream = (withStreams.used - idle.used) / streams.length
+  const perThousand = (active.used - before.used) / (server.keys.length / 1000)
+  const rows = [
+    ['idle, after 2 s of full load: resident', `${(idle.rss / MB).toFixed(0)} MB`, '≤ 200 MB', idle.rss <= 200 * MB],
+    ['an open subscriptions/listen stream (of 500)', `${(perStream / 1024).toFixed(1)} KB`, '≤ 64 KB', perStream <= 64 * 1024],
+    ['1,000 principals that called within the window (of 5,000)', `${(perThousand / 1024).toFixed(0)} KB`, '≤ 2,048 KB', perThousand <= 2 * MB]
+  ]
+  const table = markdownTable(['what', 'memory', 'bound', ''], rows.map(([what, figure, bound, met]) => [what, figure, bound, met ? 'met' : '**missed**']))
+  console.log(table)
+  keep('bench-memory', 'Memory', '--memory', ['State in the process; differences of heap and buffers after a collection.'], table)
+}
+
+async function openStream ({ port, keys: [key] }) {
+  const controller = new AbortController()
+  const { headers, body } = modernCall()
+  const asked = JSON.parse(body)
+  asked.method = 'subscriptions/listen'
+  asked.params = { notifications: { toolsListChanged: true }, _meta: asked.params._meta }
+  const answer = await fetch(`http://127.0.0.1:${port}/mcp`, {
+    method: 'POST',
+    signal: controller.signal,
+    headers: { ...headers, 'mcp-method': 'subscriptions/listen', 'mcp-name': '', 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${key}` },
+    body: JSON.stringify(asked)
+  })
+  if (answer.status !== 200) throw new Error(`a stream was refused with ${answer.status}`)
+  await answer.body.getReader().read()
+  return controller
+}
+
+async function callOnce ({ port }, key) {
+  const { headers, body } = modernCall({ authorization: `Bearer ${key}` })
+  const answer = await fetch(`http://127.0.0.1:${port}/mcp`, { method: 'POST', headers: { ...headers, 'content-type': 'application/json', accept: 'application/json, text/event-stream' }, body })
+  if (answer.status !== 200) throw new Error(`a call was refused with ${answer.status}`)
+  await answer.arrayBuffer()
+}
+
+/** Where the kernel puts them: two processes on two cores, the load taking what they leave. */
+async function measureProcesses () {
+  const servers = [await start({}, { core: undefined }), await start({}, { core: undefined })]
+  const way = server => ({ name: 'tools/call echo', server, path: '/mcp', ...modernCall({ authorization: `Bearer ${server.keys[0]}` }) })
+  for (const server of servers) await load(way(server), 1, { core: undefined })
+  const ratios = []
+  const rates = { one: [], two: [] }
+  for (let round = 0; round < 7; round++) {
+    const one = (await load(way(servers[round % 2]), 2, { core: undefined })).rate
+    const two = (await Promise.all(servers.map(server => load(way(server), 2, { core: undefined })))).reduce((sum, { rate }) => sum + rate, 0)
+    rates.one.push(one)
+    rates.two.push(two)
+    ratios.push(two / one)
+  }
+  const table = markdownTable(['processes', 'requests/s', 'ratio (least to most)', 'wanted', ''], [
+    ['1', Math.round(median(rates.one)), '', '', ''],
+    ['2', Math.round(median(rates.two)), spread(ratios), '≥ 1.6', median(ratios) >= 1.6 ? 'met' : '**missed**']
+  ])
+  console.log(table)
+  keep('bench-processes', 'Two processes against one', '--processes', ['tools/call of echo, state in memory, wrk at lower priority on the same two cores; 7 interleaved rounds of 2 s.'], table)
+}
+
+function keep (section, title, flag, how, ...text) {
+  if (!record) return
+  writeSection(section, [`## ${title}`, '', circumstances(`npm run bench -- ${flag === '' ? '' : `${flag} `}--record`), '', ...how, '', ...text].join('\n'))
+}

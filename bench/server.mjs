@@ -1,0 +1,120 @@
+// One server to measure, forked by bench/load.mjs, which tells it what to be. Says `{ port, … }` when it listens, and its CPU time and memory when asked.
+import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Fastify from 'fastify'
+import { buildApp } from '../dist/src/app.js'
+import { loadConfig } from '../dist/src/config.js'
+import { createLog } from '../dist/src/log.js'
+import { openStore } from '../dist/src/state/open.js'
+
+const { bare, redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, legacySession = false, env = {} } = JSON.parse(process.argv[2])
+const folder = mkdtempSync(join(tmpdir(), 'bench-'))
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+for (const event of ['disconnect', 'SIGTERM']) process.once(event, () => process.exit())
+
+const { app, ...said } = bare ? { app: bareFastify() } : await service()
+await app.listen({ host: '127.0.0.1', port: 0 })
+const { port } = app.server.address()
+process.on('message', what => {
+  if (what === 'memory') {
+    globalThis.gc?.()
+    const { rss, heapUsed, external } = process.memoryUsage()
+    return process.send({ memory: { rss, used: heapUsed + external } })
+  }
+  const { user, system } = process.cpuUsage()
+  process.send({ cpu: user + system })
+})
+if (legacySession) said.session = await beginSession(said.keys[0])
+process.send({ port, ...said })
+
+/** What everything is measured against: the framework, and the body parsed and written again. */
+function bareFastify () {
+  const app = Fastify()
+  app.post('/mcp', async request => request.body)
+  return app
+}
+
+/** The service as it ships, its log written to nowhere, and one route more: /bare answers as the above does, behind the same door. */
+async function service () {
+  const issuer = token ? await startIssuer() : undefined
+  const file = join(folder, 'api_keys.json')
+  const config = loadConfig({
+    PUBLIC_URL: 'http://127.0.0.1',
+    ALLOWED_HOSTS: '127.0.0.1',
+    API_KEYS_FILE: file,
+    TOOLS_DIR: join(folder, 'tools'),
+    STATE_SECRET: randomBytes(32).toString('base64url'),
+    RATE_LIMIT_API_KEY: '1000000000',
+    RATE_LIMIT_OAUTH2: '1000000000',
+    ...(issuer === undefined ? {} : { OAUTH2_AUTH_SERVER: issuer.url }),
+    ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl, REDIS_KEY_PREFIX: `bench:${randomBytes(4).toString('hex')}:` }),
+    ...env
+  })
+  // The secrets of most keys are never used: their hashes are all that is stored.
+  const made = Array.from({ length: given }, () => 'sk-' + randomBytes(24).toString('base64url'))
+  const hashes = function * () {
+    for (const key of made) yield createHash('sha256').update(key).digest('hex')
+    for (let i = given; i < keys; i++) yield randomBytes(32).toString('hex')
+  }
+  if (redisUrl === undefined) {
+    const entries = []
+    let i = 0
+    for (const hash of hashes()) entries.push(`"key-${i++}":"sha256:${hash}"`)
+    writeFileSync(file, `{"api_keys":{${entries.join(',')}}}`)
+  }
+  const logger = createLog() // standard output is /dev/null here
+  const store = await openStore(config, logger)
+  if (redisUrl !== undefined || blocked > 0) {
+    // Patient where the service is not: a crowd of writes is not what is measured.
+    const filling = redisUrl === undefined ? store : await openStore({ ...config, REDIS_COMMAND_TIMEOUT_MS: 10_000 }, logger)
+    const writes = []
+    const write = async promise => { if (writes.push(promise) === 500) await Promise.all(writes.splice(0)) }
+    if (redisUrl !== undefined) {
+      let i = 0
+      for (const hash of hashes()) await write(filling.saveKey({ id: hash.slice(0, 10), name: `key-${i++}`, role: 'caller', permissions: ['*'], hash, created: Date.now() }))
+    }
+    for (let i = 0; i < blocked; i++) await write(filling.blocklist.set(`10.0.${i >> 8}.${i & 255}`, { since: Date.now(), until: Date.now() + 3_600_000 }))
+    await Promise.all(writes)
+    if (filling !== store) await filling.close()
+  }
+  const sources = Array.from({ length: Math.max(0, tools - 4) }, (_, i) => ({
+    from: 'bench',
+    definition: { kind: 'tool', tool: { name: `tool_${i}`, description: 'One of many.', input: { type: 'object', properties: { text: { type: 'string' } } }, run: ({ text }) => text } }
+  }))
+  const app = await buildApp({ config, store, logger, sources })
+  app.post('/bare', { config: { jsonRpc: true } }, async request => request.body)
+  return { app, keys: made, ...(issuer === undefined ? {} : { token: issuer.token }) }
+}
+
+/** An authorization server of three answers, and one token of an hour. */
+async function startIssuer () {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const answers = {
+    '/.well-known/oauth-authorization-server': () => ({ issuer: url, jwks_uri: `${url}/jwks`, token_endpoint: `${url}/token`, authorization_endpoint: `${url}/authorize` }),
+    '/jwks': () => ({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'ES256', use: 'sig' }] })
+  }
+  const server = createServer((request, response) => {
+    const answer = answers[request.url]?.()
+    response.writeHead(answer === undefined ? 404 : 200, { 'content-type': 'application/json' }).end(JSON.stringify(answer ?? {}))
+  })
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  server.unref()
+  const url = `http://127.0.0.1:${server.address().port}`
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: url, aud: 'http://127.0.0.1/mcp', sub: 'ada', client_id: 'bench', scope: 'mcp:server:access mcp:tool:*', iat: now - 1, exp: now + 3600, jti: 'one' }
+  const signed = [{ alg: 'ES256', typ: 'at+jwt', kid: 'one' }, claims].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+  const signature = sign('sha256', Buffer.from(signed), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+  return { url, token: `${signed}.${signature.toString('base64url')}` }
+}
+
+async function beginSession (key) {
+  const answer = await fetch(`http://127.0.0.1:${port}/mcp`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${key}` },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bench', version: '1' } } })
+  })
+  return answer.headers.get('mcp-session-id')
+}
