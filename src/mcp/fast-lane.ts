@@ -41,7 +41,7 @@ export interface FastLane {
   /** Look at a message and its headers; undefined: not for the lane. */
   read (message: Message, headers: Headers): Quick | undefined
   /** The answer as JSON text, or a call under way that needs the SDK to go on. */
-  answer (quick: Quick, who: For): string | Promise<string | Begun>
+  answer (quick: Quick, who: For): string | Begun | Promise<string | Begun>
 }
 
 /** A call that the lane began and the SDK's server brings to its end. */
@@ -107,13 +107,7 @@ export function fastLane (options: ServingOptions): FastLane {
     return { era, method, id: id as string | number, params: given }
   }
 
-  /** A tool that is offered, by its name in body and header; unknown names and odd arguments are the SDK's to refuse. */
-  function isCall ({ name, arguments: args }: Params, era: Quick['era'], headers: Headers): boolean {
-    return typeof name === 'string' && catalogue.tools.has(name) && (args === undefined || isObject(args)) &&
-      (era === 'legacy' || headers['mcp-name'] === name)
-  }
-
-  function answer ({ era, method, id, params }: Quick, who: For): string | Promise<string | Begun> {
+  function answer ({ era, method, id, params }: Quick, who: For): string | Begun | Promise<string | Begun> {
     const { principal } = who
     if (method === 'tools/call') return call(era, id, params, who)
     const list = lists[method]
@@ -123,7 +117,7 @@ export function fastLane (options: ServingOptions): FastLane {
     return respond(id, '') // ping
   }
 
-  function call (era: Quick['era'], id: string | number, { name, arguments: args, _meta }: Params, who: For): string | Promise<string | Begun> {
+  function call (era: Quick['era'], id: string | number, { name, arguments: args, _meta }: Params, who: For): string | Begun | Promise<string | Begun> {
     const { principal, log, gone } = who
     const said: Array<(host: Host) => void> = []
     let onSaid: () => void = () => {}
@@ -140,7 +134,12 @@ export function fastLane (options: ServingOptions): FastLane {
       clientCapabilities: era === 'modern' ? (_meta as Json)[CLIENT_CAPABILITIES_META_KEY] as Json : who.session?.clientCapabilities,
       ...(era === 'modern' ? {} : { message: (...words) => { said.push(host => host.message?.(...words)); onSaid() } })
     }
-    const result = callTool(options, principal, name as string, args, new CallContext(host))
+    let result: Called | Promise<Called>
+    try {
+      result = callTool(options, principal, name as string, args, new CallContext(host))
+    } catch (error) {
+      return { goOn: () => Promise.reject(error as Error) } // the SDK words it
+    }
     if (!isPromise(result) && said.length === 0 && isPlain(result)) return respond(id, resultOf(result, era))
 
     const work = Promise.resolve(result)
@@ -224,6 +223,11 @@ function isLegacy (meta: unknown, headers: Headers): boolean {
   const version = headers['mcp-protocol-version']
   if (version !== undefined && !(SUPPORTED_PROTOCOL_VERSIONS as readonly unknown[]).includes(version)) return false
   return meta === undefined || isEmpty(meta)
+}
+
+/** Whether the tool exists is not asked: those who may not use it must not learn it by the way their answer went. */
+function isCall ({ name, arguments: args }: Params, era: Quick['era'], headers: Headers): boolean {
+  return typeof name === 'string' && (args === undefined || isObject(args)) && (era === 'legacy' || headers['mcp-name'] === name)
 }
 
 function isGreeting ({ protocolVersion, capabilities, clientInfo }: Json): boolean {
