@@ -138,7 +138,7 @@ export function fastLane (options: ServingOptions): FastLane {
     try {
       result = callTool(options, principal, name as string, args, new CallContext(host))
     } catch (error) {
-      return { goOn: () => Promise.reject(error as Error) } // the SDK words it
+      return { async goOn () { throw error } } // the SDK words it
     }
     if (!isPromise(result) && said.length === 0 && isPlain(result)) return respond(id, resultOf(result, era))
 
