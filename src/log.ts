@@ -1,4 +1,5 @@
 import pino, { type Bindings, type DestinationStream, type Logger } from 'pino'
+import { output, type Output } from './output.ts'
 
 /** What the rest asks of a log. */
 export interface Log {
@@ -47,9 +48,6 @@ function error (thrown: unknown, depth = 0): Seen {
   }
 }
 
-/** Written at once: under load a system call for a few lines would cost more than the lines. */
-const GATHERED_BYTES = 16_000
-
 type Parent = Pick<Logger, 'level' | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'> & { child (bindings: Bindings): Parent }
 
 /** A child that is made when it is first written to: most requests write nothing but their line. */
@@ -80,28 +78,27 @@ export class LateLog {
   child (bindings: Bindings): Parent { return this.#log.child(bindings) }
 }
 
-/**
- * The process's log: JSON, a line an event.
- *
- * @param destination where to; standard output, gathered for up to half a second, if absent
- */
-export function createLog ({ debug = false, destination }: { debug?: boolean, destination?: DestinationStream } = {}): Logger & { flushNow: () => void } {
-  const to = destination ?? pino.destination({ dest: 1, sync: false, minLength: GATHERED_BYTES })
-  if (destination === undefined) {
-    const flush = setInterval(() => { (to as pino.DestinationStream & { flush: () => void }).flush() }, 500)
-    flush.unref()
-  }
-  const log = pino({
+export interface LogOptions {
+  debug?: boolean
+  /** Where to; standard output if absent. */
+  destination?: DestinationStream
+}
+
+/** The process's log: JSON, a line an event. `end` and `endNow` are those of its output. */
+export function createLog ({ debug = false, destination }: LogOptions = {}): Logger & Pick<Output, 'end' | 'endNow'> {
+  const out = destination === undefined
+    ? output(1, lines => log.warn({ lines }, 'lines of the log were lost: its reader did not keep up'))
+    : undefined
+  const log: Logger = pino({
     level: debug ? 'debug' : 'info',
     base: null,
     timestamp: isoTime,
     formatters: { level: label => ({ level: label }) },
     serializers: { err: thrown => error(thrown) },
     redact: { paths: ['headers', 'authorization', '*.authorization', '*.token', '*.key', '*.secret', '*.password'], censor: '[redacted]' }
-  }, to)
+  }, out ?? destination!)
   return Object.assign(log, {
-    flushNow () {
-      try { (to as { flushSync?: () => void }).flushSync?.() } catch { /* standard output is gone: nobody reads the rest */ }
-    }
+    async end (ms: number) { await out?.end(ms) },
+    endNow () { out?.endNow() }
   })
 }

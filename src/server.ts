@@ -43,6 +43,7 @@ export function readSettings (env: Environment): Config {
 export async function serve (env: Environment, tell: (text: string) => void): Promise<void> {
   const config = await withPort(env)
   const log = createLog({ debug: config.MCP_DEBUG })
+  process.once('exit', log.endNow)
   const metrics = createMetrics({ process: true })
   const store = await openStore(config, log, metrics.degraded)
   const firstKey = await makeFirstKey(config, store)
@@ -101,7 +102,7 @@ async function stop ({ app, management, log, signal, config }: Stopping): Promis
   await app.close()
   await management.close()
   log.info('closed')
-  log.flushNow()
+  await log.end(500)
 }
 
 /** @throws {UsageError} if the address cannot be had */
@@ -169,7 +170,6 @@ function lastWords (log: ReturnType<typeof createLog>) {
   return {
     error (...args: unknown[]) {
       log.error({ why: String(args[0]) }, 'ended at once')
-      log.flushNow()
     }
   }
 }

@@ -6,7 +6,8 @@ import t from 'tap'
 const MAY_IMPORT: Record<string, readonly string[]> = {
   errors: [],
   core: ['errors'],
-  log: [],
+  output: [],
+  log: ['output'],
   files: [],
   config: ['core', 'errors'],
   secrets: ['core', 'errors', 'files', 'log'],
