@@ -15,16 +15,27 @@ export function compileSchema (schema: TSchema | Record<string, unknown>): Check
   return {
     fits: value => compiled.Check(value),
     problems (value, most = 10) {
-      return [...new Set([...compiled.Errors(value)].map(describe))].slice(0, most)
+      return [...new Set(compiled.Errors(value).filter(problem => !repeated(problem)).map(describe))].slice(0, most)
     }
   }
 }
 
-interface Problem { keyword?: string, instancePath?: string, message?: string, params?: unknown }
+interface Problem { keyword?: string, schemaPath?: string, instancePath?: string, message?: string, params?: unknown }
 
-function describe ({ instancePath = '', message = 'does not fit', params }: Problem): string {
+/** A property that is not allowed is reported twice, by itself and by the object that holds it; the second says it in words. */
+function repeated ({ keyword, schemaPath = '' }: Problem): boolean {
+  return keyword === 'boolean' && schemaPath.endsWith('/additionalProperties')
+}
+
+function describe ({ keyword, instancePath = '', message = 'does not fit', params }: Problem): string {
   const where = instancePath.slice(1).replaceAll('/', '.')
-  const names = params as { requiredProperties?: string[], additionalProperties?: string[] } | undefined
-  const detail = names?.additionalProperties !== undefined ? `: ${names.additionalProperties.map(String).join(', ').slice(0, 200)}` : ''
-  return `${where === '' ? '' : where + ' '}${message}${detail}`
+  return `${where === '' ? '' : where + ' '}${inWords(keyword, params) ?? message}`
+}
+
+/** Where the validator's own words speak to whoever wrote the schema, and not to whoever fills it in. */
+function inWords (keyword: string | undefined, params: unknown): string | undefined {
+  if (keyword === 'boolean') return 'is not allowed'
+  const { additionalProperties: extra } = params as { additionalProperties?: string[] }
+  if (keyword !== 'additionalProperties' || extra === undefined) return undefined
+  return `must not have the ${extra.length === 1 ? 'property' : 'properties'} ${extra.map(String).join(', ').slice(0, 200)}`
 }
