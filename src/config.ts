@@ -25,6 +25,12 @@ export const Settings = Type.Object({
   REDIS_SENTINELS: Type.Optional(Type.String({ ...Name, description: 'Comma list of `host:port` of Sentinels; needs REDIS_MASTER_NAME.' })),
   REDIS_MASTER_NAME: Type.Optional(Type.String({ ...Name, description: 'Name of the master that the Sentinels watch.' })),
   REDIS_CLUSTER_NODES: Type.Optional(Type.String({ ...Name, description: 'Comma list of `host:port` of Cluster nodes.' })),
+  REDIS_USERNAME: Type.Optional(Type.String({ ...Name, description: 'User of Redis found through Sentinels or as a Cluster; REDIS_URL holds its own.' })),
+  REDIS_PASSWORD: Type.Optional(Type.String({ ...Name, description: 'Its password; REDIS_URL holds its own.' })),
+  REDIS_SENTINEL_USERNAME: Type.Optional(Type.String({ ...Name, description: 'User of the Sentinels themselves, where they ask for one.' })),
+  REDIS_SENTINEL_PASSWORD: Type.Optional(Type.String({ ...Name, description: 'Its password.' })),
+  REDIS_TLS: Type.Boolean({ default: false, description: 'Speak TLS with Sentinels and the Redis they name, or with every node of a Cluster; with REDIS_URL `rediss://` says so.' }),
+  REDIS_CA: Type.Optional(Type.String({ pattern: '^\\s*-----BEGIN CERTIFICATE-----', maxLength: 65_536, description: 'Authority that the certificate of Redis must come from, PEM. Default: those that Node knows.' })),
   REDIS_KEY_PREFIX: Type.String({ default: 'mcp:', pattern: '^[A-Za-z0-9:_-]{0,64}$', description: 'Before every key in Redis.' }),
   REDIS_COMMAND_TIMEOUT_MS: Type.Integer({ default: 250, minimum: 10, maximum: 10_000, description: 'How long one answer may wait for Redis, ms; a decision gives up at four fifths of it.' }),
   REPLICAS: Type.Integer({ default: 1, minimum: 1, maximum: 1000, description: 'Expected replicas: while Redis is out of reach each holds callers to limit / REPLICAS.' }),
@@ -160,6 +166,14 @@ function crossProblems (config: Config): string[] {
   }
   if (config.REDIS_SENTINELS !== undefined && config.REDIS_MASTER_NAME === undefined) {
     problems.push('REDIS_SENTINELS needs REDIS_MASTER_NAME')
+  }
+  if (config.REDIS_SENTINELS === undefined && config.REDIS_CLUSTER_NODES === undefined) {
+    for (const name of ['REDIS_USERNAME', 'REDIS_PASSWORD', 'REDIS_TLS'] as const) {
+      if (config[name] !== undefined && config[name] !== false) problems.push(`${name} goes with REDIS_SENTINELS or REDIS_CLUSTER_NODES; in REDIS_URL it is part of the address: rediss://user:password@host`)
+    }
+  }
+  if (config.REDIS_SENTINELS === undefined && (config.REDIS_SENTINEL_USERNAME !== undefined || config.REDIS_SENTINEL_PASSWORD !== undefined)) {
+    problems.push('REDIS_SENTINEL_USERNAME and REDIS_SENTINEL_PASSWORD go with REDIS_SENTINELS')
   }
   if (usesRedis(config) && config.STATE_SECRET.length === 0) {
     problems.push('STATE_SECRET is required with Redis: replicas must share it. Make one with: openssl rand -base64 32')

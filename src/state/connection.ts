@@ -8,8 +8,14 @@ export type Client = Redis | Cluster
 export interface RedisAddress {
   /** One of the three. */
   url?: string | undefined
-  sentinels?: { hosts: readonly string[], masterName: string } | undefined
+  sentinels?: { hosts: readonly string[], masterName: string, username?: string | undefined, password?: string | undefined } | undefined
   clusterNodes?: readonly string[] | undefined
+  /** Of Redis itself, where Sentinels or a Cluster lead to it. */
+  username?: string | undefined
+  password?: string | undefined
+  tls?: boolean | undefined
+  /** PEM. */
+  ca?: string | undefined
 }
 
 const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3), 300) + Math.random() * 100
@@ -22,8 +28,15 @@ const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3), 300) +
  * @param commandTimeoutMs the client's own bound; decisions have a shorter one
  * @throws {UsageError} for an address that cannot be one
  */
-export function connect ({ url, sentinels, clusterNodes }: RedisAddress, commandTimeoutMs: number, more: Partial<RedisOptions> = {}): Client {
+export function connect ({ url, sentinels, clusterNodes, username, password, tls = false, ca }: RedisAddress, commandTimeoutMs: number, more: Partial<RedisOptions> = {}): Client {
+  const secure = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
+  const access: RedisOptions = {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls || url?.startsWith('rediss:') === true ? { tls: secure } : {})
+  }
   const options: RedisOptions = {
+    ...access,
     connectTimeout: 500,
     commandTimeout: commandTimeoutMs,
     socketTimeout: 1000,
@@ -46,7 +59,9 @@ export function connect ({ url, sentinels, clusterNodes }: RedisAddress, command
       enableAutoPipelining: more.enableAutoPipelining ?? false,
       clusterRetryStrategy: backoff,
       // A command whose connection broke may have been done: it is not sent again. MOVED and ASK are followed, for those were not.
-      retryDelayOnFailover: 0
+      retryDelayOnFailover: 0,
+      // A name is kept as it is, for a certificate holds names.
+      ...(tls ? { dnsLookup: (host: string, found: (error: null, address: string) => void) => found(null, host) } : {})
     }
     return new Cluster(clusterNodes.map(addressOf), cluster)
   }
@@ -55,6 +70,9 @@ export function connect ({ url, sentinels, clusterNodes }: RedisAddress, command
       ...options,
       sentinels: sentinels.hosts.map(addressOf),
       name: sentinels.masterName,
+      ...(sentinels.username === undefined ? {} : { sentinelUsername: sentinels.username }),
+      ...(sentinels.password === undefined ? {} : { sentinelPassword: sentinels.password }),
+      ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: secure } : {}),
       sentinelRetryStrategy: backoff,
       sentinelCommandTimeout: 300,
       failoverDetector: true
@@ -73,7 +91,8 @@ const REFUSALS: ReadonlyArray<[RegExp, string]> = [
   [/WRONGPASS|NOAUTH|invalid password|NOPERM/, 'Redis refuses the user or password'],
   [/DB index is out of range/, 'Redis has no database of that number'],
   [/Protocol error|parserError|unknown command/i, 'what answers there is not a Redis'],
-  [/wrong version number|packet length too long|EPROTO/i, 'TLS does not fit: rediss:// speaks TLS, redis:// does not']
+  [/wrong version number|packet length too long|EPROTO/i, 'TLS does not fit: rediss:// and REDIS_TLS speak TLS, redis:// does not'],
+  [/self.signed certificate|unable to (get|verify)|certificate has expired|ERR_TLS_CERT|altnames/i, 'the certificate of Redis is not trusted: see REDIS_CA']
 ]
 
 /** What never heals by itself, in words for the operator; undefined for what may. */

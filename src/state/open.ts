@@ -25,8 +25,19 @@ export async function openStore (config: Config, log: Log, onDegraded?: () => vo
   try {
     const store = await redisStore({
       url: config.REDIS_URL,
-      sentinels: sentinels === undefined ? undefined : { hosts: sentinels, masterName: config.REDIS_MASTER_NAME! },
+      sentinels: sentinels === undefined
+        ? undefined
+        : {
+            hosts: sentinels,
+            masterName: config.REDIS_MASTER_NAME!,
+            username: config.REDIS_SENTINEL_USERNAME,
+            password: config.REDIS_SENTINEL_PASSWORD
+          },
       clusterNodes: list(config.REDIS_CLUSTER_NODES),
+      username: config.REDIS_USERNAME,
+      password: config.REDIS_PASSWORD,
+      tls: config.REDIS_TLS,
+      ca: config.REDIS_CA,
       prefix: config.REDIS_KEY_PREFIX,
       commandTimeoutMs: config.REDIS_COMMAND_TIMEOUT_MS,
       replicas: config.REPLICAS,

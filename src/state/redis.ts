@@ -36,7 +36,7 @@ const POLL_FAILING_MS = 250
 /** How long Redis must have been out of reach before this process stops taking traffic, ms. */
 const UNREADY_MS = 5000
 /** How long a start waits for Redis before it goes on without, ms. */
-const START_MS = 1500
+const START_MS = 800
 /** Whole lists are read again this often, for changes made by hand, in polls. */
 const REFRESH_EVERY = 30
 /** Notes of use that wait to be written; more in five seconds are left for the next minute's. */
@@ -386,7 +386,7 @@ async function started ({ client, poll, begun, address, log }: StartOptions): Pr
     if (!begun()) await new Promise(resolve => setTimeout(resolve, 50))
   }
   client.off('error', note)
-  if (seen.refusal !== undefined) throw new UsageError(`${seen.refusal} (${address}); mend REDIS_URL and start again`)
+  if (seen.refusal !== undefined) throw new UsageError(`${seen.refusal} (${address}); mend the settings of Redis and start again`)
   if (!begun()) {
     log.warn({ address, why: (seen.last as { message?: string } | undefined)?.message ?? 'no answer' }, 'redis does not answer: starting without it, not ready until it does')
   }

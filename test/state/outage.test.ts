@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { freePort, startRedis } from '../../scripts/redis.mjs'
@@ -6,7 +8,8 @@ import { UsageError } from '../../src/errors.ts'
 import { deadlines } from '../../src/state/deadline.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/state/redis.ts'
 import type { Store } from '../../src/state/store.ts'
-import { silent } from '../helper.ts'
+import { certificate } from '../certificate.ts'
+import { folder, silent } from '../helper.ts'
 import { aKey, storeContract } from './contract.ts'
 
 const RULE = { limit: 30, windowMs: 60_000 }
@@ -226,4 +229,60 @@ t.test('on Cluster every script keeps to one slot and redirections are followed'
   await storeContract(t, () => redisStore({
     clusterNodes: [`127.0.0.1:${nodes[0]!.port}`], prefix: `test:${randomUUID()}:`, commandTimeoutMs: 2000, replicas: 1, log: silent
   }))
+})
+
+t.test('Sentinels and the Redis they name, and a Cluster, are asked over TLS, with the password of each', async t => {
+  const dir = folder(t)
+  const { key, cert } = certificate()
+  const [keyFile, certFile] = [join(dir, 'key.pem'), join(dir, 'cert.pem')]
+  writeFileSync(keyFile, key)
+  writeFileSync(certFile, cert)
+  const files = ['--tls-key-file', keyFile, '--tls-cert-file', certFile, '--tls-ca-cert-file', certFile, '--tls-auth-clients', 'no']
+  const tlsPorts = [await freePort(), await freePort(), await freePort()]
+  const started = async (options: Parameters<typeof startRedis>[0]) => {
+    const redis = await startRedis(options)
+    t.teardown(() => redis.stop())
+    const admin = new Redis(redis.url)
+    t.teardown(() => { admin.disconnect() })
+    return admin
+  }
+  const plain = ['--save', '', '--appendonly', 'no', ...files]
+  const master = await started({ args: [...plain, '--tls-port', String(tlsPorts[0])] })
+  await master.call('ACL', 'SETUSER', 'mcp', 'on', '>of-redis', '~*', '&*', '+@all')
+  await master.config('SET', 'requirepass', 'of-nobody')
+
+  const sentinelPort = await freePort()
+  const conf = join(dir, 'sentinel.conf')
+  writeFileSync(conf, [
+    `port ${sentinelPort}`, `tls-port ${tlsPorts[1]}`, 'tls-replication yes', `tls-key-file ${keyFile}`, `tls-cert-file ${certFile}`, `tls-ca-cert-file ${certFile}`, 'tls-auth-clients no',
+    'bind 127.0.0.1', `dir ${dir}`, `sentinel monitor main 127.0.0.1 ${tlsPorts[0]} 1`, 'sentinel auth-user main mcp', 'sentinel auth-pass main of-redis', ''
+  ].join('\n'))
+  const sentinel = await started({ port: sentinelPort, args: [conf, '--sentinel'], sentinel: true })
+  await sentinel.call('ACL', 'SETUSER', 'watcher', 'on', '>of-the-sentinel', '&*', '+@all')
+  await sentinel.call('ACL', 'SETUSER', 'default', 'off')
+
+  const cluster = await started({ args: [...plain, '--tls-port', String(tlsPorts[2]), '--cluster-enabled', 'yes', '--tls-cluster', 'yes', '--cluster-announce-ip', '127.0.0.1'] })
+  await cluster.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+  await until(async () => (await cluster.cluster('INFO')).includes('cluster_state:ok'))
+  await cluster.config('SET', 'requirepass', 'of-the-cluster')
+
+  const open = async (more: Partial<RedisStoreOptions>) => {
+    const store = await redisStore({ tls: true, ca: cert, prefix: `test:${randomUUID()}:`, commandTimeoutMs: 2000, replicas: 1, log: silent, ...more })
+    t.teardown(() => store.close())
+    return store
+  }
+  const watched = { hosts: [`127.0.0.1:${tlsPorts[1]}`], masterName: 'main', username: 'watcher', password: 'of-the-sentinel' }
+  for (const [name, address] of Object.entries({
+    Sentinel: { sentinels: watched, username: 'mcp', password: 'of-redis' },
+    Cluster: { clusterNodes: [`127.0.0.1:${tlsPorts[2]}`], password: 'of-the-cluster' },
+    'one by its address': { url: `rediss://mcp:of-redis@127.0.0.1:${tlsPorts[0]}`, tls: false }
+  })) {
+    const store = await open(address)
+    await until(() => store.available())
+    const { record } = aKey()
+    await store.saveKey(record)
+    t.match(await store.admit(record.hash, RULE), { record }, name)
+  }
+  await t.rejects(open({ sentinels: watched, username: 'mcp', password: 'wrong' }), { name: 'UsageError', message: /refuses the user or password/ })
+  await t.rejects(open({ url: `rediss://mcp:of-redis@127.0.0.1:${tlsPorts[0]}`, tls: false, ca: certificate().cert }), { name: 'UsageError', message: /certificate of Redis is not trusted/ })
 })
