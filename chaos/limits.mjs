@@ -100,9 +100,9 @@ async function degraded (set) {
 }
 
 export default [
-  { row: 15, name: 'limit-exact', target: 'exactly 100, 500 and 1000, over 3 replicas', run: exact },
+  { row: 15, name: 'limit-exact', target: 'exactly 100, 500 and 1000, over 3 replicas', run: exact, quick: true },
   { row: 16, name: 'limit-attack', target: '≤ 100 in any window', run: attack },
   { row: 17, name: 'skew', target: 'exactly 100', run: skew },
   { row: 18, name: 'retry-honest', target: '50 of 50, never > 2 s too long', run: honest, quick: true },
-  { row: 19, name: 'limit-degraded', target: 'half the limit ≤ admitted ≤ limit + 3, counted', run: degraded }
+  { row: 19, name: 'limit-degraded', target: 'half the limit ≤ admitted ≤ limit + 3, counted', run: degraded, quick: true }
 ]
