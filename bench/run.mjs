@@ -33,6 +33,7 @@ async function measurePath () {
   const redisUrl = redis.url
   const bare = await start({ bare: true })
   const inMemory = await start({})
+  const bySdk = guard ? undefined : await start({ fastLane: false })
   const shared = await start({ redisUrl, token: true, legacySession: true })
   const byKey = ({ keys: [key] }) => modernCall({ authorization: `Bearer ${key}` })
   const byToken = modernCall({ authorization: `Bearer ${shared.token}` })
@@ -40,6 +41,7 @@ async function measurePath () {
     { name: 'bare Fastify', server: bare, path: '/mcp', ...modernCall() },
     { name: 'authentication + limit, memory', server: inMemory, path: '/bare', ...byKey(inMemory) },
     { name: 'tools/call echo, memory', server: inMemory, path: '/mcp', ...byKey(inMemory), least: 0.45 },
+    ...(guard ? [] : [{ name: 'tools/call echo, memory, without the fast lane', server: bySdk, path: '/mcp', ...byKey(bySdk) }]),
     { name: 'authentication + limit, Redis', server: shared, path: '/bare', ...byKey(shared), least: 0.5 },
     { name: 'tools/call echo, Redis', server: shared, path: '/mcp', ...byKey(shared), least: 0.35 },
     ...(guard

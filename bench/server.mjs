@@ -10,7 +10,7 @@ import { loadConfig } from '../dist/src/config.js'
 import { createLog } from '../dist/src/log.js'
 import { openStore } from '../dist/src/state/open.js'
 
-const { bare, redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, legacySession = false, env = {} } = JSON.parse(process.argv[2])
+const { bare, redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, legacySession = false, fastLane = true, env = {} } = JSON.parse(process.argv[2])
 const folder = mkdtempSync(join(tmpdir(), 'bench-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 for (const event of ['disconnect', 'SIGTERM']) process.once(event, () => process.exit())
@@ -84,7 +84,7 @@ async function service () {
     from: 'bench',
     definition: { kind: 'tool', tool: { name: `tool_${i}`, description: 'One of many.', input: { type: 'object', properties: { text: { type: 'string' } } }, run: ({ text }) => text } }
   }))
-  const app = await buildApp({ config, store, logger, sources })
+  const app = await buildApp({ config, store, logger, sources, fastLane })
   app.post('/bare', { config: { jsonRpc: true } }, async request => request.body)
   return { app, keys: made, ...(issuer === undefined ? {} : { token: issuer.token }) }
 }

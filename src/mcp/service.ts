@@ -23,7 +23,7 @@ export interface McpOptions extends Omit<ServingOptions, 'changed'> {
   sessions?: { ids: SessionIds, rule: SessionRule } | undefined
   maxStreamsOfPrincipal: number
   /** False: the SDK answers everything, as it would if there were no fast lane. For holding one to the other. */
-  fastLane?: boolean
+  fastLane?: boolean | undefined
 }
 
 /** Of a request, names in lower case. */
