@@ -9,7 +9,7 @@ import { fetchPackage, onPath } from '../scripts/debian.mjs'
 
 const run = promisify(execFile)
 export const MODERN = '2026-07-28'
-export const CONNECTIONS = 16
+export const CONNECTIONS = 32
 
 const folder = mkdtempSync(join(tmpdir(), 'load-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
