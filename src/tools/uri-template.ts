@@ -2,7 +2,11 @@
 
 export interface UriTemplate {
   readonly variables: readonly string[]
-  /** The variables of a URI that fits, decoded; else undefined. */
+  /**
+   * The variables of a URI that fits, decoded; else undefined. A URI fits only
+   * as expansion spells it: permission is decided by its text, so a second
+   * spelling of it would slip by a pattern that takes the first away.
+   */
   match (uri: string): Record<string, string> | undefined
 }
 
@@ -23,10 +27,17 @@ export function uriTemplate (text: string): UriTemplate | null {
       const found = pattern.exec(uri)
       if (found === null) return undefined
       try {
-        return Object.fromEntries(variables.map((name, i) => [name, decodeURIComponent(found[i + 1]!)]))
+        const values = found.slice(1).map(decodeURIComponent)
+        if (values.some((value, i) => encoded(value) !== found[i + 1])) return undefined
+        return Object.fromEntries(variables.map((name, i) => [name, values[i]!]))
       } catch {
         return undefined
       }
     }
   }
+}
+
+/** As RFC 6570 §3.2.2 expands a value: everything but unreserved characters is encoded. */
+function encoded (value: string): string {
+  return encodeURIComponent(value).replace(/[!'()*]/g, letter => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
 }
