@@ -12,7 +12,11 @@ export const MODERN = '2026-07-28'
 export const CONNECTIONS = 32
 
 const folder = mkdtempSync(join(tmpdir(), 'load-'))
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+const servers = new Set()
+process.once('exit', () => {
+  rmSync(folder, { recursive: true, force: true })
+  for (const server of servers) server.kill('SIGKILL')
+})
 // An exit in order takes the servers with it.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
@@ -65,7 +69,8 @@ export function legacyCall (more = {}) {
  */
 export async function startServer (file, what, { cwd, core = SERVER_CORE, execArgv = [] } = {}) {
   const child = fork(file, [JSON.stringify(what)], { cwd, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
-  process.once('exit', () => child.kill('SIGKILL'))
+  servers.add(child)
+  child.once('exit', () => servers.delete(child))
   const [said] = await Promise.race([
     once(child, 'message'),
     once(child, 'exit').then(() => { throw new Error(`the server ${JSON.stringify(what)} did not start`) })

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { addKey, agent, call, count, hammer, message, percentile, program, sleep } from './stage.mjs'
+import { addKey, agent, call, count, hammer, message, percentile, program, send, sleep, tally } from './stage.mjs'
 
 const LIMITLESS = { RATE_LIMIT_API_KEY: '100000000' }
 
@@ -11,22 +11,26 @@ async function loadKey (set) {
   const redis = await set.redis()
   const { key } = await addKey(await set.admin(redis.url))
   const [replica] = await set.replicas(1, { redis, env: LIMITLESS })
-  const script = join(set.folder, 'call.lua')
-  writeFileSync(script, [
-    'wrk.method = "POST"',
-    `wrk.headers = { ["Host"] = "mcp.test", ["Content-Type"] = "application/json", ["Accept"] = "application/json, text/event-stream", ["Authorization"] = "Bearer ${key}" }`,
-    'wrk.body = \'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"x"}}}\'', ''
-  ].join('\n'))
+  const ask = { key, body: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"x"}}}' }
+  await wrk(set, replica.port, 3, ask)
+  const { requests, seconds, refused, p99 } = await wrk(set, replica.port, 15, ask)
+  const rate = Math.round(requests / seconds)
+  return { figure: `${rate} req/s, p99 ${Math.round(p99)} ms, ${refused} not 2xx`, pass: rate >= 5000 && refused === 0 && p99 <= 50 }
+}
+
+/** One request over and over on 64 connections. @returns `{ requests, refused, seconds, p99 }`; p99 in ms */
+async function wrk (set, port, seconds, { key, body }) {
+  const script = join(set.folder, 'load.lua')
+  writeFileSync(script, `wrk.method = "POST"
+wrk.headers = { ["Host"] = "mcp.test", ["Content-Type"] = "application/json", ["Accept"] = "application/json, text/event-stream", ["Authorization"] = "Bearer ${key}" }
+wrk.body = ${JSON.stringify(body)}
+function done (summary, latency)
+  io.write(string.format('{"requests":%d,"refused":%d,"seconds":%f,"p99":%f}', summary.requests, summary.errors.status, summary.duration / 1e6, latency:percentile(99) / 1000))
+end
+`, { mode: 0o600 }) // it holds the key
   const { command, env } = program('wrk', 'usr/bin/wrk')
-  const url = `http://127.0.0.1:${replica.port}/mcp`
-  const wrk = async seconds => (await promisify(execFile)(command, ['-t1', '-c64', `-d${seconds}s`, '--latency', '-s', script, url], { env })).stdout
-  await wrk(3)
-  const out = await wrk(15)
-  const rate = Math.round(Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]))
-  const p99 = /99%\s+(\S+)/.exec(out)[1]
-  const p99Ms = parseFloat(p99) * (p99.endsWith('us') ? 0.001 : p99.endsWith('ms') ? 1 : 1000)
-  const failed = Number(/Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1] ?? 0)
-  return { figure: `${rate} req/s, p99 ${Math.round(p99Ms)} ms, ${failed} not 2xx`, pass: rate >= 5000 && failed === 0 && p99Ms <= 50 }
+  const { stdout } = await promisify(execFile)(command, ['-t1', '-c64', `-d${seconds}s`, '-s', script, `http://127.0.0.1:${port}/mcp`], { env })
+  return JSON.parse(stdout.slice(stdout.lastIndexOf('{"requests"')))
 }
 
 async function steady (set) {
@@ -78,8 +82,41 @@ async function soak (set) {
   }
 }
 
+/** Sessions begun and never ended: by far more than one principal, and then all of them, may hold. */
+async function initializeFlood (set) {
+  const redis = await set.redis()
+  const store = await set.admin(redis.url)
+  const keys = await Promise.all(Array.from({ length: 4 }, () => addKey(store)))
+  const env = { ...LIMITLESS, MAX_SESSIONS_PER_PRINCIPAL: '500', MAX_SESSIONS: '1500' }
+  const [replica] = await set.replicas(1, { redis, env, nodeArgs: ['--expose-gc'] })
+  const [{ key }] = keys
+  const memory = async () => Number(message(await call(replica.port, { key, tool: 'memory', args: {} })).result.content[0].text) / 2 ** 20
+  const inRedis = async () => Number(/used_memory:(\d+)/.exec(await redis.admin.info('memory'))[1]) / 2 ** 20
+  const body = JSON.stringify({
+    jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'flood', version: '1' } }
+  })
+  const total = { requests: 0, refused: 0 }
+  const flood = async key => {
+    const { requests, refused } = await wrk(set, replica.port, 3, { key, body })
+    total.requests += requests
+    total.refused += refused
+  }
+  for (const { key } of keys) await flood(key) // the fourth finds the room for all taken
+  const [before, redisBefore] = [await memory(), await inRedis()]
+  for (let i = 0; total.requests < 100_000; i++) await flood(keys[i % keys.length].key)
+  const [after, redisAfter] = [await memory(), await inRedis()]
+  const begun = total.requests - total.refused
+  const answers = await Promise.all(keys.map(({ key }) => send(replica.port, { method: 'POST', body, headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${key}` } })))
+  const served = await call(replica.port, { key })
+  return {
+    figure: `${begun} sessions of ${total.requests} initialize of 4 principals, then ${tally(answers)}; RSS ${before.toFixed(0)} MB, then ${after.toFixed(0)} MB; Redis ${redisBefore.toFixed(1)} MB, then ${redisAfter.toFixed(1)} MB; a call after it: ${served.status}`,
+    pass: begun === 1500 && count(answers, 429) === 4 && after - before <= 20 && redisAfter - redisBefore <= 5 && served.status === 200
+  }
+}
+
 export default [
   { row: 1, name: 'load-key', target: '≥ 5,000 req/s, p99 ≤ 50 ms, 0 not 2xx', run: loadKey },
   { row: 3, name: 'steady', target: 'p99 ≤ 15 ms, 0 errors', run: steady },
-  { row: 4, name: 'soak', target: 'growth ≤ 10 MB, connections constant', run: soak }
+  { row: 4, name: 'soak', target: 'growth ≤ 10 MB, connections constant', run: soak },
+  { row: 41, name: 'initialize-flood', target: '100,000 without DELETE: memory flat, 429 at the cap', run: initializeFlood }
 ]

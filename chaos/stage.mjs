@@ -168,7 +168,8 @@ export async function slowProxy (to, delayMs) {
 export const agent = (sockets = Infinity) => new Agent({ keepAlive: true, maxSockets: sockets })
 const shared = agent()
 
-function send (port, { method = 'GET', path = '/mcp', headers = {}, body, via = shared, timeoutMs = 10_000 }) {
+/** One request. `status` 0 is no answer at all. */
+export function send (port, { method = 'GET', path = '/mcp', headers = {}, body, via = shared, timeoutMs = 10_000 }) {
   return new Promise(resolve => {
     const began = performance.now()
     const done = more => resolve({ at: began, ms: performance.now() - began, ...more })
