@@ -225,11 +225,17 @@ function trustProxy (text: string, problems: string[]): Config['TRUST_PROXY'] {
   if (text === 'false' || text === '0') return false
   if (/^[1-9]$/.test(text)) return Number(text)
   const ranges = text.split(',').map(part => normalRange(part))
-  if (ranges.some(range => range === undefined || Number(range.split('/')[1]) < (range.includes(':') ? 7 : 8))) {
+  if (ranges.some(range => range === undefined || isTooWide(range))) {
     problems.push('TRUST_PROXY must be false, a hop count from 1 to 9, or a comma list of CIDRs no wider than a private range (10.0.0.0/8, fc00::/7)')
     return false
   }
   return ranges as string[]
+}
+
+/** Wider than a private range; nor may an IPv6 range hold those that stand for IPv4 (::ffff:0:0/96). */
+function isTooWide (range: string): boolean {
+  const bits = Number(range.split('/')[1])
+  return range.includes(':') ? bits < 7 || (range.startsWith('0:0:0:0:0:') && bits < 96) : bits < 8
 }
 
 function originOf (host: string, port: number): string {

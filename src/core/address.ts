@@ -27,7 +27,8 @@ export function addressGroup (text: string): string {
 
 /**
  * The normal form of an address or CIDR range, or `undefined` if it is neither.
- * An address becomes a range of one (`/32`, `/128`).
+ * An address becomes a range of one (`/32`, `/128`). The bits of an IPv4-mapped
+ * range count in IPv6, as it is written: `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
  */
 export function normalRange (text: string): string | undefined {
   const [head, bits, ...rest] = text.trim().split('/')
@@ -35,8 +36,9 @@ export function normalRange (text: string): string | undefined {
   if (address === undefined) return undefined
   const width = address.includes(':') ? 128 : 32
   if (bits === undefined) return `${address}/${width}`
-  if (!/^\d{1,3}$/.test(bits) || Number(bits) > width) return undefined
-  return `${address}/${Number(bits)}`
+  const offset = width === 32 && head!.includes(':') ? 96 : 0
+  if (!/^\d{1,3}$/.test(bits) || Number(bits) > width + offset || Number(bits) < offset) return undefined
+  return `${address}/${Number(bits) - offset}`
 }
 
 /** A set of ranges. A look-up costs one step for each width that occurs, however many ranges there are. */

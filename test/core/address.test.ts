@@ -13,7 +13,9 @@ t.test('an address has one normal form, and what is none has none', async t => {
   t.equal(addressGroup('::ffff:192.0.2.1'), '192.0.2.1')
   t.equal(addressGroup('nobody'), 'unknown')
   t.equal(normalRange(' 192.0.2.0/24 '), '192.0.2.0/24')
-  for (const wrong of ['192.0.2.0/33', '192.0.2.0/', '192.0.2.0/24/8', 'x/8', '::/129', '1.2.3.4/-1']) t.equal(normalRange(wrong), undefined, wrong)
+  t.equal(normalRange('::ffff:10.0.0.0/104'), '10.0.0.0/8')
+  t.equal(normalRange('::ffff:10.0.0.1'), '10.0.0.1/32')
+  for (const wrong of ['192.0.2.0/33', '::ffff:10.0.0.0/8', '::ffff:0:0/95', '::ffff:10.0.0.0/129', '192.0.2.0/', '192.0.2.0/24/8', 'x/8', '::/129', '1.2.3.4/-1']) t.equal(normalRange(wrong), undefined, wrong)
 })
 
 t.test('a set of ranges holds what Node\'s own list holds, whatever is put in and taken out', async t => {

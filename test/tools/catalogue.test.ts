@@ -1,0 +1,65 @@
+/** What is wrong with an offer is said at the start, with the file and the fault, and nothing is served. */
+import t from 'tap'
+import { buildCatalogue } from '../../src/tools/catalogue.ts'
+import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
+import type { Definition } from '../../src/tools/tool.ts'
+
+const patterns = new Set(['sql-union'])
+const fine = { name: 'fine', description: 'Does well.', input: Type.Object({}), run: () => 'done' }
+const offer = (...definitions: Definition[]) => buildCatalogue(definitions.map((definition, i) => ({ from: `tools/${i}.mjs`, definition })), patterns)
+const tool = (more: object): Definition => defineTool({ ...fine, ...more } as never)
+const resource = (more: object): Definition => defineResource({ uri: 'note://one', name: 'one', read: () => 'text', ...more } as never)
+const prompt = (more: object): Definition => definePrompt({ name: 'one', get: () => 'text', ...more } as never)
+
+const deep = (depth: number): object => depth === 0 ? { type: 'string' } : { type: 'object', properties: { a: deep(depth - 1) } }
+
+t.test('each fault is refused with its file and what to mend', async t => {
+  const faults: Array<[Definition, RegExp]> = [
+    ...['', 'a b', '../x', 'ünï', 'x'.repeat(65), 'a\n', 7].map(name => [tool({ name }), /name must be 1 to 64 characters/] as [Definition, RegExp]),
+    [tool({ description: ' ' }), /needs a description/],
+    [tool({ run: undefined }), /needs a run function/],
+    [tool({ input: Type.String() }), /input must be a schema of an object/],
+    [tool({ cost: 0 }), /cost must be/],
+    [tool({ cost: 1.5 }), /cost must be/],
+    [tool({ timeoutMs: 0 }), /timeoutMs must be/],
+    [tool({ rate: { limit: 1, windowMs: 10 } }), /rate must be/],
+    [tool({ exempt: { 'no-such': 'reason' } }), /no inspection pattern "no-such"/],
+    [tool({ exempt: { 'sql-union': ' ' } }), /needs a reason/],
+    [tool({ input: { type: 'object', properties: { a: { $ref: 'https://evil.example/schema.json' } } } }), /only references within the schema/],
+    [tool({ input: { type: 'object', properties: { a: { $ref: 'file:///etc/passwd' } } } }), /only references within the schema/],
+    [tool({ input: deep(20) }), /nested deeper/],
+    [resource({ uri: 'no-scheme' }), /absolute URI/],
+    [resource({ uri: 'note://{a}{b}' }), /simple \{variables\} only/],
+    [resource({ name: '' }), /needs a name/],
+    [resource({ read: 1 }), /needs a read function/],
+    [prompt({ name: 'a/b' }), /name must be 1 to 64 characters/],
+    [prompt({ get: undefined }), /needs a get function/],
+    [{ kind: 'other' } as unknown as Definition, /must export what defineTool/]
+  ]
+  for (const [definition, fault] of faults) {
+    t.throws(() => offer(tool({}), definition), { message: new RegExp(`^tools/1\\.mjs: .*${fault.source}`, 's') }, fault.source)
+  }
+})
+
+t.test('text that a model reads and a reviewer cannot see is refused, wherever it stands', async t => {
+  for (const hidden of ['\u200b', '\u202e', '\u2066', '\ufeff', '\u00ad', '\u{e0041}']) {
+    const text = `Tells${hidden} the time.`
+    const places = [
+      tool({ description: text }), tool({ title: text }), tool({ input: Type.Object({ a: Type.String({ description: text }) }) }),
+      tool({ output: Type.Object({ [`a${hidden}`]: Type.String() }) }),
+      resource({ description: text }), resource({ name: text }), prompt({ description: text }), prompt({ arguments: [{ name: 'a', description: text }] })
+    ]
+    for (const place of places) t.throws(() => offer(place), /invisible characters/)
+  }
+  t.doesNotThrow(() => offer(tool({ description: 'Sagt die Zeit, auch auf 日本語 und عربي.' })), 'languages are not hidden text')
+})
+
+t.test('a name is given once, and both files are named', async t => {
+  for (const make of [tool, resource, prompt]) t.throws(() => offer(make({}), make({})), { message: /tools\/1\.mjs: .* already defined in tools\/0\.mjs/ })
+  t.doesNotThrow(() => offer(tool({ name: 'one' }), prompt({ name: 'one' })), 'a tool and a prompt may share one')
+})
+
+t.test('what is offered comes in the order of the names, whatever the order of the files', async t => {
+  const names = (...given: string[]) => [...offer(...given.map(name => tool({ name }))).tools.keys()]
+  t.strictSame(names('b', 'a', 'C'), names('C', 'b', 'a'))
+})
