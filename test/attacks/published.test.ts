@@ -125,7 +125,7 @@ t.test('CVE-2026-42271, CVE-2025-49596: no request starts a program', async t =>
   const watch = ChildProcess.prototype as unknown as { spawn: unknown }
   watch.spawn = function (this: unknown, ...args: unknown[]) { ran.push(JSON.stringify(args)); return Reflect.apply(spawn, this, args) }
   t.teardown(() => { watch.spawn = spawn })
-  for (const text of ['; id', '$(id)', '`id`', '| sh', '&& reboot', '\n/bin/sh', '%0aid', '$\u007bjndi:ldap://127.0.0.1/a}', '{{7*7}}']) {
+  for (const text of ['; id', '$(id)', '`id`', '| sh', '&& reboot', '\n/bin/sh', '%0aid', '$' + '{jndi:ldap://127.0.0.1/a}', '{{7*7}}']) {
     const answer = await modern(app, 'tools/call', { name: 'echo', arguments: { text } }, { key })
     const { result, error } = messageOf(answer)
     t.ok(error !== undefined || result.isError === true || result.content[0].text.includes(text), `${text} is refused or comes back as it went`)
