@@ -157,7 +157,7 @@ async function openStream ({ port, keys: [key] }) {
     headers: { ...headers, 'mcp-method': 'subscriptions/listen', 'mcp-name': '', 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${key}` },
     body: JSON.stringify(asked)
   })
-  if (answer.status !== 200) throw new Error(`a stream was refused with ${answer.status}`)
+  if (answer.status !== 200) throw new Error(`a stream was refused: ${await answer.text()}`)
   await answer.body.getReader().read()
   return controller
 }

@@ -9,15 +9,16 @@ import { buildApp } from '../dist/src/app.js'
 import { loadConfig } from '../dist/src/config.js'
 import { createLog } from '../dist/src/log.js'
 import { openStore } from '../dist/src/state/open.js'
+import { freePort } from '../scripts/redis.mjs'
 
 const { bare, redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, legacySession = false, fastLane = true, env = {} } = JSON.parse(process.argv[2])
+const port = await freePort()
 const folder = mkdtempSync(join(tmpdir(), 'bench-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 for (const event of ['disconnect', 'SIGTERM']) process.once(event, () => process.exit())
 
 const { app, ...said } = bare ? { app: bareFastify() } : await service()
-await app.listen({ host: '127.0.0.1', port: 0 })
-const { port } = app.server.address()
+await app.listen({ host: '127.0.0.1', port })
 process.on('message', what => {
   if (what === 'memory') {
     globalThis.gc?.()
@@ -43,7 +44,7 @@ async function service () {
   const file = join(folder, 'api_keys.json')
   const config = loadConfig({
     PUBLIC_URL: 'http://127.0.0.1',
-    ALLOWED_HOSTS: '127.0.0.1',
+    ALLOWED_HOSTS: `127.0.0.1,127.0.0.1:${port}`,
     API_KEYS_FILE: file,
     TOOLS_DIR: join(folder, 'tools'),
     STATE_SECRET: randomBytes(32).toString('base64url'),
@@ -116,5 +117,7 @@ async function beginSession (key) {
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${key}` },
     body: JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'bench', version: '1' } } })
   })
-  return answer.headers.get('mcp-session-id')
+  const session = answer.headers.get('mcp-session-id')
+  if (session === null) throw new Error(`no session was begun: ${await answer.text()}`)
+  return session
 }
