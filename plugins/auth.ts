@@ -5,6 +5,7 @@ import { challengeHeader } from '../src/core/challenge.ts'
 import { NO_CREDENTIAL, readCredential, type Credential } from '../src/core/credential.ts'
 import { ACCESS_SCOPE, isScope, namesOf, type ScopeMap } from '../src/core/oauth-scopes.ts'
 import { scopeFor } from '../src/core/permissions.ts'
+import { repeated } from '../src/core/repeated.ts'
 import { AppError } from '../src/errors.ts'
 
 declare module 'fastify' {
@@ -85,7 +86,7 @@ function scopeHinted ({ headers }: FastifyRequest): string[] {
   return isScope(scope) ? [scope] : []
 }
 
-/** Both header names, each counted: node folds a repeated Authorization away, so the raw list is asked. */
+/** Both header names, each counted. */
 function credentialOf ({ headers, raw }: FastifyRequest): Credential {
   const { authorization, dpop } = headers
   const apiKey = headers['x-api-key']
@@ -95,13 +96,4 @@ function credentialOf ({ headers, raw }: FastifyRequest): Credential {
     apiKey !== undefined && repeated(raw.rawHeaders, 'x-api-key') ? [String(apiKey)] : apiKey,
     dpop
   )
-}
-
-function repeated (rawHeaders: readonly string[], name: string): boolean {
-  let seen = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const header = rawHeaders[i]!
-    if (header.length === name.length && header.toLowerCase() === name) seen++
-  }
-  return seen > 1
 }

@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import { hostAllowed, originAllowed } from '../src/core/origin.ts'
+import { repeated } from '../src/core/repeated.ts'
 import { AppError } from '../src/errors.ts'
 
 export interface OriginOptions {
@@ -23,6 +24,8 @@ export default fp<OriginOptions>(async function origin (app, { allowedHosts, all
 
   app.addHook('onRequest', function checkOrigin (request, reply, done) {
     const { host, origin } = request.headers
+    // RFC 9112 §3.2: whoever stands before us may have gone by the other one.
+    if (repeated(request.raw.rawHeaders, 'host')) return done(new AppError('INVALID_REQUEST', 'Send one Host header', { headers: { connection: 'close' } }))
     if (request.routeOptions.config.anyHost !== true && !hostAllowed(host, hosts)) {
       return done(new AppError('ORIGIN_REFUSED', 'This Host is not served here', { cause: 'host' }))
     }
