@@ -1,6 +1,8 @@
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { AppError } from '../src/errors.ts'
+import { masked } from '../src/log.ts'
 import type { Message } from '../src/mcp/admit.ts'
+import { knownMethod } from '../src/mcp/methods.ts'
 import type { Served } from '../src/mcp/served.ts'
 import { requireServed } from '../src/mcp/sessions.ts'
 import { targetOf } from '../src/mcp/target.ts'
@@ -19,7 +21,7 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
     const message = (request.body ?? {}) as Message
     const { method, params } = message
     const caller = request.caller!
-    if (typeof method === 'string') request.rpc = { method: method.slice(0, 64), target: targetOf(method, params)?.name.slice(0, 128) }
+    if (typeof method === 'string') request.rpc = { method: knownMethod(method), target: shown(targetOf(method, params)?.name) }
 
     request.verdict = await app.mcp.admit(message, caller, request.headers)
     reply.header('cache-control', 'no-store')
@@ -52,6 +54,11 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
 }
 
 export default mcpRoute
+
+/** A name for the log: the caller's own words, without what looks like a credential. */
+function shown (name: string | undefined): string | undefined {
+  return name === undefined || name.length < 16 ? name : masked(name).slice(0, 128)
+}
 
 /** Fires when the client closes the connection before it has its answer. */
 function gone (reply: FastifyReply): AbortSignal {

@@ -31,11 +31,6 @@ export interface Metrics {
   readonly contentType: string
 }
 
-const METHODS = new Set([
-  'initialize', 'ping', 'server/discover', 'tools/list', 'tools/call', 'prompts/list', 'prompts/get', 'resources/list',
-  'resources/read', 'resources/templates/list', 'resources/subscribe', 'resources/unsubscribe', 'completion/complete',
-  'logging/setLevel', 'subscriptions/listen', 'notifications/initialized', 'notifications/cancelled'
-])
 const STATES: readonly Health[] = ['ok', 'unreachable', 'lost']
 
 /** @param process with memory, CPU and the event loop of the process; once in a process */
@@ -66,9 +61,9 @@ export function createMetrics ({ process = false }: { process?: boolean } = {}):
 
   return {
     answered ({ method, auth, decision, seconds }) {
-      const known = method === undefined ? 'none' : METHODS.has(method) ? method : 'other'
-      requests.inc({ method: known, auth: auth ?? 'unknown', decision })
-      duration.observe({ method: known }, seconds)
+      const named = method ?? 'none'
+      requests.inc({ method: named, auth: auth ?? 'unknown', decision })
+      duration.observe({ method: named }, seconds)
     },
     degraded: () => degraded.inc(),
     watch (next) { gauges = next },

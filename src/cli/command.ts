@@ -1,6 +1,7 @@
 /** What every command is: one file each, found by src/cli/run.ts. */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { UsageError } from '../errors.ts'
+import { masked } from '../log.ts'
 
 export interface Io {
   stdin: NodeJS.ReadableStream
@@ -20,10 +21,14 @@ export interface Command {
 
 /**
  * node:util parseArgs, with bad usage as one line that says how to mend it.
+ * What looks like a credential is refused wherever it stands.
  *
  * @param most words that may stand beside the options
  */
 export function parse<T extends NonNullable<ParseArgsConfig['options']>> (args: string[], options: T, most = Infinity): ReturnType<typeof parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>> {
+  if (args.some(arg => masked(arg) !== arg)) {
+    throw new UsageError('An argument looks like a secret, and other users of this machine see arguments. Name keys and tokens by their id; values go to standard input')
+  }
   let parsed
   try {
     parsed = parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>({ args, options, allowPositionals: true, strict: true })

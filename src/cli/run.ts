@@ -1,5 +1,6 @@
 /** The command line: finds the command, prints what it says, answers with its exit code. */
 import { UsageError } from '../errors.ts'
+import { masked } from '../log.ts'
 import type { Command, Io } from './command.ts'
 
 const COMMANDS: Record<string, () => Promise<Command>> = {
@@ -30,11 +31,12 @@ export async function runCommand ([name = 'serve', ...args]: readonly string[], 
     }
     return await command.run(args, io)
   } catch (error) {
+    // What was mistyped is said again, unless it looks like a credential.
     if (error instanceof UsageError) {
-      io.err(error.message)
+      io.err(masked(error.message))
       return 2
     }
-    io.err(`secure-mcp ${name}: ${(error as Error).message}`)
+    io.err(masked(`secure-mcp ${name}: ${(error as Error).message}`))
     return 1
   }
 }

@@ -5,6 +5,7 @@ import type { Verdict } from '../core/limit.ts'
 import type { SessionIds, SessionRule } from '../core/session.ts'
 import type { Store } from '../state/store.ts'
 import { resourceAt } from '../tools/catalogue.ts'
+import { AppError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { admitMessage, type Message } from './admit.ts'
 import { bounded, event, EVENT_STREAM_HEADERS } from './event-stream.ts'
@@ -56,6 +57,9 @@ export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPr
   })
 
   async function bySdk (message: Message, headers: Headers, { caller, log, gone }: Asking, begun?: Begun): Promise<Response | Served> {
+    // The SDK repeats an unknown version in its answer and in its errors, so it must at least be one.
+    const version = headers['mcp-protocol-version']
+    if (typeof version === 'string' && !/^[\w.-]{0,32}$/.test(version)) throw new AppError('INVALID_REQUEST', 'MCP-Protocol-Version must be a date, such as 2026-07-28')
     const authInfo: AuthInfo = { token: '', clientId: caller.principal.id, scopes: [], extra: { caller, log, begun } satisfies Extra as never }
     const response = await handler.fetch(webRequest(headers, gone()), { authInfo, parsedBody: message })
     if (response.body === null || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response

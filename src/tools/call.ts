@@ -4,7 +4,7 @@ import { mayUse } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
 import { AppError } from '../errors.ts'
 import type { Catalogue, OfferedTool } from './catalogue.ts'
-import type { Log } from '../log.ts'
+import { masked, type Log } from '../log.ts'
 import { InputNeeded, ToolError, type Content, type Context, type Outcome } from './tool.ts'
 
 /** A `tools/call` result as it goes on the wire, apart from what each era adds. */
@@ -37,7 +37,7 @@ export function callTool (
 ): Called | Promise<Called> {
   if (!mayUse(principal, 'tool', name)) return failure('Access denied')
   const offered = catalogue.tools.get(name)
-  if (offered === undefined) throw new AppError('INVALID_PARAMS', `Unknown tool: ${name.slice(0, 128)}`)
+  if (offered === undefined) throw new AppError('INVALID_PARAMS', `Unknown tool: ${masked(name).slice(0, 128)}`)
 
   const input = args ?? {}
   if (inspection !== 'off') {
@@ -49,7 +49,7 @@ export function callTool (
     }
   }
   if (!offered.input.fits(input)) {
-    return failure(`Invalid arguments: ${offered.input.problems(input).join('; ')}`)
+    return failure(masked(`Invalid arguments: ${offered.input.problems(input).join('; ')}`))
   }
   return run(offered, input, context)
 }

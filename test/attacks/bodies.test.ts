@@ -9,7 +9,7 @@ import { BOTH, messages, TOOLS as ALL } from '../mcp/messages.ts'
 const TOOLS = ALL.filter(one => one.kind !== 'tool' || one.tool.name !== 'echo') // there is one built in
 const FUZZ = Number(process.env.FUZZ ?? 2000)
 const WORDS = /\bat [A-Za-z.<>]+ \(|node_modules|\.ts:\d|TypeError|RangeError|SyntaxError|ECONN/
-const OPEN = { MAX_BODY_BYTES: '1048576', RATE_LIMIT_API_KEY: '10000000' }
+const OPEN = { RATE_LIMIT_API_KEY: '10000000' }
 
 /** A body as it stands, with the headers of a revision. */
 async function post (app: FastifyInstance, key: string, payload: string | Buffer, headers: Record<string, string> = {}) {
