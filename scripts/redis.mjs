@@ -1,5 +1,6 @@
 // A real Redis for tests and measurements: the one on the path, or Debian's, unpacked without root.
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -70,13 +71,15 @@ export async function startRedis ({ port, args = ['--save', '', '--appendonly', 
   return { url: `redis://127.0.0.1:${chosen}`, port: chosen, process: child, stop }
 }
 
-/** A port that nothing listens on now. */
+/** A port that nothing listens on now, below those that the system hands out by itself: none of them takes it before it is used. */
 export async function freePort () {
-  const server = createServer()
-  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return port
+  for (;;) {
+    const port = randomInt(10_000, 22_000)
+    const server = createServer()
+    const bound = await new Promise(resolve => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)))
+    await new Promise(resolve => server.close(resolve))
+    if (bound) return port
+  }
 }
 
 async function answers (port, child) {
