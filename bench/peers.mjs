@@ -1,11 +1,11 @@
 // `npm run bench:peers [-- --record]`: the same tool served by others from npm, on the same machine, in turn.
 // They are installed into .cache, apart from our own dependencies. The record is a table in docs/measurements.md and docs/peers.svg.
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import autocannon from 'autocannon'
+import { npm } from '../scripts/fetched.mjs'
 import { circumstances, markdownTable, writeSection } from '../scripts/measurements.mjs'
 import { CONNECTIONS, interleaved, legacyCall, median, modernCall, OTHER_CORE, pin, spread, startServer } from './load.mjs'
 
@@ -84,9 +84,7 @@ function install () {
   const stale = !existsSync(join(to, 'node_modules')) || readFileSync(join(to, 'package.json'), 'utf8') !== wanted
   cpSync(from, to, { recursive: true })
   if (stale) {
-    const npm = process.env.npm_execpath
-    const args = ['install', '--no-audit', '--no-fund', '--no-save', '--ignore-scripts', '--loglevel=error']
-    execFileSync(npm?.endsWith('.js') ? process.execPath : 'npm', npm?.endsWith('.js') ? [npm, ...args] : args, { cwd: to, stdio: ['ignore', 'ignore', 'inherit'] })
+    npm(['install', '--no-audit', '--no-fund', '--no-save', '--ignore-scripts', '--loglevel=error'], to)
   }
   return to
 }

@@ -1,12 +1,13 @@
 // `npm run conformance`: the official suite against this server with the tools of test/conformance/tools, authentication on.
 // Usage: npm run conformance [-- --replicas 2] [-- --capture]; the latter keeps the suite's messages for test/mcp/lanes.test.ts. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
-import { execFile, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { fetched, nodeOf } from './fetched.mjs'
 import { circumstances, markdownTable, writeSection } from './measurements.mjs'
 import { freePort, startRedis } from './redis.mjs'
 
@@ -24,7 +25,8 @@ const replicas = Number(wanted)
 /** How many scenarios each revision requires. */
 const REQUIRED = { '2025-11-25': 30, '2026-07-28': 37 }
 
-const { node, suite } = install()
+const node = nodeOf(22)
+const suite = join(fetched('conformance', [`@modelcontextprotocol/conformance@${SUITE}`]), 'node_modules/@modelcontextprotocol/conformance/dist/index.js')
 const folder = mkdtempSync(join(tmpdir(), 'conformance-'))
 const redis = replicas > 1 ? await startRedis() : undefined
 const key = 'sk-' + randomBytes(24).toString('base64url')
@@ -56,23 +58,6 @@ try {
   for (const { child } of servers) child.kill('SIGKILL')
   await redis?.stop()
   rmSync(folder, { recursive: true, force: true })
-}
-
-/** The suite, and a Node that it runs on. */
-function install () {
-  const cache = join(ROOT, '.cache', 'conformance')
-  const suite = join(cache, 'node_modules/@modelcontextprotocol/conformance/dist/index.js')
-  const own = Number(process.versions.node.split('.')[0]) >= 22
-  const name = `node-linux-${process.arch}`
-  const node = own ? process.execPath : join(cache, 'node_modules', name, 'bin/node')
-  if (!existsSync(suite) || !existsSync(node)) {
-    mkdirSync(cache, { recursive: true })
-    writeFileSync(join(cache, 'package.json'), '{"private":true}')
-    const npm = process.env.npm_execpath
-    const args = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error', `@modelcontextprotocol/conformance@${SUITE}`, ...(own ? [] : [`${name}@22`])]
-    execFileSync(npm?.endsWith('.js') ? process.execPath : 'npm', npm?.endsWith('.js') ? [npm, ...args] : args, { cwd: cache, stdio: ['ignore', 'ignore', 'inherit'] })
-  }
-  return { node, suite }
 }
 
 async function startServer () {
