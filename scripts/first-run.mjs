@@ -1,7 +1,7 @@
 // `npm run first-run`: what a newcomer does. A clean clone, `npm start`, and what it prints, pasted: the curl line, and the snippet in a client.
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -21,7 +21,7 @@ export async function firstRun (withSnippet = async () => undefined) {
   const clone = join(folder, 'secure-mcp-server')
   let server
   try {
-    execFileSync('git', ['clone', '--quiet', '--no-hardlinks', ROOT, clone], { stdio: ['ignore', 'ignore', 'inherit'] })
+    cloneTo(clone)
     const began = performance.now()
     server = start(clone, folder, await freePort(), await freePort())
     const banner = await printed(server, / {2}In a client that reads mcpServers:\n\n(\{[^]*\n\})\n/)
@@ -40,6 +40,16 @@ export async function firstRun (withSnippet = async () => undefined) {
       await once(server, 'exit')
     }
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** What is committed; where the history is not at hand, all but what is made or kept here. */
+function cloneTo (folder) {
+  try {
+    execFileSync('git', ['clone', '--quiet', '--no-hardlinks', ROOT, folder], { stdio: 'ignore' })
+  } catch {
+    const own = new Set(['node_modules', 'dist', 'coverage', 'config', 'tools', '.git', '.cache', '.tap'].map(name => join(ROOT, name)))
+    cpSync(ROOT, folder, { recursive: true, filter: path => !own.has(path) })
   }
 }
 
