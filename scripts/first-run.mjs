@@ -1,9 +1,9 @@
 // `npm run first-run`: what a newcomer does. A clean clone, `npm start`, and what it prints, pasted: the curl line, and the snippet in a client.
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { freePort } from './redis.mjs'
@@ -35,10 +35,7 @@ export async function firstRun (withSnippet = async () => undefined) {
     if (seconds * 1000 > WITHIN_MS) throw new Error(`it took ${seconds.toFixed(0)} s; ${WITHIN_MS / 1000} are allowed`)
     return { seconds, tools: await toolsWith(JSON.parse(snippet[0])), more: await withSnippet(snippet[0]) }
   } finally {
-    if (server !== undefined && server.exitCode === null) {
-      process.kill(-server.pid, 'SIGTERM')
-      await once(server, 'exit')
-    }
+    if (server !== undefined) await end(server.pid)
     rmSync(folder, { recursive: true, force: true })
   }
 }
@@ -59,6 +56,18 @@ function start (cwd, home, port, management) {
   return spawn('npm', ['start'], {
     cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: process.env.HOME ?? home, PORT: String(port), MANAGEMENT_PORT: String(management), ...Object.fromEntries(npmSettings) }
   })
+}
+
+/** npm and what it started; npm may be gone before the server has drained. */
+async function end (group) {
+  try {
+    process.kill(-group, 'SIGTERM')
+    for (let waited = 0; waited < 20_000; waited += 50) {
+      process.kill(-group, 0)
+      await sleep(50)
+    }
+    process.kill(-group, 'SIGKILL')
+  } catch { /* nobody is left */ }
 }
 
 /** The output once it matches. */
