@@ -19,7 +19,7 @@ export interface OAuth2 {
   readonly issuers: readonly Issuer[]
 }
 
-export interface Paces { readonly metadata?: Partial<Pace>, readonly jwks?: Partial<Pace> }
+export interface Paces { readonly metadata?: Partial<Pace>, readonly jwks?: Partial<Pace>, readonly mostFetches?: number }
 
 export async function assembleOAuth2 ({ config, store, log, makeVerifiers, paces = {} }: {
   config: Config, store: Store, log: Log, makeVerifiers: MakeVerifiers, paces?: Paces | undefined
@@ -40,6 +40,7 @@ export async function assembleOAuth2 ({ config, store, log, makeVerifiers, paces
     publicKeys: verifiesJwt && secret === undefined,
     metadataPace: { ...METADATA_PACE, ...paces.metadata },
     jwksPace: { ...JWKS_PACE, staleMs: config.OAUTH2_STALE_KEYS_MS, ...paces.jwks },
+    ...(paces.mostFetches === undefined ? {} : { mostFetches: paces.mostFetches }),
     onState (what, trouble) {
       if (trouble === undefined) log.info({ issuer: name, what }, 'authorization server answers again')
       else log.warn({ issuer: name, what, why: trouble.message }, 'authorization server is in trouble')

@@ -1,5 +1,5 @@
 /** Metadata of an authorization server (RFC 8414, OpenID Connect Discovery). */
-import { askJson, endpoint, Unreachable } from './bounded-fetch.ts'
+import { endpoint, Unreachable, type Answer } from './bounded-fetch.ts'
 
 /** What of the metadata is used; endpoints that may not be asked are left out. */
 export interface Metadata {
@@ -33,14 +33,15 @@ export function metadataUrls (issuer: string): string[] {
  * passed over; one that does not answer at all ends the search, since the
  * others are on the same server.
  *
+ * @param ask a GET of one place
  * @param places where to look
  * @returns the metadata, and the place that had it
  * @throws {Unreachable} if none has it, or it is that of another issuer
  */
-export async function discover (issuer: string, places: readonly string[] = metadataUrls(issuer)): Promise<{ metadata: Metadata, place: string }> {
+export async function discover (issuer: string, ask: (url: string) => Promise<Answer>, places: readonly string[] = metadataUrls(issuer)): Promise<{ metadata: Metadata, place: string }> {
   for (const place of places) {
     try {
-      const { status, json } = await askJson(place)
+      const { status, json } = await ask(place)
       if (status >= 500) throw new Unreachable(`GET ${place}: status ${status}`)
       if (status === 200 && json.issuer !== undefined) return { metadata: readMetadata(json, issuer), place }
     } catch (error) {

@@ -4,11 +4,12 @@
  * kept while the server is in trouble.
  */
 import { Unreachable } from './bounded-fetch.ts'
+import { pauseMs } from './budget.ts'
 
 export interface Pace {
   /** Between fetches that go well, ms; up to an eighth more, so that replicas do not ask in step. */
   readonly everyMs: number
-  /** After one that went wrong, ms. */
+  /** After one that went wrong, ms; sooner while there is no value yet, see `pauseMs`. */
   readonly retryMs: number
   /** Between any two, however much they are wanted, ms. */
   readonly gapMs: number
@@ -31,6 +32,8 @@ export interface Held<T> {
    * @returns whether what is held now is fresh: just fetched, or so recently that asking again would say the same
    */
   refresh (): Promise<boolean>
+  /** Fetch now if there is no value: what it waited for is there. */
+  hurry (): void
   close (): void
 }
 
@@ -44,6 +47,7 @@ export interface HeldOptions<T> {
 export function held<T> ({ fetch, pace, onState = () => {} }: HeldOptions<T>): Held<T> {
   let value: { it: T, at: number } | undefined
   let lastStart = -Infinity
+  let failures = 0
   let trouble: Error | undefined
   let underWay: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
@@ -62,18 +66,23 @@ export function held<T> ({ fetch, pace, onState = () => {} }: HeldOptions<T>): H
       value = { it: await fetch(), at: performance.now() }
       if (trouble !== undefined) onState(undefined)
       trouble = undefined
+      failures = 0
       schedule(pace.everyMs * (1 + Math.random() / 8))
     } catch (error) {
       if (trouble === undefined) onState(error as Error)
       trouble = error as Error
-      schedule(Math.max(pace.retryMs, pace.gapMs))
+      failures++
+      schedule(value === undefined ? gap() : Math.max(pace.retryMs, pace.gapMs))
     }
   }
+
+  /** Between any two. */
+  const gap = () => value === undefined && failures > 0 ? pauseMs(failures, pace.retryMs) : pace.gapMs
 
   /** Join the fetch that is under way, start one, or do nothing because the last was a moment ago. */
   const attempt = async (): Promise<void> => {
     if (closed) return
-    if (underWay === undefined && performance.now() - lastStart >= pace.gapMs) {
+    if (underWay === undefined && performance.now() - lastStart >= gap()) {
       underWay = run().finally(() => { underWay = undefined })
     }
     await underWay
@@ -94,6 +103,11 @@ export function held<T> ({ fetch, pace, onState = () => {} }: HeldOptions<T>): H
     async refresh () {
       await patience(attempt(), pace.waitMs)
       return underWay === undefined && trouble === undefined && value !== undefined
+    },
+    hurry () {
+      if (value !== undefined || underWay !== undefined) return
+      lastStart = -Infinity
+      attempt().catch(() => {})
     },
     close () {
       closed = true

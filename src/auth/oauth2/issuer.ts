@@ -1,10 +1,12 @@
 /** One authorization server that is trusted: its name, and what it publishes. */
+import { askJson, Unreachable } from './bounded-fetch.ts'
+import { budget, MOST_FETCHES } from './budget.ts'
 import { discover, type Metadata } from './discovery.ts'
 import { held, type Pace } from './held.ts'
 import { jwks, JWKS_PACE, type Jwks } from './jwks.ts'
 
-/** Metadata hardly ever changes; in trouble it is asked for once a minute. */
-export const METADATA_PACE: Pace = { everyMs: 3_600_000, retryMs: 60_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000 }
+/** Metadata hardly ever changes. */
+export const METADATA_PACE: Pace = { everyMs: 3_600_000, retryMs: 30_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000 }
 
 export interface Issuer {
   readonly name: string
@@ -21,24 +23,33 @@ export interface IssuerOptions {
   publicKeys: boolean
   metadataPace?: Pace
   jwksPace?: Pace
+  /** Of metadata and keys together, in any minute. */
+  mostFetches?: number
   /** Told of each change between well and in trouble. */
   onState?: (what: 'metadata' | 'keys', trouble: Error | undefined) => void
 }
 
-export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE, jwksPace = JWKS_PACE, onState = () => {} }: IssuerOptions): Issuer {
+export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE, jwksPace = JWKS_PACE, mostFetches = MOST_FETCHES, onState = () => {} }: IssuerOptions): Issuer {
+  const fetches = budget(mostFetches)
+  const ask = async (url: string) => {
+    if (!fetches.take(performance.now())) throw new Unreachable(`${new URL(url).origin} was asked ${mostFetches} times within a minute; it is left alone for a while`)
+    return await askJson(url)
+  }
+
   let known: string | undefined
   const metadata = held({
     pace: metadataPace,
     onState: trouble => onState('metadata', trouble),
     async fetch () {
       // Once found, always there: a server in trouble is asked one thing, not three.
-      const { metadata, place } = await discover(name, known === undefined ? undefined : [known])
+      const { metadata, place } = await discover(name, ask, known === undefined ? undefined : [known])
       known = place
+      setImmediate(() => keys?.hurry())
       return metadata
     }
   })
-  const keys = publicKeys
-    ? jwks({ uri: async () => (await metadata.get()).jwksUri, pace: jwksPace, onState: trouble => onState('keys', trouble) })
+  const keys: Jwks | undefined = publicKeys
+    ? jwks({ ask, uri: async () => (await metadata.get()).jwksUri, pace: jwksPace, onState: trouble => onState('keys', trouble) })
     : undefined
   return {
     name,

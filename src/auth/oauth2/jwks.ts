@@ -1,12 +1,12 @@
 /** The public keys of an authorization server (RFC 7517), held so that its troubles are not ours. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { askJson, Unreachable } from './bounded-fetch.ts'
+import { Unreachable, type Answer } from './bounded-fetch.ts'
 import { held, type Held, type Pace } from './held.ts'
 
 /**
  * Five minutes at most until a key that was taken away is dead here:
- * four minutes, an eighth of jitter, and the fetch. At most four fetches a
- * minute, however many unknown keys are asked for.
+ * four minutes, an eighth of jitter, and the fetch. However many unknown keys
+ * are asked for, the gap and the budget of the issuer bound the fetches.
  */
 export const JWKS_PACE: Pace = { everyMs: 240_000, retryMs: 30_000, gapMs: 15_000, staleMs: 86_400_000, waitMs: 1000 }
 
@@ -28,17 +28,21 @@ export interface Jwks {
   find (kid: string): Promise<PublicKey | undefined>
   /** Grows with each change of the set: what was verified before may not hold any more. */
   readonly generation: number
+  /** The metadata says where the set stands: fetch it if there is none yet. */
+  hurry (): void
   close (): void
 }
 
 export interface JwksOptions {
+  /** A GET of the set. */
+  ask: (url: string) => Promise<Answer>
   /** Where the set stands; looked up at each fetch, so that it may move. */
   uri: () => Promise<string | undefined>
   pace?: Pace
   onState?: (trouble: Error | undefined) => void
 }
 
-export function jwks ({ uri, pace = JWKS_PACE, onState }: JwksOptions): Jwks {
+export function jwks ({ ask, uri, pace = JWKS_PACE, onState }: JwksOptions): Jwks {
   let generation = 0
   let last = ''
   const keys: Held<KeySet> = held({
@@ -47,7 +51,7 @@ export function jwks ({ uri, pace = JWKS_PACE, onState }: JwksOptions): Jwks {
     async fetch () {
       const url = await uri()
       if (url === undefined) throw new Unreachable('the metadata names no jwks_uri that may be asked')
-      const { status, json } = await askJson(url)
+      const { status, json } = await ask(url)
       if (status !== 200 || !Array.isArray(json.keys)) throw new Unreachable(`GET ${url}: status ${status}, no key set`)
       const set = readKeySet(json.keys)
       const text = [...set].map(([kid, { pem }]) => kid + pem.toString()).sort().join()
@@ -67,6 +71,7 @@ export function jwks ({ uri, pace = JWKS_PACE, onState }: JwksOptions): Jwks {
       return found
     },
     get generation () { return generation },
+    hurry: () => keys.hurry(),
     close: () => keys.close()
   }
 }
