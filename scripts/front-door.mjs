@@ -1,15 +1,15 @@
 // `npm run front-door`: what a newcomer, the clients of others, and attackers see, as figures. --record writes them into docs/measurements.md.
 // Usage: npm run front-door [-- --record] [-- --only first-run,clients,…]
-import { execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { claimsOf } from './claims.mjs'
 import { fetched, nodeOf } from './fetched.mjs'
 import { firstRun } from './first-run.mjs'
 import { circumstances, markdownTable, writeSection } from './measurements.mjs'
 
-const ROOT = resolve(import.meta.dirname, '..')
 const INSPECTOR = '2.12.0'
 const { values: { record, only } } = parseArgs({ options: { record: { type: 'boolean', default: false }, only: { type: 'string' } } })
 const rows = []
@@ -25,16 +25,16 @@ const PARTS = {
   },
 
   async clients () {
-    const { claims, ok } = await tests('test/mcp/clients.test.ts')
-    return claims.map(([claim, pass]) => [claim, pass ? 'does' : 'does not', 'does', pass && ok])
+    const claims = await claimsOf('test/mcp/clients.test.ts')
+    return claims.map(({ claim, pass }) => [claim, pass ? 'does' : 'does not', 'does', pass])
   },
 
   'cross-talk': () => figure('test/attacks/isolation.test.ts', {}, '200 clients, the same ids, two replicas: answers that crossed', '0 of 10,000', /^0 crossed of 10000$/),
   secrets: () => figure('test/attacks/secrets.test.ts', {}, 'secrets of every kind through a server, its command line and its Redis', '0 found', /^0 found /),
   bodies: () => figure('test/attacks/bodies.test.ts', { FUZZ: '50000' }, 'generated bodies', '0 answers of 5xx', /^50000 bodies, .*0 × 5xx$/),
   async crash () {
-    const { claims, ok } = await tests('test/state/crash.test.ts', { KILLS: '200' }, ['-t', '400'])
-    return claims.map(([claim, pass]) => [claim, pass ? 'nothing lost' : 'lost', 'nothing lost', pass && ok])
+    const claims = await claimsOf('test/state/crash.test.ts', { KILLS: '200' })
+    return claims.map(({ claim, pass }) => [claim, pass ? 'nothing lost' : 'lost', 'nothing lost', pass])
   }
 }
 
@@ -77,20 +77,7 @@ async function inspector (snippet) {
 
 /** The figure that a test file prints, `# figure: …`. */
 async function figure (file, env, what, wanted, pattern) {
-  const { figures, ok } = await tests(file, env, ['-t', '1200'])
-  const seen = figures[0] ?? 'no figure'
-  return [[what, seen, wanted, ok && pattern.test(seen)]]
-}
-
-/** A file of tests, by the test command: its claims, the figures that it prints, and whether it passed. */
-async function tests (file, env = {}, args = []) {
-  const child = spawn(process.execPath, ['scripts/test.mjs', '--disable-coverage', '--reporter=tap', ...args, file], { cwd: ROOT, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
-  let text = ''
-  child.stdout.on('data', part => { text += part })
-  const code = await new Promise(resolve => child.once('close', resolve))
-  return {
-    ok: code === 0,
-    claims: [...text.matchAll(/^ {4}(not )?ok \d+ - (.*?)(?: # time=.*)?$/gm)].map(([, not, claim]) => [claim, not === undefined]),
-    figures: [...text.matchAll(/^ *# figure: (.*)$/gm)].map(([, seen]) => seen)
-  }
+  const claims = await claimsOf(file, env)
+  const seen = claims.flatMap(({ figures }) => figures)[0] ?? 'no figure'
+  return [[what, seen, wanted, pattern.test(seen) && claims.every(({ pass }) => pass)]]
 }

@@ -41,6 +41,7 @@ t.test('a server that knows none of its places is asked six times at most, howev
     await sleep(10)
   }
   t.strictSame([...statuses], [503])
+  t.comment(`figure: ${fetchesOf(issuer)} fetches`)
   t.ok(fetchesOf(issuer) >= 3 && fetchesOf(issuer) <= 6, `${fetchesOf(issuer)} fetches`)
 })
 
@@ -55,6 +56,7 @@ t.test('a server that starts a little later is found within seconds, at the pace
   const began = performance.now()
   while (await status() !== 200 && performance.now() - began < 10_000) await sleep(50)
   t.equal(await status(), 200)
+  t.comment(`figure: found ${Math.round(performance.now() - began)} ms after it came`)
   t.ok(performance.now() - began < 8000, `after ${Math.round(performance.now() - began)} ms`)
   t.ok(fetchesOf(issuer) <= 6)
 })

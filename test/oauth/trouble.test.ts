@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { Paces } from '../../src/auth/oauth2/assemble.ts'
+import { BOUNDS } from '../../src/auth/oauth2/bounded-fetch.ts'
 import { JWKS_PACE } from '../../src/auth/oauth2/jwks.ts'
 import { addKey, build, messageOf, modern, type Built } from '../helper.ts'
 import { ALL_SCOPES, AUDIENCE, makeKey, startIssuer, type Handler, type Issuer } from './issuer.ts'
@@ -47,6 +48,7 @@ t.test('serves every token of a known key while the authorization server is in t
     const known = await Promise.all(Array.from({ length: 50 }, () => echo(app, issuer.mint())))
     t.equal(known.filter(({ status }) => status === 200).length, 50, `${name}: known keys`)
     const unknown = await echo(app, issuer.mint({}, {}, makeKey()))
+    t.comment(`figure: ${name}: ${known.filter(({ status }) => status === 200).length} of 50 with known keys served, an unknown one answered after ${Math.round(unknown.ms)} ms`)
     t.strictSame([unknown.status, unknown.reason], [503, 'STATE_UNAVAILABLE'], `${name}: nothing can be said of an unknown key`)
     t.ok(unknown.ms < 1500, `${name}: within the second that a server in trouble may cost (${Math.round(unknown.ms)} ms)`)
     t.equal((await echo(app, (await addKey(store)).key)).status, 200, `${name}: API keys`)
@@ -94,7 +96,9 @@ t.test('takes a new key at once, and a removed one no longer than its pace', asy
   t.equal(status, 401, 'cached tokens of a removed key end with it')
   t.equal((await echo(app, issuer.mint({}, {}, removed))).status, 401)
   t.equal((await echo(app, issuer.mint({}, {}, added))).status, 200)
-  t.ok(JWKS_PACE.everyMs * 9 / 8 + 1000 <= 300_000, 'and at the real pace that is within five minutes')
+  const worst = JWKS_PACE.everyMs * 9 / 8 + BOUNDS.timeoutMs
+  t.comment(`figure: at the pace of production dead after ${worst / 1000} s at worst`)
+  t.ok(worst <= 300_000, 'and at the real pace that is within five minutes')
 })
 
 t.test('10,000 tokens with random key names cost hardly a fetch, and known keys nothing', async t => {
@@ -113,16 +117,18 @@ t.test('10,000 tokens with random key names cost hardly a fetch, and known keys 
   t.strictSame([...refused], [[401, 10_000]])
   t.equal(good, 100)
   const fetches = [...issuer.counts.values()].reduce((sum, count) => sum + count)
+  t.comment(`figure: ${fetches} fetches in ${seconds.toFixed(1)} s; known keys ${good} of 100`)
   t.ok(fetches <= 6 * Math.ceil(seconds / 60), `${fetches} fetches in ${seconds.toFixed(1)} s`)
 })
 
 t.test('asks once about an opaque token that 500 present at once', async t => {
   const { app, issuer } = await served(t, { env: { OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server' } })
   issuer.bend.set('/introspect', (request, response) => {
-    setTimeout(() => issuer.json({ active: true, iss: issuer.url, aud: AUDIENCE, sub: 'ada', client_id: 'c', scope: ALL_SCOPES, exp: Math.floor(Date.now() / 1000) + 600 })(request, response), 100)
+    setTimeout(() => issuer.json({ active: true, iss: issuer.url, aud: AUDIENCE, sub: 'ada', client_id: 'c', scope: ALL_SCOPES, exp: Math.floor(Date.now() / 1000) + 600 })(request, response), 300)
   })
   const answers = await Promise.all(Array.from({ length: 500 }, () => echo(app, 'an-opaque-token-of-500')))
   t.equal(answers.filter(({ status }) => status === 200).length, 500)
+  t.comment(`figure: ${issuer.counts.get('/introspect')} introspection of 300 ms for ${answers.filter(({ status }) => status === 200).length} served`)
   t.equal(issuer.counts.get('/introspect'), 1)
 
   issuer.bend.set('/introspect', issuer.json({ active: false }))
