@@ -1,7 +1,6 @@
 // One server to measure, forked by bench/load.mjs, which tells it what to be. Says `{ port, … }` when it listens, and its CPU time and memory when asked.
-import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Fastify from 'fastify'
@@ -10,6 +9,7 @@ import { loadConfig } from '../dist/src/config.js'
 import { createLog } from '../dist/src/log.js'
 import { openStore } from '../dist/src/state/open.js'
 import { freePort } from '../scripts/redis.mjs'
+import { startSmallIssuer } from '../scripts/small-issuer.mjs'
 
 const { bare, redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, legacySession = false, fastLane = true, env = {} } = JSON.parse(process.argv[2])
 const port = await freePort()
@@ -40,7 +40,7 @@ function bareFastify () {
 
 /** The service as it ships, its log written to nowhere, and one route more: /bare answers as the above does, behind the same door. */
 async function service () {
-  const issuer = token ? await startIssuer() : undefined
+  const issuer = token ? await startSmallIssuer('http://127.0.0.1/mcp') : undefined
   const file = join(folder, 'api_keys.json')
   const config = loadConfig({
     PUBLIC_URL: 'http://127.0.0.1',
@@ -87,28 +87,7 @@ async function service () {
   }))
   const app = await buildApp({ config, store, logger, sources, fastLane })
   app.post('/bare', { config: { jsonRpc: true } }, async request => request.body)
-  return { app, keys: made, ...(issuer === undefined ? {} : { token: issuer.token }) }
-}
-
-/** An authorization server of three answers, and one token of an hour. */
-async function startIssuer () {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const answers = {
-    '/.well-known/oauth-authorization-server': () => ({ issuer: url, jwks_uri: `${url}/jwks`, token_endpoint: `${url}/token`, authorization_endpoint: `${url}/authorize` }),
-    '/jwks': () => ({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'ES256', use: 'sig' }] })
-  }
-  const server = createServer((request, response) => {
-    const answer = answers[request.url]?.()
-    response.writeHead(answer === undefined ? 404 : 200, { 'content-type': 'application/json' }).end(JSON.stringify(answer ?? {}))
-  })
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
-  server.unref()
-  const url = `http://127.0.0.1:${server.address().port}`
-  const now = Math.floor(Date.now() / 1000)
-  const claims = { iss: url, aud: 'http://127.0.0.1/mcp', sub: 'ada', client_id: 'bench', scope: 'mcp:server:access mcp:tool:*', iat: now - 1, exp: now + 3600, jti: 'one' }
-  const signed = [{ alg: 'ES256', typ: 'at+jwt', kid: 'one' }, claims].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
-  const signature = sign('sha256', Buffer.from(signed), { key: privateKey, dsaEncoding: 'ieee-p1363' })
-  return { url, token: `${signed}.${signature.toString('base64url')}` }
+  return { app, keys: made, ...(issuer === undefined ? {} : { token: issuer.mint() }) }
 }
 
 async function beginSession (key) {
