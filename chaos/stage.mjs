@@ -17,6 +17,8 @@ export { sleep, freePort, startRedis }
 
 const ROOT = resolve(import.meta.dirname, '..')
 const HOST = 'mcp.test'
+const MODERN = '2026-07-28'
+const MODERN_META = { 'io.modelcontextprotocol/protocolVersion': MODERN, 'io.modelcontextprotocol/clientCapabilities': {} }
 const quiet = { trace () {}, debug () {}, info () {}, warn () {}, error () {} }
 
 /** A program of Debian's, on the path or fetched. */
@@ -211,6 +213,22 @@ export async function call (port, { key, tool = 'echo', args = { text: 'x' }, id
 export function message ({ text }) {
   const data = text.startsWith('{') ? text : text.split('\n').filter(line => line.startsWith('data: {')).at(-1)?.slice(6)
   return data === undefined ? undefined : JSON.parse(data)
+}
+
+/** A stream of notifications. @returns once it is open, `{ status, ended }`: when it ended, performance.now(), as a promise */
+export function listenTo (port, { key }) {
+  const body = JSON.stringify({ jsonrpc: '2.0', id: ++ids, method: 'subscriptions/listen', params: { notifications: { toolsListChanged: true }, _meta: MODERN_META } })
+  const headers = {
+    host: HOST, authorization: `Bearer ${key}`, 'content-type': 'application/json', accept: 'application/json, text/event-stream', 'content-length': Buffer.byteLength(body), 'mcp-protocol-version': MODERN, 'mcp-method': 'subscriptions/listen'
+  }
+  return new Promise(resolve => {
+    const sent = request({ host: '127.0.0.1', port, method: 'POST', path: '/mcp', headers }, answer => {
+      const ended = new Promise(resolve => answer.resume().on('error', () => {}).once('close', () => resolve(performance.now())))
+      resolve({ status: answer.statusCode, ended, end: () => sent.destroy() })
+    })
+    sent.on('error', () => resolve({ status: 0 }))
+    sent.end(body)
+  })
 }
 
 /** Clients that call in turn, each with a pause, until told to stop. */
