@@ -18,6 +18,28 @@ export interface RedisAddress {
   ca?: string | undefined
 }
 
+/**
+ * Commands of one turn of the loop leave in one write. The client's own
+ * auto-pipelining does that too, but holds each batch back until the one before
+ * is answered, so that whoever waits for a slow Redis waits up to twice as long.
+ */
+class BatchingRedis extends Redis {
+  #corked: NodeJS.WritableStream | undefined
+
+  override sendCommand (...args: Parameters<Redis['sendCommand']>): unknown {
+    const { stream } = this
+    if (this.status === 'ready' && stream !== this.#corked) {
+      this.#corked = stream
+      stream.cork()
+      setImmediate(() => {
+        this.#corked = undefined
+        stream.uncork()
+      })
+    }
+    return super.sendCommand(...args)
+  }
+}
+
 const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3), 300) + Math.random() * 100
 
 /**
@@ -26,9 +48,11 @@ const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3), 300) +
  * docs/decisions/0020-redis-in-trouble.md.
  *
  * @param commandTimeoutMs the client's own bound; decisions have a shorter one
+ * @param batched many commands at once are expected
  * @throws {UsageError} for an address that cannot be one
  */
-export function connect ({ url, sentinels, clusterNodes, username, password, tls = false, ca }: RedisAddress, commandTimeoutMs: number, more: Partial<RedisOptions> = {}): Client {
+export function connect ({ url, sentinels, clusterNodes, username, password, tls = false, ca }: RedisAddress, commandTimeoutMs: number, { batched = false }: { batched?: boolean } = {}): Client {
+  const One = batched ? BatchingRedis : Redis
   const secure = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
   const access: RedisOptions = {
     ...(username === undefined ? {} : { username }),
@@ -48,15 +72,14 @@ export function connect ({ url, sentinels, clusterNodes, username, password, tls
     retryStrategy: backoff,
     // A master that was demoted: connect anew, but send nothing twice.
     reconnectOnError: error => error.message.startsWith('READONLY') ? 1 : false,
-    connectionName: 'secure-mcp',
-    ...more
+    connectionName: 'secure-mcp'
   }
   if (clusterNodes !== undefined) {
     const { enableOfflineQueue: _own, retryStrategy: _too, ...nodes } = options
     const cluster: ClusterOptions = {
       redisOptions: nodes,
       enableOfflineQueue: false,
-      enableAutoPipelining: more.enableAutoPipelining ?? false,
+      enableAutoPipelining: batched,
       clusterRetryStrategy: backoff,
       // A command whose connection broke may have been done: it is not sent again. MOVED and ASK are followed, for those were not.
       retryDelayOnFailover: 0,
@@ -66,7 +89,7 @@ export function connect ({ url, sentinels, clusterNodes, username, password, tls
     return new Cluster(clusterNodes.map(addressOf), cluster)
   }
   if (sentinels !== undefined) {
-    return new Redis({
+    return new One({
       ...options,
       sentinels: sentinels.hosts.map(addressOf),
       name: sentinels.masterName,
@@ -78,7 +101,7 @@ export function connect ({ url, sentinels, clusterNodes, username, password, tls
       failoverDetector: true
     })
   }
-  return new Redis(url!, options)
+  return new One(url!, options)
 }
 
 /** host:port, for messages: a URL holds a password. */

@@ -57,7 +57,7 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
   const name = (key: string) => prefix + key
   const channel = name('bus:ledger')
 
-  const client = connect(options, commandTimeoutMs * 2, { enableAutoPipelining: true })
+  const client = connect(options, commandTimeoutMs * 2, { batched: true })
   const listener = connect(options, commandTimeoutMs * 2)
   for (const [script, definition] of Object.entries(SCRIPTS)) client.defineCommand(script, definition)
   const complain = complainer(log)
