@@ -24,6 +24,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What this request takes up: an answer in the making, an open stream, or nothing. */
     takes: 'flight' | 'stream' | undefined
+    /** The turn of the event loop in which it came. */
+    turn: number
   }
   interface FastifyContextConfig {
     /** Answer even under load: for probes. */
@@ -87,6 +89,14 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
     }
   } satisfies Traffic)
   app.decorateRequest('takes', undefined)
+  app.decorateRequest('turn', -1)
+
+  let turn = 0
+  let turning = false
+  const nextTurn = () => {
+    turn++
+    turning = false
+  }
 
   const ended = (request: FastifyRequest) => {
     if (request.takes === 'flight') leaveFlight()
@@ -102,6 +112,11 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
     }
     inFlight++
     request.takes = 'flight'
+    request.turn = turn
+    if (!turning) {
+      turning = true
+      setImmediate(nextTurn)
+    }
     // Also where the client goes away before the answer.
     reply.raw.once('close', () => ended(request))
     done()
@@ -112,9 +127,12 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
     done()
   })
 
-  app.addHook('onSend', function noteStream (request, reply, payload, done) {
+  app.addHook('onSend', function answer (request, reply, payload, done) {
     if (isLasting(request, reply)) becomeStream(request)
-    done(null, payload)
+    else if (typeof payload === 'string') ended(request) // nothing is left to do but to write it
+    // What came and is answered in one turn of the event loop is written at its end, together: docs/decisions/0043-answers-of-one-turn.md.
+    if (request.turn === turn) setImmediate(done, null, payload)
+    else done(null, payload)
   })
 }, { name: 'traffic', fastify: '5.x', dependencies: ['request-log'] })
 
