@@ -39,16 +39,24 @@ async function stall (set) {
   const { key } = await addKey(await set.admin(redis.url))
   const [replica] = await set.replicas(1, { redis, env: LIMITLESS, nodeArgs: ['--expose-gc'] })
   const memory = async () => Number(message(await call(replica.port, { key, tool: 'memory', args: {} })).result.content[0].text) / 2 ** 20
-  for (let i = 0; i < 200; i++) await call(replica.port, { key })
+  const listeners = ms => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'chatter', arguments: { ms }, _meta: { progressToken: 1 } } })
+    return Array.from({ length: 200 }, () => {
+      const socket = connect(replica.port, '127.0.0.1')
+      socket.on('error', () => {}).pause()
+      socket.write(`POST /mcp HTTP/1.1\r\nHost: mcp.test\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+      set.later(async () => socket.destroy())
+      return socket
+    })
+  }
+  // The same work for readers that read: what the process needs for the work itself, its young generation above all.
+  const readers = listeners(5000)
+  for (const socket of readers) socket.resume()
+  await sleep(6000)
+  for (const socket of readers) socket.destroy()
+  await sleep(1000)
   const before = await memory()
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'chatter', arguments: { ms: 20_000 }, _meta: { progressToken: 1 } } })
-  const sockets = Array.from({ length: 200 }, () => {
-    const socket = connect(replica.port, '127.0.0.1')
-    socket.on('error', () => {}).pause()
-    socket.write(`POST /mcp HTTP/1.1\r\nHost: mcp.test\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
-    set.later(async () => socket.destroy())
-    return socket
-  })
+  const sockets = listeners(20_000)
   let most = 0
   const end = performance.now() + 15_000
   while (performance.now() < end) {
@@ -59,7 +67,7 @@ async function stall (set) {
   for (const socket of sockets) socket.destroy()
   const freed = await until(async () => await replica.metric('mcp_requests_in_flight') === 0, 5000)
   return {
-    figure: `200 readers that read nothing of up to 3 MB/s each for 15 s: RSS ${before.toFixed(0)} MB, at most ${most.toFixed(0)} MB; ${taken} in flight, all freed ${freed} ms after the clients went`,
+    figure: `200 readers that read nothing of up to 3 MB/s each for 15 s: RSS ${before.toFixed(0)} MB after as many that read, at most ${most.toFixed(0)} MB; ${taken} in flight, all freed ${freed} ms after the clients went`,
     pass: most - before <= 50 && freed <= 1000
   }
 }
