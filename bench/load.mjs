@@ -98,12 +98,13 @@ export async function startServer (file, what, { cwd, core = SERVER_CORE, execAr
  * Closed load on one way of asking, for some seconds.
  *
  * @param way `{ name, server, path, headers, body }`
+ * @param options.pipelined requests that a connection sends at a time: more make the load itself cheaper
  * @returns `{ rate, cpu, p50, p99 }`: answers a second, µs of the server's CPU an answer, ms
  * @throws {Error} if anything but 200 is answered: a fast refusal is no result
  */
-export async function load (way, seconds, { connections = CONNECTIONS, core = OTHER_CORE } = {}) {
+export async function load (way, seconds, { connections = CONNECTIONS, core = OTHER_CORE, pipelined = 1 } = {}) {
   const script = join(folder, `${process.pid}-${Math.random().toString(36).slice(2)}.lua`)
-  writeFileSync(script, luaOf(way), { mode: 0o600 }) // it holds the key
+  writeFileSync(script, luaOf(way, pipelined), { mode: 0o600 }) // it holds the key
   const command = ['-n', '5', ...(pins && core !== undefined ? ['taskset', '-c', String(core)] : []), wrk.program, '-t1', `-c${connections}`, `-d${seconds}s`, '-s', script, `http://127.0.0.1:${way.server.port}${way.path}`]
   const before = await way.server.cpu?.()
   const { stdout } = await run('nice', command, { env: wrk.env })
@@ -114,12 +115,21 @@ export async function load (way, seconds, { connections = CONNECTIONS, core = OT
   return { rate: requests / (micros / 1e6), cpu: cpu === undefined ? undefined : cpu / requests, p50: p50 / 1000, p99: p99 / 1000 }
 }
 
-function luaOf ({ headers, body }) {
+function luaOf ({ headers, body }, pipelined) {
   const all = { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream', Host: '127.0.0.1', ...headers }
   return `wrk.method = "POST"
 wrk.body = ${JSON.stringify(body)}
 ${Object.entries(all).map(([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`).join('\n')}
-function done (summary, latency)
+${pipelined === 1
+    ? ''
+    : `local several
+function init ()
+  several = string.rep(wrk.format(), ${pipelined})
+end
+function request ()
+  return several
+end
+`}function done (summary, latency)
   local e = summary.errors
   io.write(string.format('{"requests":%d,"micros":%d,"refused":%d,"failed":%d,"p50":%d,"p99":%d}',
     summary.requests, summary.duration, e.status, e.connect + e.read + e.write + e.timeout, latency:percentile(50), latency:percentile(99)))
