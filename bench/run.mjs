@@ -176,7 +176,7 @@ async function measureProcesses () {
   const cores = [SERVER_CORE, OTHER_CORE]
   const servers = await Promise.all(cores.map(core => start({}, { core })))
   const way = server => ({ name: 'tools/call echo', server, path: '/mcp', ...modernCall({ authorization: `Bearer ${server.keys[0]}` }) })
-  const ask = (i, seconds) => load(way(servers[i]), seconds, { core: cores[1 - i], connections: 8, pipelined: 8 })
+  const ask = (i, seconds) => load(way(servers[i]), seconds, { core: cores[1 - i], connections: 8, pipelined: 16 })
   for (const i of [0, 1]) await ask(i, 1)
   const rounds = []
   for (let round = 0; round < 7; round++) {
@@ -196,7 +196,7 @@ async function measureProcesses () {
   ])
   console.log(table)
   keep('bench-processes', 'Two processes against one', '--processes', [
-    'tools/call of echo, state in memory; each process on its own core, its load (wrk at lower priority, 8 connections that send 8 requests at a time, so that the load itself takes little) on the other; 7 interleaved rounds of 2 s.',
+    'tools/call of echo, state in memory; each process on its own core, its load (wrk at lower priority, 8 connections that send 16 requests at a time, so that the load itself takes little) on the other; 7 interleaved rounds of 2 s.',
     'The last row is what two cores of this machine are to one, with nobody to serve.'
   ], table)
 }
