@@ -32,7 +32,7 @@ const MEANING = {
   TOO_LARGE: 'The body is longer than `MAX_REQUEST_BYTES`.',
   PARSE_ERROR: 'The body is not JSON.',
   UNSUPPORTED_MEDIA_TYPE: 'The content type must be `application/json`.',
-  INVALID_REQUEST: 'A batch, a duplicate or wrongly-cased protocol key, or a form that JSON-RPC or MCP does not know.',
+  INVALID_REQUEST: 'A batch, a duplicate or wrongly-cased protocol key, a second Host header, or a form that JSON-RPC or MCP does not know.',
   INVALID_PARAMS: 'The tool, resource or prompt is permitted but does not exist, or parameters are missing.',
   HEADER_MISMATCH: 'A header says something else than the body, or is missing: `Mcp-Method`, `Mcp-Name` and `Mcp-Param-*` repeat what the body holds.',
   MALFORMED_CREDENTIAL: 'Two credentials at once, or a header that is none: send one of `Authorization` and `X-API-Key`.',
