@@ -37,12 +37,14 @@ export function sharedLists ({ client, name, channel, ask, change, assertWhole, 
   const reading: Partial<Record<LedgerName, Promise<void>>> = {}
 
   async function read (ledger: LedgerName): Promise<void> {
+    const known = held[ledger]
     const { '#': text = '0', ...fields } = await ask(() => client.hgetall(name(ledger)))
     // After the read: whatever emptied Redis before it is seen here.
     await assertWhole()
     const entries = live(new Map(Object.entries(fields).map(([id, json]) => [id, entryOf(json)])), Date.now())
     const number = Number(text)
-    if (number < held[ledger]) await restore(ledger, entries)
+    if (number < known) await restore(ledger, entries)
+    else if (number < held[ledger]) return // what changed while this was read is here already
     held[ledger] = number
     copies[ledger].replace(entries)
   }

@@ -138,6 +138,19 @@ t.test('writes revocations again where Redis went back in time', async t => {
   t.ok(store.revocations.entries().has('jti:b'))
 })
 
+t.test('many changes at once are not taken for lost ones', async t => {
+  const { open } = await stage(t)
+  const said: string[] = []
+  const log = { ...silent, debug () {}, info () {}, warn () {}, error (_data: object, message?: string) { said.push(message ?? '') } }
+  const [a, b] = [await open({ log, commandTimeoutMs: 5000 }), await open({ log })]
+  const end = Date.now() + 3000 // both look at the list three times meanwhile
+  let made = 0
+  while (Date.now() < end) await Promise.all(Array.from({ length: 200 }, () => a.blocklist.set(`10.0.${made >> 8}.${made++ & 255}`, { since: 1 })))
+  await until(() => b.blocklist.entries().size === made)
+  t.equal(a.blocklist.entries().size, made)
+  t.strictSame(said, [])
+})
+
 t.test('other replicas hear of each change, and of those they missed', async t => {
   const { admin, open } = await stage(t)
   const [a, b] = [await open(), await open()]
