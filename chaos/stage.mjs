@@ -1,7 +1,7 @@
 // What a row plays on: real Redis processes, real replicas, HAProxy, and clients; all ended when the row ends.
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { createWriteStream, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createWriteStream, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -27,6 +27,11 @@ export function program (name, path) {
   if (found !== undefined) return { command: found, env: process.env }
   const { root, env } = fetchPackage(name)
   return { command: join(root, path), env }
+}
+
+function fakedClock () {
+  const { root } = fetchPackage('faketime', ['faketime', 'libfaketime'])
+  return readdirSync(root, { recursive: true, withFileTypes: true }).filter(({ name }) => name === 'libfaketimeMT.so.1').map(file => join(file.parentPath, file.name))[0]
 }
 
 export function stage () {
@@ -73,11 +78,8 @@ export function stage () {
       ...env
     }
     const command = [process.execPath, ...nodeArgs, join(ROOT, 'dist/src/cli/main.js'), 'serve']
-    if (faketime !== undefined) {
-      const { command: faker, env } = program('faketime', 'usr/bin/faketime')
-      if (env.LD_LIBRARY_PATH) settings.LD_LIBRARY_PATH = env.LD_LIBRARY_PATH
-      command.unshift(faker, '-f', faketime)
-    }
+    // The program of that name looks for its library where it was installed; a fetched one stands elsewhere.
+    if (faketime !== undefined) Object.assign(settings, { LD_PRELOAD: fakedClock(), FAKETIME: faketime })
     const began = performance.now()
     const child = spawn(command[0], command.slice(1), { cwd: folder, env: settings, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
     const out = createWriteStream(log, { flags: 'a' })
