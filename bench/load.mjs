@@ -151,6 +151,11 @@ export function median (numbers) {
   return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
 }
 
+/** A quarter of the numbers is at most this. */
+export function quartile (numbers) {
+  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 4)]
+}
+
 /** Median, and least to most. */
 export function spread (numbers, digits = 2) {
   const sorted = [...numbers].sort((a, b) => a - b)
