@@ -14,8 +14,8 @@ export const CONNECTIONS = 32
 const folder = mkdtempSync(join(tmpdir(), 'load-'))
 const servers = new Set()
 process.once('exit', () => {
-  rmSync(folder, { recursive: true, force: true })
   for (const server of servers) server.kill('SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
 })
 // An exit in order takes the servers with it.
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
@@ -68,7 +68,8 @@ export function legacyCall (more = {}) {
  * `memory` when asked, on the servers' core.
  */
 export async function startServer (file, what, { cwd, core = SERVER_CORE, execArgv = [] } = {}) {
-  const child = fork(file, [JSON.stringify(what)], { cwd, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  // What it writes goes with this process's own folder, however it ends.
+  const child = fork(file, [JSON.stringify(what)], { cwd, execArgv, env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   servers.add(child)
   child.once('exit', () => servers.delete(child))
   const [said] = await Promise.race([
