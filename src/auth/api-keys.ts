@@ -1,4 +1,4 @@
-import { hashKey, judgeKey, wellFormed, type ApiKeyRecord } from '../core/api-key.ts'
+import { hashKey, judgeKey, ruleOf, wellFormed, type ApiKeyRecord } from '../core/api-key.ts'
 import type { Rule } from '../core/limit.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
@@ -37,7 +37,7 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
       store.touchKey(record, now)
 
       const subject = `key:${record.hash}`
-      const own = record.limit === undefined ? rule : { limit: record.limit, windowMs: rule.windowMs }
+      const own = ruleOf(record, rule)
       return {
         principal: principalOf(record, now),
         subject,

@@ -8,6 +8,7 @@ import { hash, randomBytes, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import Type, { type Static } from 'typebox'
 import { addressSet, type AddressSet } from './address.ts'
+import type { Rule } from './limit.ts'
 import { PERMISSION_PATTERN } from './permissions.ts'
 
 const FORM = /^mcpk_([a-z0-9]{10})_([A-Za-z0-9_-]{43})_([a-z0-9]{7})$/
@@ -81,6 +82,23 @@ export function judgeKey (record: ApiKeyRecord, hash: string, address: string, n
   if (hash !== record.hash && !(record.previous?.hash === hash && now < record.previous.until)) return 'expired'
   if (record.cidrs !== undefined && !rangesOf(record.cidrs).has(address)) return 'wrong_address'
   return 'valid'
+}
+
+/**
+ * Whether presenting this key counts at once: an address has to be judged
+ * first, and what is revoked or over counts for nothing.
+ */
+export function countsAtOnce (record: ApiKeyRecord, hash: string, now: number): boolean {
+  return record.cidrs === undefined && judgeKey(record, hash, '', now) === 'valid'
+}
+
+/** The key's own limit, in the window of its class. */
+export function ruleOf ({ limit }: ApiKeyRecord, { limit: ofClass, windowMs }: Rule): Rule {
+  return { limit: limit ?? ofClass, windowMs }
+}
+
+export function byName (a: ApiKeyRecord, b: ApiKeyRecord): number {
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : a.created - b.created
 }
 
 function checksum (text: string): string {

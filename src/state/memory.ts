@@ -1,6 +1,6 @@
 /** State in this process and its files: right for one replica. */
 import { join } from 'node:path'
-import type { ApiKeyRecord } from '../core/api-key.ts'
+import { byName, countsAtOnce, ruleOf, type ApiKeyRecord } from '../core/api-key.ts'
 import { localBus } from './bus.ts'
 import { openKeyFile } from './key-file.ts'
 import { fileLastUse } from './last-use.ts'
@@ -68,12 +68,7 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
     async admit (hash, rule, now = Date.now()): Promise<Admission> {
       const record = fixed.get(hash) ?? keys.byHash(hash)
       if (record === undefined) return NOBODY
-      const counts = record.revoked === undefined && record.cidrs === undefined &&
-        (record.expires === undefined || record.expires > now) &&
-        (record.hash === hash || (record.previous !== undefined && record.previous.until > now))
-      if (!counts) return { record, verdict: undefined }
-      const own = record.limit === undefined ? rule : { limit: record.limit, windowMs: rule.windowMs }
-      return { record, verdict: windows.hit(`key:${record.hash}`, own, 1, now) }
+      return { record, verdict: countsAtOnce(record, hash, now) ? windows.hit(`key:${record.hash}`, ruleOf(record, rule), 1, now) : undefined }
     },
 
     hit: async (subject, rule, { cost = 1, tool, now = Date.now() } = {}) => windows.hit(windowOf(subject, tool), rule, cost, now),
@@ -111,7 +106,3 @@ function windowOf (subject: string, tool: string | undefined): string {
 }
 
 const NOBODY: Admission = { record: undefined, verdict: undefined }
-
-export function byName (a: ApiKeyRecord, b: ApiKeyRecord): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : a.created - b.created
-}
