@@ -41,7 +41,14 @@ export function normalRange (text: string): string | undefined {
   return `${address}/${Number(bits) - offset}`
 }
 
-/** A set of ranges. A look-up costs one step for each width that occurs, however many ranges there are. */
+/** Addresses whose answer a set remembers at once. */
+const MAX_REMEMBERED = 10_000
+
+/**
+ * A set of ranges. A look-up costs one step for each width that occurs, however
+ * many ranges there are; an address that was looked up since the last change
+ * costs one step in all.
+ */
 export interface AddressSet {
   readonly size: number
   has (address: string): boolean
@@ -57,7 +64,15 @@ export function addressSet (ranges: Iterable<string> = []): AddressSet {
   const held = new Map<string, { family: Family, bits: number, prefix: string }>()
   /** Width → prefix → how many ranges say it: 10.0.0.0/8 and 10.9.9.9/8 are two that are one. */
   const buckets: Record<Family, Map<number, Map<string, number>>> = { ipv4: new Map(), ipv6: new Map() }
+  const remembered = new Map<string, boolean>()
 
+  const holds = (text: string): boolean => {
+    const address = normalAddress(text)
+    if (address === undefined) return false
+    const { family, digits } = written(address)
+    for (const [bits, bucket] of buckets[family]) if (bucket.has(prefixOf(digits, bits))) return true
+    return false
+  }
   const add = (text: string) => {
     const range = held.has(text) ? undefined : normalRange(text)
     if (range === undefined) return
@@ -69,6 +84,7 @@ export function addressSet (ranges: Iterable<string> = []): AddressSet {
     buckets[family].set(bits, bucket)
     bucket.set(prefix, (bucket.get(prefix) ?? 0) + 1)
     held.set(text, { family, bits, prefix })
+    remembered.clear()
   }
   for (const range of ranges) add(range)
 
@@ -79,6 +95,7 @@ export function addressSet (ranges: Iterable<string> = []): AddressSet {
       const range = held.get(text)
       if (range === undefined) return
       held.delete(text)
+      remembered.clear()
       const { family, bits, prefix } = range
       const bucket = buckets[family].get(bits)!
       const others = bucket.get(prefix)! - 1
@@ -87,11 +104,13 @@ export function addressSet (ranges: Iterable<string> = []): AddressSet {
       if (bucket.size === 0) buckets[family].delete(bits)
     },
     has (text) {
-      const address = normalAddress(text)
-      if (address === undefined) return false
-      const { family, digits } = written(address)
-      for (const [bits, bucket] of buckets[family]) if (bucket.has(prefixOf(digits, bits))) return true
-      return false
+      let answer = remembered.get(text)
+      if (answer === undefined) {
+        answer = holds(text)
+        if (remembered.size >= MAX_REMEMBERED) remembered.clear()
+        remembered.set(text, answer)
+      }
+      return answer
     }
   }
 }
