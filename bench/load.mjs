@@ -67,9 +67,9 @@ export function legacyCall (more = {}) {
  * Start a server that says `{ port, … }` once it listens and answers `cpu` and
  * `memory` when asked, on the servers' core.
  */
-export async function startServer (file, what, { cwd, core = SERVER_CORE, execArgv = [] } = {}) {
+export async function startServer (file, what, { cwd, core = SERVER_CORE, execPath, execArgv = [] } = {}) {
   // What it writes goes with this process's own folder, however it ends.
-  const child = fork(file, [JSON.stringify(what)], { cwd, execArgv, env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  const child = fork(file, [JSON.stringify(what)], { cwd, execPath, execArgv, env: { ...process.env, TMPDIR: folder }, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
   servers.add(child)
   child.once('exit', () => servers.delete(child))
   const [said] = await Promise.race([

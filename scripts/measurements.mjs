@@ -30,11 +30,15 @@ export function markdownTable (head, rows) {
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
-/** When, where and on what: for the line under a section's heading. */
-export function circumstances (command) {
+/**
+ * When, where and on what: for the line under a section's heading.
+ *
+ * @param node the program that was measured
+ */
+export function circumstances (command, node = process.execPath) {
   const date = new Date().toISOString().slice(0, 10)
   const model = cpus()[0]?.model.trim().replace(/\s+/g, ' ') || arch()
-  return `\`${command}\`, ${date}, ${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, commit ${commit()}`
+  return `\`${command}\`, ${date}, ${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${execFileSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }).trim()}, commit ${commit()}`
 }
 
 /** The commit that is measured. */
