@@ -130,8 +130,8 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
   app.addHook('onSend', function answer (request, reply, payload, done) {
     if (isLasting(request, reply)) becomeStream(request)
     else if (typeof payload === 'string') ended(request) // nothing is left to do but to write it
-    // What came and is answered in one turn of the event loop is written at its end, together: docs/decisions/0043-answers-of-one-turn.md.
-    if (request.turn === turn) setImmediate(done, null, payload)
+    // Text that came and is answered in one turn of the event loop is written at its end, together: docs/decisions/0043-answers-of-one-turn.md.
+    if (typeof payload === 'string' && request.turn === turn) setImmediate(done, null, payload)
     else done(null, payload)
   })
 }, { name: 'traffic', fastify: '5.x', dependencies: ['request-log'] })
