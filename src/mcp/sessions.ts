@@ -80,6 +80,8 @@ const TOPIC = 'sessions'
 const MAX_INITIALIZE_BYTES = 16_384
 const MAX_WATCHED = 200
 const ACCEPTED: Served = { status: 202, headers: {}, body: undefined }
+/** Where the client is gone or cancelled. */
+const NOTHING: Served = { status: 200, headers: EVENT_STREAM_HEADERS, body: '' }
 
 /** What replicas tell each other of a session. */
 type Word =
@@ -186,9 +188,11 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
   }
 
   async function serve (session: Session, request: JSONRPCRequest, asking: Asking, begun?: Begun): Promise<Served> {
+    const gone = asking.gone()
+    if (gone.aborted) return NOTHING // it left while the session was looked up
     const one = await open(session, asking, begun)
     one.onClose(enter(session, request.id, one))
-    asking.gone().addEventListener('abort', one.close, { once: true })
+    gone.addEventListener('abort', one.close, { once: true })
     await one.replay('initialize', session.record.initialize)
     if (session.level !== undefined) await one.replay('logging/setLevel', { level: session.level })
     return await one.serve(request)
@@ -207,7 +211,7 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
       // Of what is cancelled nothing more is said.
       const done = await Promise.race([answer, new Promise<undefined>(resolve => stopped.signal.addEventListener('abort', () => resolve(undefined)))])
       if (typeof done === 'string') return json(done)
-      return done === undefined ? { status: 200, headers: EVENT_STREAM_HEADERS, body: '' } : await serve(session, message as JSONRPCRequest, asking, done)
+      return done === undefined ? NOTHING : await serve(session, message as JSONRPCRequest, asking, done)
     } finally {
       leave()
     }

@@ -1,3 +1,5 @@
+import { EventEmitter, once } from 'node:events'
+import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -152,6 +154,37 @@ t.test('a call is cancelled from any replica', async t => {
   t.equal(cancel.statusCode, 202)
   t.notOk((await call).body.includes('"result"'), 'its answer ends without a result')
   t.equal(aborted, before + 1)
+})
+
+t.test('nothing is run for a client that left while its session was looked up', async t => {
+  let runs = 0
+  const { app, store } = await build(t, { tools: [defineTool({ name: 'count', description: 'Counts.', input: noInput, run: () => String(++runs) })] })
+  const { key } = await addKey(store)
+  const { port } = new URL(await app.listen({ host: '127.0.0.1', port: 0 }))
+  const session = String((await legacy(app, 'initialize', INITIALIZE, { key })).headers['mcp-session-id'])
+  const lookUp = new EventEmitter()
+  const { find } = store.sessions
+  store.sessions.find = async (...which) => {
+    lookUp.emit('begun')
+    await once(lookUp, 'go on')
+    return await find(...which)
+  }
+  const begun = once(lookUp, 'begun')
+  const call = request({
+    port,
+    method: 'POST',
+    path: '/mcp',
+    headers: { host: 'localhost:3000', 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${key}`, 'mcp-session-id': session }
+  })
+  call.on('error', () => {})
+  call.end(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'count', arguments: {}, _meta: { progressToken: 1 } } }))
+  await begun
+  call.destroy()
+  await sleep(50)
+  lookUp.emit('go on')
+  await sleep(50)
+  t.equal(runs, 0)
+  t.equal(app.traffic.inFlight, 0)
 })
 
 t.test('a session belongs to its principal', async t => {
