@@ -152,9 +152,9 @@ export function median (numbers) {
   return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
 }
 
-/** A quarter of the numbers is at most this. */
-export function quartile (numbers) {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 4)]
+/** One quarter of the numbers is at most this, or so many quarters. */
+export function quartile (numbers, quarters = 1) {
+  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length * quarters / 4)]
 }
 
 /** Median, and least to most. */

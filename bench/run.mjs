@@ -15,8 +15,6 @@ const { values: { node, record, guard, growth, memory, processes } } = parseArgs
     node: { type: 'string' }
   }
 })
-/** Processes of each kind where growth is measured: one differs from the next by several hundredths, for as long as it lives. */
-const PROCESSES = 3
 /** The Node that serves. */
 const execPath = node === undefined ? process.execPath : nodeOf(Number(node))
 /** Least share of bare Fastify, by CPU time a request: about half of what is measured, since machines differ. */
@@ -89,39 +87,47 @@ async function measurePath () {
   ], table)
 }
 
+/**
+ * Few of everything and many of one thing, side by side in the same process,
+ * asked in turn. The first of two is compiled for the traffic of one, the
+ * second for both, and is a tenth faster: there are two processes of each kind,
+ * in one the few come first, in the other the many.
+ */
 async function measureGrowth () {
-  const few = '10 keys, 5 tools'
   const kinds = [
-    { kind: few, what: {} },
     // What the measurement cannot tell apart.
-    { kind: 'the same once more', what: {} },
-    { kind: '1,000,000 keys', what: { keys: 1_000_000 }, most: 1.05 },
-    { kind: '500 tools', what: { tools: 500 }, most: 1.05 },
-    { kind: '10,000 blocked addresses', what: { blocked: 10_000 }, most: 1.05 }
+    { kind: 'as few again', many: {} },
+    { kind: '1,000,000 keys', many: { keys: 1_000_000 }, most: 1.05 },
+    { kind: '500 tools', many: { tools: 500 }, most: 1.05 },
+    { kind: '10,000 blocked addresses', many: { blocked: 10_000 }, most: 1.05 }
   ]
   const ways = []
   for (const [state, more] of [['memory', {}], ['Redis', { redisUrl: redis.url }]]) {
-    for (const { kind, what, most } of kinds) {
-      for (let i = 0; i < PROCESSES; i++) {
-        const server = await start({ ...what, ...more })
-        ways.push({ name: `${kind}, ${state}`, beside: `${few}, ${state}`, most, server, path: '/mcp', ...modernCall({ authorization: `Bearer ${server.keys[0]}` }) })
+    for (const { kind, many, most } of kinds) {
+      for (const fewFirst of [true, false]) {
+        const server = await start({ ...more, ...(fewFirst ? {} : many), also: { ...more, ...(fewFirst ? many : {}) } })
+        for (const [i, { port, keys }] of [server, server.also].entries()) {
+          const what = (i === 0) === fewFirst ? 'few' : 'many'
+          ways.push({ name: `${kind}, ${state}`, state, what, most, server: { ...server, port }, path: '/mcp', ...modernCall({ authorization: `Bearer ${keys[0]}` }) })
+        }
       }
     }
   }
   const rounds = await interleaved(ways, { rounds: 10, seconds: 1 })
-  const names = [...new Set(ways.map(({ name }) => name))]
-  const results = names.map(name => {
-    const own = rounds.filter((_, i) => ways[i].name === name)
-    // Noise only ever adds, so what the quieter quarter of a process's rounds took counts.
-    const cpus = own.map(list => quartile(list.map(({ cpu }) => cpu)))
-    return { ...ways.find(way => way.name === name), rate: median(own.flat().map(({ rate }) => rate)), cpus, cpu: median(cpus) }
+  const cpuOf = list => median(list.map(({ cpu }) => cpu))
+  const results = [...new Set(ways.map(({ name }) => name))].map(name => {
+    const [few, many] = ['few', 'many'].map(what => rounds.filter((_, i) => ways[i].name === name && ways[i].what === what))
+    const ratios = few.map((list, process) => list.map(({ cpu }, round) => many[process][round].cpu / cpu))
+    return { ...ways.find(way => way.name === name), few: few.flat(), many: many.flat(), ratios: ratios.flat(), ratio: Math.sqrt(median(ratios[0]) * median(ratios[1])) }
   })
-  const rows = results.map(({ name, beside, most, rate, cpu, cpus }) => {
-    const first = results.find(result => result.name === beside).cpu
-    return [name, Math.round(rate), cpu.toFixed(1), spread(cpus.map(cpu => cpu / first)), ...(most === undefined ? ['', ''] : [`≤ ${most}`, cpu / first <= most ? 'met' : '**missed**'])]
-  })
-  const table = markdownTable(['what', 'requests/s', 'CPU a request, µs', `beside few (least to most of ${PROCESSES} processes)`, 'wanted', ''], rows)
-  const [of500] = ways.filter(({ name }) => name.startsWith('500 tools, memory'))
+  const table = markdownTable(
+    ['beside 10 keys, 5 tools', 'requests/s', 'CPU a request, µs', 'ratio by CPU (middle half of the rounds)', 'across processes', 'wanted', ''],
+    results.map(({ name, state, most, many, ratio, ratios }) => {
+      const apart = cpuOf(many) / cpuOf(results.find(result => result.state === state).few)
+      return [name, Math.round(median(many.map(({ rate }) => rate))), cpuOf(many).toFixed(1), `${ratio.toFixed(2)} (${quartile(ratios).toFixed(2)} to ${quartile(ratios, 3).toFixed(2)})`, apart.toFixed(2), ...(most === undefined ? ['', ''] : [`≤ ${most}`, ratio <= most ? 'met' : '**missed**'])]
+    })
+  )
+  const of500 = ways.find(({ name, what }) => name === '500 tools, memory' && what === 'many')
   const list = JSON.parse(of500.body)
   list.method = 'tools/list'
   list.params = { _meta: list.params._meta }
@@ -131,8 +137,9 @@ async function measureGrowth () {
   const line = `tools/list of 500 tools, one connection, 9 rounds: p50 ${spread(p50)} ms, p99 ${spread(p99)} ms; wanted at most 3 ms: ${median(p99) <= 3 ? 'met' : '**missed**'}`
   console.log(`${table}\n\n${line}`)
   keep('bench-growth', 'Many keys, many tools, many blocked addresses', '--growth', [
-    `tools/call of echo; ${PROCESSES} processes of each kind, 10 interleaved rounds of 1 s, by CPU time of the server's process. Noise only adds: the lower quartiles of each process's rounds are taken, and the median of the processes.`,
-    'The second row of each state shows what the measurement cannot tell apart.'
+    'tools/call of echo. Each process holds two services, one with few and one with many, asked in turn for 1 s, 10 times. Their CPU time a request is compared round by round; of two processes, one where the few',
+    'were made first and one where the many were, the medians are taken together (geometric mean). The column after that compares with the few of the first row, across processes, where the noise is that between processes.',
+    'The first row of each state shows what either way cannot tell apart.'
   ], table, '', line)
 }
 

@@ -13,14 +13,15 @@ import { openStore } from '../dist/src/state/open.js'
 import { freePort } from '../scripts/redis.mjs'
 import { startSmallIssuer } from '../scripts/small-issuer.mjs'
 
-const { bare, redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, legacySession = false, fastLane = true, env = {} } = JSON.parse(process.argv[2])
-const port = await freePort()
+const { bare, legacySession, also, ...what } = JSON.parse(process.argv[2])
 const folder = mkdtempSync(join(tmpdir(), 'bench-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 for (const event of ['disconnect', 'SIGTERM']) process.once(event, () => process.exit())
 
-const { app, ...said } = bare ? { app: bareFastify() } : await service()
-await app.listen({ host: '127.0.0.1', port })
+const said = await (bare ? bareFastify() : service(what))
+if (legacySession) said.session = await beginSession(said)
+// Another service in the same process: what differs between the two is not the process.
+if (also !== undefined) said.also = await service(also)
 process.on('message', what => {
   if (what === 'memory') {
     globalThis.gc?.()
@@ -30,24 +31,27 @@ process.on('message', what => {
   const { user, system } = process.cpuUsage()
   process.send({ cpu: user + system })
 })
-if (legacySession) said.session = await beginSession(said.keys[0])
-process.send({ port, ...said })
+process.send(said)
 
 /** What everything is measured against: the framework, and the body parsed and written again. */
-function bareFastify () {
+async function bareFastify () {
   const app = Fastify()
   app.post('/mcp', async request => request.body)
-  return app
+  const port = await freePort()
+  await app.listen({ host: '127.0.0.1', port })
+  return { port }
 }
 
 /** The service as it ships, its log written to nowhere, and one route more: /bare answers as the above does, behind the same door. */
-async function service () {
+async function service ({ redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, fastLane = true, env = {} }) {
+  const port = await freePort()
+  const own = mkdtempSync(join(folder, 'service-'))
   const issuer = token ? await startSmallIssuer('http://127.0.0.1/mcp') : undefined
   const settings = {
     PUBLIC_URL: 'http://127.0.0.1',
     ALLOWED_HOSTS: `127.0.0.1,127.0.0.1:${port}`,
-    API_KEYS_FILE: join(folder, 'api_keys.json'),
-    TOOLS_DIR: join(folder, 'tools'),
+    API_KEYS_FILE: join(own, 'api_keys.json'),
+    TOOLS_DIR: join(own, 'tools'),
     STATE_SECRET: randomBytes(32).toString('base64url'),
     RATE_LIMIT_API_KEY: '1000000000',
     RATE_LIMIT_OAUTH2: '1000000000',
@@ -67,10 +71,11 @@ async function service () {
   }))
   const app = await buildApp({ config, store, logger, sources, fastLane })
   app.post('/bare', { config: { jsonRpc: true } }, async request => request.body)
-  return { app, keys: made, ...(issuer === undefined ? {} : { token: issuer.mint() }) }
+  await app.listen({ host: '127.0.0.1', port })
+  return { port, keys: made, ...(issuer === undefined ? {} : { token: issuer.mint() }) }
 }
 
-async function beginSession (key) {
+async function beginSession ({ port, keys: [key] }) {
   const answer = await fetch(`http://127.0.0.1:${port}/mcp`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', authorization: `Bearer ${key}` },
