@@ -104,6 +104,25 @@ export function connect ({ url, sentinels, clusterNodes, username, password, tls
   return new One(url!, options)
 }
 
+/**
+ * Have a connection begin again whenever the client gives it up for good, as
+ * it does where a failover is told while it asks the Sentinels for the master.
+ *
+ * @returns the way to let it go
+ */
+export function keepConnected (connection: Client, log: Log): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const beginAgain = () => {
+    log.warn({}, 'the redis client gave up, it begins again')
+    timer = setTimeout(() => { connection.connect().catch(() => {}) }, backoff(1))
+  }
+  connection.on('end', beginAgain)
+  return () => {
+    connection.off('end', beginAgain)
+    clearTimeout(timer)
+  }
+}
+
 /** host:port, for messages: a URL holds a password. */
 export function describe ({ url, sentinels, clusterNodes }: RedisAddress): string {
   if (url !== undefined) return URL.canParse(url) ? new URL(url).host : 'the address of REDIS_URL'

@@ -2,7 +2,7 @@
 import type { ApiKeyRecord } from '../core/api-key.ts'
 import { AppError, UsageError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { complainer, connect, describe, refusalOf, type Client, type RedisAddress } from './connection.ts'
+import { complainer, connect, describe, keepConnected, refusalOf, type Client, type RedisAddress } from './connection.ts'
 import { epochOf } from './epoch.ts'
 import { reachOf, unavailable, type Ask } from './reach.ts'
 import { SCRIPTS } from './scripts.ts'
@@ -52,8 +52,9 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
   const listener = connect(options, commandTimeoutMs * 2)
   for (const [script, definition] of Object.entries(SCRIPTS)) client.defineCommand(script, definition)
   const complain = complainer(log)
-  client.on('error', complain)
-  listener.on('error', complain)
+  const connections = [client, listener]
+  for (const connection of connections) connection.on('error', complain)
+  const letGo = connections.map(connection => keepConnected(connection, log))
 
   const reach = reachOf(client, Math.ceil(commandTimeoutMs * 0.8))
   const epoch = epochOf({ client, name, ask: reach.ask, log })
@@ -146,12 +147,12 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
 
   async function end (): Promise<void> {
     closed = true
+    for (const stop of letGo) stop()
     clearTimeout(timer)
     await keys.close()
-    await reach.quit([client, listener])
+    await reach.quit(connections)
     reach.close()
-    client.disconnect()
-    listener.disconnect()
+    for (const connection of connections) connection.disconnect()
   }
 
   return {

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { freePort, startRedis } from '../../scripts/redis.mjs'
 import { UsageError } from '../../src/errors.ts'
+import { connect, keepConnected } from '../../src/state/connection.ts'
 import { deadlines } from '../../src/state/deadline.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/state/redis.ts'
 import type { Store } from '../../src/state/store.ts'
@@ -74,6 +76,25 @@ t.test('a Redis that hangs closes authentication fast, degrades limits, and is u
   await until(() => store.admit(record.hash, RULE).then(() => true, () => false), 1500)
   await until(() => store.health() === 'ok', 2000)
   t.notOk((await store.hit('sub:none:b', RULE)).degraded)
+})
+
+t.test('a connection that the client gave up begins again, until it is let go', async t => {
+  const { redis } = await stage(t)
+  const connection = connect({ url: redis.url }, 250)
+  connection.on('error', () => {})
+  t.teardown(() => connection.disconnect())
+  const letGo = keepConnected(connection, silent)
+  await once(connection, 'ready')
+  connection.disconnect()
+  await once(connection, 'end')
+  await once(connection, 'ready')
+  t.equal(await connection.ping(), 'PONG')
+
+  letGo()
+  connection.disconnect()
+  await once(connection, 'end')
+  await new Promise(resolve => setTimeout(resolve, 400))
+  t.equal(connection.status, 'end')
 })
 
 t.test('starts with Redis absent, is not ready, and serves when it comes', async t => {
