@@ -1,6 +1,7 @@
 // Redis hangs, dies, is not there yet, flaps, fails over, or is slow.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import { addKey, call, count, freePort, hammer, percentile, probe, sleep, slowProxy, startRedis, tally, until, worst } from './stage.mjs'
 
 const unknownKey = 'sk-' + 'unknown'.repeat(6)
@@ -156,6 +157,16 @@ async function sentinels (set) {
   return { master, others, hosts }
 }
 
+/** Milliseconds until a Sentinel names another master than this one: before that, nobody can be back. */
+async function switched (set, address, port) {
+  const sentinel = new Redis(`redis://${address}`)
+  set.later(async () => sentinel.disconnect())
+  return await until(async () => {
+    const [, named] = await sentinel.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'main')
+    return Number(named) !== port
+  }, 12_000)
+}
+
 async function failover (set) {
   const figures = []
   let pass = true
@@ -177,6 +188,7 @@ async function failover (set) {
     await sleep(2000)
     const began = performance.now()
     await master[how]()
+    const switching = switched(set, hosts[0], master.port)
     const isBack = () => load.good.some(({ at, status }) => at > began + 600 && status === 200)
     await sleep(600)
     const outage = await until(isBack, 12_000) + 600
@@ -188,7 +200,7 @@ async function failover (set) {
     const lost = acknowledged.filter(id => !fresh.revocations.entries().has(id)).length
     const leaked = [...load.good, ...load.bad].filter(({ text }) => text?.includes('READONLY')).length
     const during = [...load.good, ...load.bad].filter(({ at }) => at > began)
-    figures.push(`${how}: out for ${outage} ms, worst answer ${worst(during)} ms, ${lost} of ${acknowledged.length} acknowledged revocations lost, ${load.wrong()} wrong decisions, READONLY seen by ${leaked}`)
+    figures.push(`${how}: out for ${outage} ms, the Sentinels themselves for ${await switching}, worst answer ${worst(during)} ms, ${lost} of ${acknowledged.length} acknowledged revocations lost, ${load.wrong()} wrong decisions, READONLY seen by ${leaked}`)
     pass &&= outage <= 3000 && lost === 0 && load.wrong() === 0 && leaked === 0
     replica.signal('SIGKILL')
     if (how === 'freeze') master.thaw()
