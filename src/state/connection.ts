@@ -64,6 +64,8 @@ export function connect ({ url, sentinels, clusterNodes, username, password, tls
     connectTimeout: 500,
     commandTimeout: commandTimeoutMs,
     socketTimeout: 1000,
+    // A master that froze does not say goodbye either.
+    disconnectTimeout: 100,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
