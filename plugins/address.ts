@@ -2,13 +2,6 @@ import fp from 'fastify-plugin'
 import { addressSet, normalAddress } from '../src/core/address.ts'
 import { AppError } from '../src/errors.ts'
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Where the request came from, in normal form; never the text of a header. */
-    address: string
-  }
-}
-
 /** Names the caller's address and refuses the blocked ones, before anything else is read. */
 export default fp(async function address (app) {
   const { blocklist } = app.store
@@ -18,11 +11,11 @@ export default fp(async function address (app) {
     for (const range of removed) blocked.delete(range)
   })
   app.addHook('onClose', async () => stop())
-  app.decorateRequest('address', '')
 
   app.addHook('onRequest', function nameAddress (request, _reply, done) {
-    request.address = normalAddress(request.ip) ?? normalAddress(request.socket.remoteAddress ?? '') ?? '0.0.0.0'
-    if (blocked.size > 0 && blocked.has(request.address)) {
+    const { secureMcp } = request
+    secureMcp.address = normalAddress(request.ip) ?? normalAddress(request.socket.remoteAddress ?? '') ?? '0.0.0.0'
+    if (blocked.size > 0 && blocked.has(secureMcp.address)) {
       return done(new AppError('ADDRESS_BLOCKED', 'This address is blocked'))
     }
     done()

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Caller, Identify } from '../src/auth/chain.ts'
+import type { Identify } from '../src/auth/chain.ts'
 import { challengeHeader } from '../src/core/challenge.ts'
 import { NO_CREDENTIAL, readCredential, type Credential } from '../src/core/credential.ts'
 import { ACCESS_SCOPE, isScope, namesOf, type ScopeMap } from '../src/core/oauth-scopes.ts'
@@ -11,10 +11,6 @@ import { AppError } from '../src/errors.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     identify: Identify
-  }
-  interface FastifyRequest {
-    /** Who is calling. Undefined only on open routes. */
-    caller: Caller | undefined
   }
 }
 
@@ -31,16 +27,16 @@ export interface AuthOptions {
  */
 export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, oauth2 }) {
   app.decorate('identify', identify)
-  app.decorateRequest('caller', undefined)
 
   app.addHook('onRequest', async function authenticate (request, reply) {
-    const { config } = request.routeOptions
+    const { routeOptions: { config }, method, secureMcp } = request
     if (config.open === true || request.is404) return
     try {
-      const { method, address } = request
-      const caller = await identify(credentialOf(request), { address, method, url: publicUrl + request.url.split('?', 1)[0] })
-      request.caller = caller
-      request.verdict = caller.verdict
+      const caller = await identify(credentialOf(request), { address: secureMcp.address, method, url: publicUrl + request.url.split('?', 1)[0] })
+      secureMcp.caller = caller
+      secureMcp.rateLimit = caller.verdict
+      secureMcp.trace.principal = caller.principal.id
+      secureMcp.trace.auth = caller.principal.authType
     } catch (error) {
       if (error instanceof AppError) challenge(error, request, header => reply.header('www-authenticate', header))
       throw error
@@ -49,7 +45,7 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
 
   app.addHook('onError', function challengeLater (request, reply, error, done) {
     // Scopes that only the body names: thrown after authentication.
-    if (error instanceof AppError && error.code === 'INSUFFICIENT_SCOPE' && request.caller !== undefined) {
+    if (error instanceof AppError && error.code === 'INSUFFICIENT_SCOPE' && request.secureMcp.caller !== undefined) {
       challenge(error, request, header => reply.header('www-authenticate', header))
     }
     done()

@@ -9,19 +9,13 @@ declare module 'fastify' {
     /** Answer without asking who is calling. Everything else is closed. */
     open?: boolean
   }
-  interface FastifyRequest {
-    /** The reason of a refusal, for the request's log line. */
-    refusal: string | undefined
-  }
 }
 
 /** Writes every failure, as JSON-RPC on MCP routes and as plain JSON elsewhere. */
 export default fp(async function errors (app) {
-  app.decorateRequest('refusal', undefined)
-
   app.setErrorHandler((error, request, reply) => {
     const answer = toAnswer(error)
-    request.refusal = answer.reason
+    request.secureMcp.trace.refuse(answer.reason)
     const inner = error instanceof AppError ? error.cause : error
     // A stack for what nobody foresaw. While state is out of reach there is a refusal for every request.
     if (answer.status === 503) request.log.warn({ why: why(inner ?? error), reason: answer.reason }, 'request refused')
@@ -36,8 +30,11 @@ export default fp(async function errors (app) {
     return { error: answer.reason, message: answer.message, ...answer.data }
   })
 
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'NOT_FOUND', message: 'There is nothing here' }))
-}, { name: 'errors', fastify: '5.x' })
+  app.setNotFoundHandler((request, reply) => {
+    request.secureMcp.trace.refuse('NOT_FOUND')
+    return reply.code(404).send({ error: 'NOT_FOUND', message: 'There is nothing here' })
+  })
+}, { name: 'errors', fastify: '5.x', dependencies: ['request-context'] })
 
 /** Causes are words or errors of ours; a stack is for 5xx only. */
 function why (cause: unknown): string {

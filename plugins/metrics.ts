@@ -15,12 +15,8 @@ export default fp<MetricsOptions>(async function metrics (app, { metrics }) {
 
   app.addHook('onResponse', function count (request, reply, done) {
     if (request.routeOptions.config.quiet !== true) {
-      metrics.answered({
-        method: request.rpc?.method,
-        auth: request.caller?.principal.authType,
-        decision: request.refusal ?? (reply.statusCode === 404 ? 'NOT_FOUND' : 'served'),
-        seconds: reply.elapsedTime / 1000
-      })
+      const { method, auth, decision } = request.secureMcp.trace
+      metrics.answered({ method, auth, decision, seconds: reply.elapsedTime / 1000 })
     }
     done()
   })

@@ -4,13 +4,6 @@ import fp from 'fastify-plugin'
 import { addressGroup } from '../src/core/address.ts'
 import { rateLimited, type Rule, type Verdict } from '../src/core/limit.ts'
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** The count of this request, made with its authentication or by the limiter. */
-    verdict: Verdict | undefined
-  }
-}
-
 export interface RateLimitOptions {
   /** For routes that ask no credential: counted by address. */
   rule: Rule
@@ -23,24 +16,23 @@ export interface RateLimitOptions {
  * looked its credential up, so this plugin's store only hands that count on.
  */
 export default fp<RateLimitOptions>(async function limits (app, { rule }) {
-  app.decorateRequest('verdict', undefined)
-
   await app.register(rateLimit, {
     hook: 'preParsing',
     global: true,
     // The store is asked with the request itself, since the count stands there.
     keyGenerator: request => request as unknown as string,
-    max: (_request, key) => (key as unknown as FastifyRequest).verdict?.limit ?? rule.limit,
+    max: (_request, key) => (key as unknown as FastifyRequest).secureMcp.rateLimit?.limit ?? rule.limit,
     timeWindow: rule.windowMs,
     store: verdictStore(app.store, rule) as never,
     addHeaders: NO_HEADERS,
     addHeadersOnExceeding: NO_HEADERS,
-    errorResponseBuilder: request => rateLimited(request.verdict!)
+    errorResponseBuilder: request => rateLimited(request.secureMcp.rateLimit!)
   })
 
   // The remaining count is on every answer that got this far, refusals included.
   app.addHook('onSend', function writeLimit (request, reply, payload, done) {
-    if (request.verdict !== undefined) writeHeaders(reply, request.verdict)
+    const { rateLimit } = request.secureMcp
+    if (rateLimit !== undefined) writeHeaders(reply, rateLimit)
     done(null, payload)
   })
 }, { name: 'rate-limit', fastify: '5.x', dependencies: ['auth'] })
@@ -65,10 +57,10 @@ type Counted = (error: Error | null, result?: { current: number, ttl: number }) 
 function verdictStore (store: { hit: (subject: string, rule: Rule) => Promise<Verdict> }, rule: Rule) {
   return class {
     incr (key: unknown, callback: Counted): void {
-      const request = key as FastifyRequest
-      if (request.verdict !== undefined) return answer(request.verdict, callback)
-      store.hit(`sub:none:${addressGroup(request.address)}`, rule).then(verdict => {
-        request.verdict = verdict
+      const { secureMcp } = key as FastifyRequest
+      if (secureMcp.rateLimit !== undefined) return answer(secureMcp.rateLimit, callback)
+      store.hit(`sub:none:${addressGroup(secureMcp.address)}`, rule).then(verdict => {
+        secureMcp.rateLimit = verdict
         answer(verdict, callback)
       }, callback)
     }

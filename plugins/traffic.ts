@@ -21,12 +21,6 @@ declare module 'fastify' {
   interface FastifyInstance {
     traffic: Traffic
   }
-  interface FastifyRequest {
-    /** What this request takes up: an answer in the making, an open stream, or nothing. */
-    takes: 'flight' | 'stream' | undefined
-    /** The turn of the event loop in which it came. */
-    turn: number
-  }
   interface FastifyContextConfig {
     /** Answer even under load: for probes. */
     always?: boolean
@@ -55,9 +49,9 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
     inFlight--
     if (inFlight === 0) for (const resolve of waiting) resolve()
   }
-  const becomeStream = (request: FastifyRequest) => {
-    if (request.takes !== 'flight') return
-    request.takes = 'stream'
+  const becomeStream = ({ secureMcp }: FastifyRequest) => {
+    if (secureMcp.countedAs !== 'flight') return
+    secureMcp.countedAs = 'stream'
     streams++
     leaveFlight()
   }
@@ -88,8 +82,6 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
       waiting.clear()
     }
   } satisfies Traffic)
-  app.decorateRequest('takes', undefined)
-  app.decorateRequest('turn', -1)
 
   let turn = 0
   let turning = false
@@ -98,10 +90,10 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
     turning = false
   }
 
-  const ended = (request: FastifyRequest) => {
-    if (request.takes === 'flight') leaveFlight()
-    if (request.takes === 'stream') streams--
-    request.takes = undefined
+  const ended = ({ secureMcp }: FastifyRequest) => {
+    if (secureMcp.countedAs === 'flight') leaveFlight()
+    if (secureMcp.countedAs === 'stream') streams--
+    secureMcp.countedAs = undefined
   }
 
   app.addHook('onRequest', function take (request, reply, done) {
@@ -111,8 +103,8 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
       return done(new AppError('OVERLOADED', 'Too much at once; try again', { headers: { 'retry-after': String(comeBackIn(Math.random())) } }))
     }
     inFlight++
-    request.takes = 'flight'
-    request.turn = turn
+    request.secureMcp.countedAs = 'flight'
+    request.secureMcp.turn = turn
     if (!turning) {
       turning = true
       setImmediate(nextTurn)
@@ -131,7 +123,7 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
     if (isLasting(request, reply)) becomeStream(request)
     else if (typeof payload === 'string') ended(request) // nothing is left to do but to write it
     // Text that came and is answered in one turn of the event loop is written at its end, together: docs/decisions/0043-answers-of-one-turn.md.
-    if (typeof payload === 'string' && request.turn === turn) setImmediate(done, null, payload)
+    if (typeof payload === 'string' && request.secureMcp.turn === turn) setImmediate(done, null, payload)
     else done(null, payload)
   })
 }, { name: 'traffic', fastify: '5.x', dependencies: ['request-log'] })
@@ -139,5 +131,5 @@ export default fp<TrafficOptions>(async function traffic (app, { maxInFlight }) 
 /** Streams that stay open: a session's, and a subscription's. Other event streams end with their answer. */
 function isLasting (request: FastifyRequest, reply: FastifyReply): boolean {
   return String(reply.getHeader('content-type')).startsWith('text/event-stream') &&
-    (request.method === 'GET' || request.rpc?.method === 'subscriptions/listen')
+    (request.method === 'GET' || request.secureMcp.trace.method === 'subscriptions/listen')
 }

@@ -5,7 +5,7 @@ import type { Message } from '../src/mcp/admit.ts'
 import { knownMethod } from '../src/mcp/methods.ts'
 import type { Served } from '../src/mcp/served.ts'
 import { requireServed } from '../src/mcp/sessions.ts'
-import { targetOf } from '../src/mcp/target.ts'
+import { targetOf, type Target } from '../src/mcp/target.ts'
 
 export interface McpRouteOptions {
   maxRequestBytes: number
@@ -20,10 +20,14 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
   app.post('/mcp', { config: { jsonRpc: true }, bodyLimit: maxRequestBytes }, async (request, reply) => {
     const message = (request.body ?? {}) as Message
     const { method, params } = message
-    const caller = request.caller!
-    if (typeof method === 'string') request.rpc = { method: knownMethod(method), target: shown(targetOf(method, params)?.name) }
+    const { secureMcp } = request
+    const caller = secureMcp.caller!
+    if (typeof method === 'string') {
+      secureMcp.trace.method = knownMethod(method)
+      secureMcp.trace.target = shown(targetOf(method, params))
+    }
 
-    request.verdict = await app.mcp.admit(message, caller, request.headers)
+    secureMcp.rateLimit = await app.mcp.admit(message, caller, request.headers)
     reply.header('cache-control', 'no-store')
     return send(reply, await app.mcp.serve(message, request.headers, {
       caller, log: request.log, lasts: () => app.traffic.lasts(request), gone: () => gone(reply)
@@ -44,20 +48,23 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
       }
       requireServed(headers['mcp-protocol-version'])
       if (method === 'DELETE') {
-        await sessions.end(id, request.caller!.principal)
+        await sessions.end(id, request.secureMcp.caller!.principal)
         return reply.send()
       }
       if (!/\btext\/event-stream\b|\*\/\*/.test(headers.accept ?? '*/*')) throw new AppError('INVALID_REQUEST', 'This is an event stream: accept text/event-stream')
-      return send(reply, await sessions.stream(id, request.caller!, request.log))
+      return send(reply, await sessions.stream(id, request.secureMcp.caller!, request.log))
     }
   })
 }
 
 export default mcpRoute
 
-/** A name for the log: the caller's own words, without what looks like a credential. */
-function shown (name: string | undefined): string | undefined {
-  return name === undefined || name.length < 16 ? name : masked(name).slice(0, 128)
+/** What was named, as permissions spell it: the caller's own words, without what looks like a credential. */
+function shown (target: Target | undefined): string | undefined {
+  if (target === undefined) return undefined
+  const { kind, name } = target
+  const spelled = kind === 'tool' ? name : `${kind}:${name}`
+  return spelled.length < 16 ? spelled : masked(spelled.slice(0, 512)).slice(0, 128)
 }
 
 /** Fires when the client closes the connection before it has its answer. */

@@ -50,7 +50,7 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, lo
     }
     try {
       const { token, expiresAt } = await app.login.finish(request, reply)
-      const caller = await app.identify({ type: 'bearer', value: token }, { address: request.address, method: 'GET', url: `${publicUrl}/oauth/callback` })
+      const caller = await app.identify({ type: 'bearer', value: token }, { address: request.secureMcp.address, method: 'GET', url: `${publicUrl}/oauth/callback` })
         .catch((error: unknown) => { request.log.warn({ err: error }, 'the token of a login is not accepted here') })
       const { principal } = caller ?? {}
       return await reply.headers(PAGE_HEADERS).send(loggedInPage({

@@ -27,6 +27,7 @@ import mcp from '../plugins/mcp.ts'
 import metricsPlugin from '../plugins/metrics.ts'
 import oauth2 from '../plugins/oauth2.ts'
 import origin from '../plugins/origin.ts'
+import requestContext from '../plugins/request-context.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestLog from '../plugins/request-log.ts'
 import state from '../plugins/state.ts'
@@ -121,6 +122,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
 
   app.server.maxConnections = config.MAX_CONNECTIONS
 
+  await app.register(requestContext)
   await app.register(errors)
   await app.register(requestLog)
   await app.register(traffic, { maxInFlight: config.MAX_IN_FLIGHT })

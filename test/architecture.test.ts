@@ -15,10 +15,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   auth: ['core', 'errors', 'files', 'log', 'config', 'state'],
   tools: ['core', 'errors', 'files', 'log'],
   metrics: ['core', 'errors', 'state'],
-  mcp: ['core', 'errors', 'log', 'state', 'auth', 'tools'],
-  plugins: ['core', 'errors', 'log', 'state', 'auth', 'tools', 'mcp', 'metrics'],
-  routes: ['core', 'errors', 'log', 'config', 'state', 'auth', 'tools', 'mcp', 'metrics', 'plugins'],
-  app: ['core', 'errors', 'log', 'config', 'state', 'auth', 'tools', 'mcp', 'metrics', 'plugins', 'routes'],
+  decision: ['core', 'errors', 'log', 'state', 'auth', 'tools'],
+  mcp: ['core', 'errors', 'log', 'state', 'auth', 'tools', 'decision'],
+  plugins: ['core', 'errors', 'log', 'state', 'auth', 'tools', 'decision', 'mcp', 'metrics'],
+  routes: ['core', 'errors', 'log', 'config', 'state', 'auth', 'tools', 'decision', 'mcp', 'metrics', 'plugins'],
+  app: ['core', 'errors', 'log', 'config', 'state', 'auth', 'tools', 'decision', 'mcp', 'metrics', 'plugins', 'routes'],
   server: ['app', 'core', 'errors', 'log', 'config', 'state', 'auth', 'secrets', 'metrics', 'routes'],
   cli: ['server', 'app', 'core', 'errors', 'files', 'log', 'config', 'state', 'auth', 'secrets', 'tools', 'mcp']
 }

@@ -6,6 +6,7 @@ import { NO_CREDENTIAL, readCredential } from '../../src/core/credential.ts'
 import { rateLimited } from '../../src/core/limit.ts'
 import { AppError } from '../../src/errors.ts'
 import type { Metrics } from '../../src/metrics.ts'
+import requestContext from '../../plugins/request-context.ts'
 import errors from '../../plugins/errors.ts'
 import metricsRoute from './metrics.ts'
 
@@ -28,6 +29,7 @@ export async function buildManagement ({ identify, metrics, logger }: Management
   }) as unknown as FastifyInstance
   app.server.maxConnections = 100
 
+  await app.register(requestContext)
   await app.register(errors)
   app.addHook('onRequest', async function authorize (request) {
     if (request.routeOptions.config.open === true) return

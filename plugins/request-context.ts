@@ -1,0 +1,39 @@
+import fp from 'fastify-plugin'
+import type { Caller } from '../src/auth/chain.ts'
+import type { Verdict } from '../src/core/limit.ts'
+import { Trace } from '../src/decision/trace.ts'
+
+/** Everything of this service on a request, in one object. All fields from the start, so that all requests have one shape. */
+export class SecureMcpRequest {
+  /** What was decided, for the log line, the metrics and the audit. */
+  readonly trace: Trace
+  /** Where the request came from, in normal form; never the text of a header. */
+  address: string = ''
+  /** Who is calling. Undefined only on open routes. */
+  caller: Caller | undefined = undefined
+  /** The count of this request, made with its authentication or by the limiter. */
+  rateLimit: Verdict | undefined = undefined
+  /** What this request takes up: an answer in the making, an open stream, or nothing. */
+  countedAs: 'flight' | 'stream' | undefined = undefined
+  /** The turn of the event loop in which it came. */
+  turn: number = -1
+
+  constructor (requestId: string) {
+    this.trace = new Trace(requestId)
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    secureMcp: SecureMcpRequest
+  }
+}
+
+/** Gives every request its object before anything else looks at it. */
+export default fp(async function requestContext (app) {
+  app.decorateRequest('secureMcp', null!)
+  app.addHook('onRequest', function begin (request, _reply, done) {
+    request.secureMcp = new SecureMcpRequest(request.id)
+    done()
+  })
+}, { name: 'request-context', fastify: '5.x' })
