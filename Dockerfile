@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The image: Node, dist and the packages it needs at run time. Built and started by `npm run image`.
+# The image: Node, dist and the packages it needs at run time. Built and started by `npm run measure image`.
 
 # A tag moves, a digest does not. To pin what was reviewed, ask the registry once and pass it on:
 #   docker buildx imagetools inspect node:24-slim --format '{{.Manifest.Digest}}'
@@ -14,7 +14,7 @@ COPY package.json package-lock.json .npmrc ./
 # --ignore-scripts: no package runs code of its own while the image is made; none of ours needs to.
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/copy-assets.mjs scripts/
+COPY scripts/build.mjs scripts/
 COPY plugins plugins
 COPY routes routes
 COPY src src

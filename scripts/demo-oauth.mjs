@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startAuthorizationServer } from './authorization-server.mjs'
-import { freePort } from './redis.mjs'
+import { startAuthorizationServer } from '../test/support/authorization-server.mjs'
+import { freePort } from '../test/support/redis.mjs'
 
 const port = Number(process.env.PORT || 0) || await freePort()
 const origin = `http://localhost:${port}`

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-const SOURCES = ['src', 'plugins', 'routes', 'console', 'scripts/copy-assets.mjs', 'package.json', 'tsconfig.build.json']
+const SOURCES = ['src', 'plugins', 'routes', 'console', 'scripts/build.mjs', 'package.json', 'tsconfig.build.json']
 
 if (newest(['package-lock.json']) > stamp('node_modules/.package-lock.json')) {
   run('Installing dependencies', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])

@@ -3,8 +3,8 @@ import { homedir } from 'node:os'
 import t, { type Test } from 'tap'
 import { ask, defineTool, elicit, ToolError, Type } from '../src/tools/index.ts'
 import { startIssuer } from './oauth/issuer.ts'
-import { addKey, build, legacy, messageOf, META, MODERN, modern, redisUrl, type Built } from './helper.ts'
-import { startRedis } from '../scripts/redis.mjs'
+import { addKey, build, legacy, messageOf, META, MODERN, modern, redisUrl, type Built } from './support/app.ts'
+import { startRedis } from './support/redis.mjs'
 
 type Answered = Awaited<ReturnType<typeof modern>>
 type Send = typeof modern

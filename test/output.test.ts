@@ -3,8 +3,8 @@ import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { output } from '../src/output.ts'
-import { folder } from './helper.ts'
-import { startServer } from './processes.ts'
+import { folder } from './support/app.ts'
+import { startServer } from './support/processes.ts'
 
 /** A pipe with nobody at its other end but the test, which reads when it likes. */
 function pipe (t: Test): { fd: number, read: () => string } {

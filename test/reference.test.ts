@@ -1,13 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { pages } from '../scripts/reference.mjs'
+import { pages } from '../scripts/docs.mjs'
 
 const root = join(import.meta.dirname, '..')
 
 t.test('the pages of settings and refusals say what the code says', async t => {
   for (const [path, text] of Object.entries(await pages())) {
-    t.equal(readFileSync(join(root, path), 'utf8'), text, `${path}: run node scripts/reference.mjs`)
+    t.equal(readFileSync(join(root, path), 'utf8'), text, `${path}: npm run docs`)
   }
 })
 
@@ -16,7 +16,7 @@ t.test('what the threat model names as its tests is there', async t => {
   const rows = page.split('\n').filter(line => line.startsWith('| ')).map(line => line.slice(2, -2).split(' | ')).filter(cells => cells.length === 3 && cells[0] !== 'published failure' && cells[0] !== '---')
   const named = rows.filter(([, , tests]) => /`|chaos/.test(tests!))
   t.ok(named.length >= 25, `${named.length} rows name a test`)
-  const chaos = readdirSync(join(root, 'chaos')).filter(name => name.endsWith('.mjs')).map(name => readFileSync(join(root, 'chaos', name), 'utf8')).join('\n')
+  const chaos = readdirSync(join(root, 'measure/chaos')).filter(name => name.endsWith('.mjs')).map(name => readFileSync(join(root, 'measure/chaos', name), 'utf8')).join('\n')
   for (const [failure, , tests] of named) {
     const about = failure!.slice(0, 40)
     for (const [, file, claim] of tests!.matchAll(/`([a-z0-9/-]+)`(?: "([^"]+)")?/g)) {

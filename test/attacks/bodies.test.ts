@@ -3,7 +3,7 @@ import { connect, type AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { messageOf, META, MODERN, addKey, build, modern } from '../helper.ts'
+import { messageOf, META, MODERN, addKey, build, modern } from '../support/app.ts'
 import { BOTH, messages, TOOLS as ALL } from '../mcp/messages.ts'
 
 const TOOLS = ALL.filter(one => one.kind !== 'tool' || one.tool.name !== 'echo') // there is one built in

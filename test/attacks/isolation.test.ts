@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { ask, defineTool, elicit, Type, type Context } from '../../src/tools/index.ts'
-import { addKey, messageOf, META, MODERN, modern } from '../helper.ts'
-import { replicas } from '../mcp/replicas.ts'
+import { addKey, messageOf, META, MODERN, modern } from '../support/app.ts'
+import { replicas } from '../support/replicas.ts'
 
 const CLIENTS = 200
 const CALLS = 50

@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../../src/config.ts'
 import { defineTool, Type } from '../../src/tools/index.ts'
-import { addKey, build, legacy, messageOf, modern } from '../helper.ts'
+import { addKey, build, legacy, messageOf, modern } from '../support/app.ts'
 
 const noInput = Type.Object({}, { additionalProperties: false })
 /** Counts what reached a tool. */

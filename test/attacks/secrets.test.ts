@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t from 'tap'
-import { freePort, startRedis } from '../../scripts/redis.mjs'
+import { freePort, startRedis } from '../support/redis.mjs'
 import { makeKey } from '../../src/core/api-key.ts'
-import { folder, MODERN } from '../helper.ts'
+import { folder, MODERN } from '../support/app.ts'
 import { startIssuer } from '../oauth/issuer.ts'
-import { filesIn, secureMcp, startServer } from '../processes.ts'
+import { filesIn, secureMcp, startServer } from '../support/processes.ts'
 
 /** Every spelling in which a secret could stand somewhere. */
 function spellings (secret: string): string[] {

@@ -10,7 +10,7 @@ import { openStore } from '../../src/state/open.ts'
 import { loadConfig } from '../../src/config.ts'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { addKey, build, folder, modern, silent } from '../helper.ts'
+import { addKey, build, folder, modern, silent } from '../support/app.ts'
 
 const rule = { limit: 1_000_000, windowMs: 60_000 }
 const rules = { none: rule, api_key: rule, oauth2: rule, custom: rule }

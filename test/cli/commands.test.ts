@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { folder, redisUrl } from '../helper.ts'
-import { secureMcp, startServer } from '../processes.ts'
+import { folder, redisUrl } from '../support/app.ts'
+import { secureMcp, startServer } from '../support/processes.ts'
 
 const COMMANDS = ['serve', 'stdio', 'keys', 'config', 'ip', 'tokens', 'tools', 'state']
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { paramHeaderFault, paramHeaders } from '../../src/core/param-headers.ts'
 import { defineTool, Type } from '../../src/tools/index.ts'
-import { addKey, build, legacy, messageOf, modern } from '../helper.ts'
+import { addKey, build, legacy, messageOf, modern } from '../support/app.ts'
 
 const declared = (schema: Record<string, unknown>) => {
   const found = paramHeaders(schema)

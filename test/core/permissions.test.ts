@@ -4,7 +4,7 @@ import { allows, mayUse, PERMISSION_PATTERN } from '../../src/core/permissions.t
 import type { Principal } from '../../src/core/principal.ts'
 import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
 import { startIssuer } from '../oauth/issuer.ts'
-import { addKey, build, legacy, messageOf, modern } from '../helper.ts'
+import { addKey, build, legacy, messageOf, modern } from '../support/app.ts'
 
 const BUILT_IN = ['debug_info', 'echo', 'get_time', 'hello_world']
 const NAMES = ['get_day', 'get_secret', 'get', 'set_time', 'drop', 'GET', 'a.b-c']

@@ -8,9 +8,9 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { Client as OlderClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as OlderTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import t, { type Test } from 'tap'
-import { freePort } from '../../scripts/redis.mjs'
-import { addKey, build, folder, redisUrl } from '../helper.ts'
-import { MAIN, secureMcp } from '../processes.ts'
+import { freePort } from '../support/redis.mjs'
+import { addKey, build, folder, redisUrl } from '../support/app.ts'
+import { MAIN, secureMcp } from '../support/processes.ts'
 
 const INFO = { name: 'test', version: '1.0.0' }
 

@@ -19,7 +19,7 @@ import { mcpService, type McpService } from '../../src/mcp/service.ts'
 import { memoryStore } from '../../src/state/memory.ts'
 import { buildCatalogue, type Catalogue } from '../../src/tools/catalogue.ts'
 import { loadTools } from '../../src/tools/load.ts'
-import { folder, silent } from '../helper.ts'
+import { folder, silent } from '../support/app.ts'
 import { BOTH, messages, TOOLS, type Sent } from './messages.ts'
 
 const PRINCIPAL = { id: 'api_key:a', name: 'a', authType: 'api_key', role: 'caller', permissions: ['*', '!hidden'], authenticatedAt: 0, revocableAs: ['key:a'] } as const

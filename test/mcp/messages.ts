@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { ask, defineTool, elicit, ToolError, Type } from '../../src/tools/index.ts'
 import type { Definition } from '../../src/tools/tool.ts'
-import { META, MODERN } from '../helper.ts'
+import { META, MODERN } from '../support/app.ts'
 
 /** A message and the headers that come with it. The session `session` stands for one that is open. */
 export interface Sent { headers: Record<string, string>, body: unknown }

@@ -14,8 +14,8 @@ import { eventStream } from '../../src/mcp/event-stream.ts'
 import { events, noticesOf } from '../../src/mcp/events.ts'
 import { localBus } from '../../src/state/bus.ts'
 import { ask, defineResource, defineTool, elicit, Type } from '../../src/tools/index.ts'
-import { addKey, build, legacy, messageOf, META, MODERN, modern } from '../helper.ts'
-import { replicas } from './replicas.ts'
+import { addKey, build, legacy, messageOf, META, MODERN, modern } from '../support/app.ts'
+import { replicas } from '../support/replicas.ts'
 
 const noInput = Type.Object({}, { additionalProperties: false })
 const form = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] }

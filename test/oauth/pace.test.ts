@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { budget, MOST_FETCHES, pauseMs, WINDOW_MS } from '../../src/auth/oauth2/budget.ts'
-import { build, modern } from '../helper.ts'
+import { build, modern } from '../support/app.ts'
 import { makeKey, startIssuer, type Issuer } from './issuer.ts'
 
 t.test('never more than six fetches in any minute, and always six when none was made', async t => {

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomInt, randomUUID } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { Paces } from '../../src/auth/oauth2/assemble.ts'
-import { addKey, build, legacy, messageOf, modern, type Built } from '../helper.ts'
+import { addKey, build, legacy, messageOf, modern, type Built } from '../support/app.ts'
 import { ALL_SCOPES, AUDIENCE, hmacJws, jws, makeKey, startIssuer, type Issuer, type Json } from './issuer.ts'
 
 /** Each from an address of its own, so that the count of failures does not answer instead. */

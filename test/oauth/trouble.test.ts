@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import type { Paces } from '../../src/auth/oauth2/assemble.ts'
 import { BOUNDS } from '../../src/auth/oauth2/bounded-fetch.ts'
 import { JWKS_PACE } from '../../src/auth/oauth2/jwks.ts'
-import { addKey, build, messageOf, modern, type Built } from '../helper.ts'
+import { addKey, build, messageOf, modern, type Built } from '../support/app.ts'
 import { ALL_SCOPES, AUDIENCE, makeKey, startIssuer, type Handler, type Issuer } from './issuer.ts'
 
 /** Each from an address of its own, so that the count of failures does not answer instead. */

@@ -5,8 +5,8 @@ import t from 'tap'
 import { makeFernet, openFernet } from '../../src/secrets/fernet.ts'
 import { newKey } from '../../src/secrets/keys.ts'
 import { getValue, listValues, readSecureConfig, rewriteAll, rotateKey, setValue, type SecureConfig } from '../../src/secrets/secure-config.ts'
-import { folder } from '../helper.ts'
-import { secureMcp } from '../processes.ts'
+import { folder } from '../support/app.ts'
+import { secureMcp } from '../support/processes.ts'
 
 function source (t: Parameters<typeof folder>[0], keys?: string): SecureConfig {
   const dir = folder(t)

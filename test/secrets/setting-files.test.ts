@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { UsageError } from '../../src/errors.ts'
 import { readSettings } from '../../src/server.ts'
-import { folder } from '../helper.ts'
+import { folder } from '../support/app.ts'
 
 const SECRET = 'a-state-secret-of-this-test-0123456789abcdef'
 

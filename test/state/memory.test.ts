@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { memoryStore } from '../../src/state/memory.ts'
 import { localWindows } from '../../src/state/windows.ts'
-import { folder } from '../helper.ts'
+import { folder } from '../support/app.ts'
 import { aKey, storeContract } from './contract.ts'
 
 t.test('memory store', async t => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { redisStore } from '../../src/state/redis.ts'
-import { redisUrl, silent } from '../helper.ts'
+import { redisUrl, silent } from '../support/app.ts'
 import { storeContract } from './contract.ts'
 
 t.test('redis store', async t => {

@@ -1,0 +1,27 @@
+// `npm run measure <what>`: everything that takes minutes, needs a quiet machine, or gives figures for docs/measurements.md.
+// Arguments of the measurement follow two dashes: npm run measure bench -- --guard
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+/** The program of each, and what it tells. */
+const MEASUREMENTS = {
+  bench: ['bench/run.mjs', 'the request path beside a bare Fastify; --guard is short and fails below the agreed share'],
+  peers: ['bench/peers.mjs', 'the same tool served by others from npm'],
+  profile: ['bench/profile.mjs', 'where the time of a tools/call goes'],
+  chaos: ['chaos/run.mjs', 'faults and limits over several replicas; --rows 5,9 for some, --quick for those that CI can afford'],
+  conformance: ['conformance/run.mjs', 'the official suite; --replicas 2 for two on one Redis'],
+  'first-run': ['front-door/first-run.mjs', 'npm start in a clean clone, and what it prints, pasted'],
+  'front-door': ['front-door/run.mjs', 'newcomers, clients of others, cross-talk, secrets, crashes, 50,000 odd bodies'],
+  image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],
+  manifests: ['manifests/run.mjs', 'what kustomize renders, against the types of the API and our policies'],
+  oauth: ['oauth/run.mjs', 'forged tokens, authorization servers in trouble, whole flows']
+}
+
+const [what, ...args] = process.argv.slice(2)
+const measurement = Object.hasOwn(MEASUREMENTS, what ?? '') ? MEASUREMENTS[what] : undefined
+if (measurement === undefined) {
+  process.stderr.write(`Usage: npm run measure <what> [-- arguments]\n\n${Object.entries(MEASUREMENTS).map(([name, [, about]]) => `  ${name.padEnd(12)} ${about}`).join('\n')}\n`)
+  process.exit(2)
+}
+const { status } = spawnSync(process.execPath, [join(import.meta.dirname, measurement[0]), ...args], { stdio: 'inherit' })
+process.exit(status ?? 1)
