@@ -51,6 +51,8 @@ const MAX_REMEMBERED = 10_000
  */
 export interface AddressSet {
   readonly size: number
+  /** A range that holds the address, as it was added. */
+  find (address: string): string | undefined
   has (address: string): boolean
   /** Twice is once; what is no range is ignored. */
   add (range: string): void
@@ -62,16 +64,27 @@ export interface AddressSet {
  */
 export function addressSet (ranges: Iterable<string> = []): AddressSet {
   const held = new Map<string, { family: Family, bits: number, prefix: string }>()
-  /** Width → prefix → how many ranges say it: 10.0.0.0/8 and 10.9.9.9/8 are two that are one. */
-  const buckets: Record<Family, Map<number, Map<string, number>>> = { ipv4: new Map(), ipv6: new Map() }
-  const remembered = new Map<string, boolean>()
+  /** Width → prefix → the ranges that say it: 10.0.0.0/8 and 10.9.9.9/8 are two that are one. */
+  const buckets: Record<Family, Map<number, Map<string, string[]>>> = { ipv4: new Map(), ipv6: new Map() }
+  const remembered = new Map<string, string | undefined>()
 
-  const holds = (text: string): boolean => {
+  const lookUp = (text: string): string | undefined => {
     const address = normalAddress(text)
-    if (address === undefined) return false
+    if (address === undefined) return undefined
     const { family, digits } = written(address)
-    for (const [bits, bucket] of buckets[family]) if (bucket.has(prefixOf(digits, bits))) return true
-    return false
+    for (const [bits, bucket] of buckets[family]) {
+      const ranges = bucket.get(prefixOf(digits, bits))
+      if (ranges !== undefined) return ranges[0]
+    }
+    return undefined
+  }
+  const find = (text: string): string | undefined => {
+    let range = remembered.get(text)
+    if (range !== undefined || remembered.has(text)) return range
+    range = lookUp(text)
+    if (remembered.size >= MAX_REMEMBERED) remembered.clear()
+    remembered.set(text, range)
+    return range
   }
   const add = (text: string) => {
     const range = held.has(text) ? undefined : normalRange(text)
@@ -80,9 +93,11 @@ export function addressSet (ranges: Iterable<string> = []): AddressSet {
     const { family, digits } = written(address)
     const bits = Number(width)
     const prefix = prefixOf(digits, bits)
-    const bucket = buckets[family].get(bits) ?? new Map<string, number>()
+    const bucket = buckets[family].get(bits) ?? new Map<string, string[]>()
     buckets[family].set(bits, bucket)
-    bucket.set(prefix, (bucket.get(prefix) ?? 0) + 1)
+    const same = bucket.get(prefix)
+    if (same === undefined) bucket.set(prefix, [text])
+    else same.push(text)
     held.set(text, { family, bits, prefix })
     remembered.clear()
   }
@@ -98,20 +113,13 @@ export function addressSet (ranges: Iterable<string> = []): AddressSet {
       remembered.clear()
       const { family, bits, prefix } = range
       const bucket = buckets[family].get(bits)!
-      const others = bucket.get(prefix)! - 1
-      if (others > 0) bucket.set(prefix, others)
+      const others = bucket.get(prefix)!.filter(other => other !== text)
+      if (others.length > 0) bucket.set(prefix, others)
       else bucket.delete(prefix)
       if (bucket.size === 0) buckets[family].delete(bits)
     },
-    has (text) {
-      let answer = remembered.get(text)
-      if (answer === undefined) {
-        answer = holds(text)
-        if (remembered.size >= MAX_REMEMBERED) remembered.clear()
-        remembered.set(text, answer)
-      }
-      return answer
-    }
+    find,
+    has: text => find(text) !== undefined
   }
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { allows, mayUse, PERMISSION_PATTERN } from '../../src/core/permissions.ts'
+import { allowing, allows, mayUse, PERMISSION_PATTERN, spelled, usableBy } from '../../src/core/permissions.ts'
 import type { Principal } from '../../src/core/principal.ts'
 import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
 import { startIssuer } from '../oauth/issuer.ts'
@@ -39,12 +39,53 @@ t.test('the order of patterns and their repetition mean nothing', async () => {
 })
 
 t.test('says what a plain reading of the patterns says', async () => {
-  const reads = (pattern: string, name: string) => pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name
+  const kindOf = (name: string) => /^(resource|prompt):/.exec(name)?.[0] ?? ''
+  const reads = (pattern: string, name: string) => {
+    if (!pattern.endsWith('*')) return pattern === name
+    const prefix = pattern.slice(0, -1)
+    return name.startsWith(prefix) && (prefix === '' || prefix.startsWith(kindOf(name)))
+  }
   fc.assert(fc.property(patterns, name, (list, name) => {
-    const given = list.some(pattern => !pattern.startsWith('!') && reads(pattern, name))
-    const taken = list.some(pattern => pattern.startsWith('!') && reads(pattern.slice(1), name))
-    return allows(list, name) === (given && !taken)
+    const given = list.filter(pattern => !pattern.startsWith('!') && reads(pattern, name))
+    const taken = list.filter(pattern => pattern.startsWith('!') && reads(pattern.slice(1), name))
+    const { allowed, by } = allowing(list, name)
+    return allowed === (given.length > 0 && taken.length === 0) && allows(list, name) === allowed && by === (taken[0] ?? given[0] ?? 'no pattern')
   }), { numRuns: 20_000 })
+})
+
+t.test('a prefix reaches resources and prompts only if it spells their kind out', async t => {
+  const principal = (...permissions: string[]): Principal => ({ id: 'key:a', name: 'a', authType: 'api_key', role: 'caller', permissions, authenticatedAt: 0, revocableAs: [] })
+  for (const prefix of ['r*', 're*', 'resource*', 'p*', 'pr*', 'prompt*', 'resource:', 'prompt:']) {
+    t.notOk(mayUse(principal(prefix), 'resource', 'note://a'), prefix)
+    t.notOk(mayUse(principal(prefix), 'prompt', 'greet'), prefix)
+    t.ok(mayUse(principal('*', `!${prefix}`), 'resource', 'note://a'), `!${prefix} takes no resource away`)
+    t.ok(mayUse(principal('*', `!${prefix}`), 'prompt', 'greet'), `!${prefix} takes no prompt away`)
+  }
+  t.ok(mayUse(principal('re*'), 'tool', 'read_file'))
+  t.ok(mayUse(principal('*'), 'resource', 'note://a'))
+  t.ok(mayUse(principal('resource:*'), 'resource', 'note://a'))
+  t.ok(mayUse(principal('resource:n*'), 'resource', 'note://a'))
+  t.notOk(mayUse(principal('resource:*'), 'prompt', 'greet'))
+  t.ok(mayUse(principal('prompt:gr*'), 'prompt', 'greet'))
+  t.notOk(mayUse(principal('*', '!resource:*'), 'resource', 'note://a'))
+})
+
+t.test('a tool cannot pass for a resource or a prompt by its name', async t => {
+  const principal: Principal = { id: 'key:a', name: 'a', authType: 'api_key', role: 'caller', permissions: ['resource:*', 'prompt:*'], authenticatedAt: 0, revocableAs: [] }
+  for (const name of ['resource:note://a', 'prompt:greet', 'resource:', 'prompt:']) {
+    t.notOk(mayUse(principal, 'tool', name), name)
+    t.ok(mayUse({ ...principal, permissions: ['*'] }, 'tool', name), name)
+    t.not(spelled('tool', name), name)
+  }
+  fc.assert(fc.property(name, name, (one, other) => spelled('tool', one) !== spelled('resource', other) && spelled('tool', one) !== spelled('prompt', other)))
+})
+
+t.test('says what decided, also where a role did', async t => {
+  const principal: Principal = { id: 'key:a', name: 'a', authType: 'api_key', role: 'caller', permissions: ['get_*', '!get_secret'], authenticatedAt: 0, revocableAs: [] }
+  t.same(usableBy(principal, 'tool', 'get_day'), { allowed: true, by: 'get_*' })
+  t.same(usableBy(principal, 'tool', 'get_secret'), { allowed: false, by: '!get_secret' })
+  t.same(usableBy(principal, 'tool', 'drop'), { allowed: false, by: 'no pattern' })
+  t.same(usableBy({ ...principal, role: 'operator' }, 'tool', 'get_day'), { allowed: false, by: 'role' })
 })
 
 t.test('an operator may use nothing, whatever its patterns; nor may an empty list', async t => {
