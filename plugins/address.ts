@@ -1,9 +1,15 @@
 import fp from 'fastify-plugin'
-import { addressSet, normalAddress } from '../src/core/address.ts'
+import { addressSet, clientAddress, normalAddress, type IsProxy } from '../src/core/address.ts'
 import { AppError } from '../src/errors.ts'
+import { masked } from '../src/log.ts'
+
+export interface AddressOptions {
+  /** Whose X-Forwarded-For counts. */
+  isProxy: IsProxy
+}
 
 /** Names the caller's address and refuses the blocked ones, before anything else is read. */
-export default fp(async function address (app) {
+export default fp<AddressOptions>(async function address (app, { isProxy }) {
   const { blocklist } = app.store
   const blocked = addressSet(blocklist.entries().keys())
   const stop = blocklist.onChange(({ added, removed }) => {
@@ -13,8 +19,15 @@ export default fp(async function address (app) {
   app.addHook('onClose', async () => stop())
 
   app.addHook('onRequest', function nameAddress (request, _reply, done) {
-    const { secureMcp } = request
-    secureMcp.address = normalAddress(request.ip) ?? normalAddress(request.socket.remoteAddress ?? '') ?? '0.0.0.0'
+    const { secureMcp, socket, headers } = request
+    const peer = socket.remoteAddress ?? ''
+    const client = clientAddress(peer, headers['x-forwarded-for'] as string | undefined, isProxy)
+    secureMcp.address = client ?? normalAddress(peer) ?? '0.0.0.0'
+    if (client === undefined && peer !== '') {
+      return done(new AppError('INVALID_REQUEST', 'X-Forwarded-For holds an entry that is no address', {
+        cause: `the proxy ${secureMcp.address} wrote an X-Forwarded-For without an address: ${masked(String(headers['x-forwarded-for']).slice(-128))}; see TRUST_PROXY`
+      }))
+    }
     if (blocked.size > 0 && blocked.has(secureMcp.address)) {
       return done(new AppError('ADDRESS_BLOCKED', 'This address is blocked'))
     }

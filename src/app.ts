@@ -7,6 +7,7 @@ import { authenticationChain } from './auth/chain.ts'
 import { loadCustomAuthenticator } from './auth/custom.ts'
 import { assembleOAuth2, type OAuth2, type Paces } from './auth/oauth2/assemble.ts'
 import type { Config } from './config.ts'
+import { proxies } from './core/address.ts'
 import { PATTERNS } from './core/inspection.ts'
 import type { Rule } from './core/limit.ts'
 import type { AuthType } from './core/principal.ts'
@@ -107,7 +108,6 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     loggerInstance: logger,
     childLoggerFactory: (log, bindings) => new LateLog(log, bindings),
     logController: new LogController({ disableRequestLogging: true }), // plugins/request-log.ts writes the line
-    trustProxy: trustProxyOption(config.TRUST_PROXY),
     bodyLimit: 65_536,
     requestTimeout: 10_000,
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
@@ -129,7 +129,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   await app.register(state, { store })
   await app.register(metricsPlugin, { metrics })
   await app.register(origin, { allowedHosts: config.ALLOWED_HOSTS, allowedOrigins: config.ALLOWED_ORIGINS })
-  await app.register(address)
+  await app.register(address, { isProxy: proxies(config.TRUST_PROXY) })
   await app.register(auth, {
     identify: core.identify,
     publicUrl: config.PUBLIC_URL,
@@ -180,10 +180,4 @@ function requestIds (): () => string {
 
 function sessionRule (config: Config): SessionRule {
   return { idleMs: config.SESSION_IDLE_MS, maxMs: config.SESSION_MAX_MS, mostOfOwner: config.MAX_SESSIONS_PER_PRINCIPAL, mostInAll: config.MAX_SESSIONS }
-}
-
-function trustProxyOption (trust: Config['TRUST_PROXY']): false | string[] | ((address: string, hop: number) => boolean) {
-  if (trust === false) return false
-  // Fastify's own number form trusts nobody since 5.12.1.
-  return typeof trust === 'number' ? (_address, hop) => hop < trust : [...trust]
 }

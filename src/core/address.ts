@@ -18,6 +18,56 @@ export function normalAddress (text: string): string | undefined {
   return full.map(part => part.toString(16)).join(':')
 }
 
+/** Whether a hop of the way here is a proxy of ours, which says by whom it was asked. Hop 0 is the peer of the connection. */
+export type IsProxy = (address: string, hop: number) => boolean
+
+/**
+ * @param trust what TRUST_PROXY says: nobody, a number of hops, or ranges
+ */
+export function proxies (trust: false | number | readonly string[]): IsProxy {
+  if (trust === false) return () => false
+  if (typeof trust === 'number') return (_address, hop) => hop < trust
+  const ranges = addressSet(trust)
+  return address => ranges.has(address)
+}
+
+/** More entries than any chain of proxies has: whoever sends them wants us to read. */
+const MAX_HOPS = 32
+
+/**
+ * Whose request it is: the peer's, or where the peer is a proxy of ours the
+ * last entry of its X-Forwarded-For, and so on outwards.
+ *
+ * An entry that cannot be read has no answer. To take the proxy's own address
+ * instead would serve who is blocked, and let the failures of one stranger
+ * count against everyone behind that proxy.
+ *
+ * @param peer the address of the connection's other end
+ * @param forwarded the header, as one list: several headers in their order
+ * @returns the address in normal form; undefined if an entry that decides is none
+ */
+export function clientAddress (peer: string, forwarded: string | undefined, isProxy: IsProxy): string | undefined {
+  let address = normalAddress(peer)
+  if (forwarded === undefined || address === undefined || !isProxy(address, 0)) return address
+  const entries = forwarded.split(',').map(entry => entry.trim()).filter(entry => entry !== '')
+  for (let hop = 0; hop < MAX_HOPS; hop++) {
+    const entry = entries.pop()
+    if (entry === undefined || !isProxy(address, hop)) return address
+    const next = normalAddress(withoutPort(entry))
+    if (next === undefined) return undefined
+    address = next
+  }
+  return undefined
+}
+
+/** `203.0.113.7:51234` and `[2001:db8::1]:443`, as some proxies write them, by the address alone. */
+function withoutPort (entry: string): string {
+  const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(entry)
+  if (bracketed !== null) return bracketed[1]!
+  // A last part of digits is a port only after an IPv4 address: in IPv6 it is a part.
+  return /^(.*\.\d{1,3}):\d{1,5}$/.exec(entry)?.[1] ?? entry
+}
+
 /** The address that a counter is kept for: IPv4 whole, IPv6 by /64, which one subscriber owns. */
 export function addressGroup (text: string): string {
   const address = normalAddress(text)

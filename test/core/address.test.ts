@@ -1,7 +1,7 @@
 import { BlockList } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { addressGroup, addressSet, normalAddress, normalRange } from '../../src/core/address.ts'
+import { addressGroup, addressSet, clientAddress, normalAddress, normalRange, proxies } from '../../src/core/address.ts'
 
 t.test('an address has one normal form, and what is none has none', async t => {
   const cases: Array<[string, string | undefined]> = [
@@ -49,4 +49,40 @@ t.test('a set of ranges holds what Node\'s own list holds, whatever is put in an
   set.delete('10.9.9.9/8')
   set.delete('10.9.9.9/8')
   t.notOk(set.has('10.1.1.1'))
+})
+
+t.test('the client is who the last proxy of ours was asked by, and an entry that cannot be read is nobody', async t => {
+  const one = proxies(['10.0.0.0/8'])
+  const cases: Array<[what: string, peer: string, forwarded: string | undefined, isProxy: ReturnType<typeof proxies>, client: string | undefined]> = [
+    ['nobody is trusted', '10.0.0.1', '203.0.113.7', proxies(false), '10.0.0.1'],
+    ['the peer is no proxy', '192.0.2.1', '203.0.113.7', one, '192.0.2.1'],
+    ['a proxy asks for itself', '10.0.0.1', undefined, one, '10.0.0.1'],
+    ['an empty list', '10.0.0.1', ' , ', one, '10.0.0.1'],
+    ['an address', '10.0.0.1', '203.0.113.7', one, '203.0.113.7'],
+    ['with a port', '10.0.0.1', '203.0.113.7:51234', one, '203.0.113.7'],
+    ['IPv6', '10.0.0.1', '2001:db8::1', one, '2001:db8:0:0:0:0:0:1'],
+    ['IPv6 that looks like one with a port', '10.0.0.1', '2001:db8::1:443', one, '2001:db8:0:0:0:0:1:443'],
+    ['in brackets', '10.0.0.1', '[2001:db8::1]', one, '2001:db8:0:0:0:0:0:1'],
+    ['in brackets with a port', '10.0.0.1', '[2001:db8::1]:443', one, '2001:db8:0:0:0:0:0:1'],
+    ['with a zone', '10.0.0.1', '[fe80::1%eth0]:443', one, 'fe80:0:0:0:0:0:0:1'],
+    ['IPv4 in IPv6', '::ffff:10.0.0.1', '::ffff:203.0.113.7', one, '203.0.113.7'],
+    ['IPv4 in IPv6 with a port', '10.0.0.1', '::ffff:203.0.113.7:51234', one, '203.0.113.7'],
+    ['what the client wrote itself', '10.0.0.1', '192.0.2.66, 203.0.113.7', one, '203.0.113.7'],
+    ['two proxies', '10.0.0.1', '192.0.2.66, 203.0.113.7, 10.0.0.2:80', one, '203.0.113.7'],
+    ['proxies all the way', '10.0.0.1', '10.0.0.3, 10.0.0.2', one, '10.0.0.3'],
+    ['two hops', '192.0.2.9', '203.0.113.7, 198.51.100.1', proxies(2), '203.0.113.7'],
+    ['fewer entries than hops', '192.0.2.9', '203.0.113.7', proxies(2), '203.0.113.7'],
+    ['nonsense further out', '10.0.0.1', '<script>, 203.0.113.7', one, '203.0.113.7'],
+    ['nonsense', '10.0.0.1', '<script>', one, undefined],
+    ['a proxy that hides', '10.0.0.1', 'unknown', one, undefined],
+    ['a socket of the machine', '10.0.0.1', 'unix:', one, undefined],
+    ['behind a second proxy', '10.0.0.1', '_hidden, 10.0.0.2', one, undefined],
+    ['a port alone', '10.0.0.1', ':443', one, undefined],
+    ['half a bracket', '10.0.0.1', '[2001:db8::1', one, undefined],
+    ['a port that is none', '10.0.0.1', '203.0.113.7:port', one, undefined],
+    ['octal', '10.0.0.1', '010.0.0.1', one, undefined],
+    ['a chain without end', '10.0.0.1', Array(100).fill('10.0.0.2').join(','), one, undefined],
+    ['no peer', '', '203.0.113.7', one, undefined]
+  ]
+  for (const [what, peer, forwarded, isProxy, client] of cases) t.equal(clientAddress(peer, forwarded, isProxy), client, what)
 })
