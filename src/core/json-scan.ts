@@ -23,12 +23,20 @@ const PARAMS = folded([
   'clientInfo', 'inputResponses', 'requestState', 'notifications', 'requestId', 'reason', 'progressToken', 'progress', 'total', 'message'
 ])
 
+/** The keys of one object so far. Past sixty-four a set looks them up. */
+interface Level {
+  readonly few: string[]
+  many: Set<string> | undefined
+}
+
+const MANY = 64
+
 /** Scratch for one scan; a scan never yields, so it is never shared. */
 const inObject = new Uint8Array(MAX_DEPTH + 2)
 const underConstructor = new Uint8Array(MAX_DEPTH + 2)
 
 export function scanJson (text: string): Fault | undefined {
-  const seen: string[][] = [[], [], [], []]
+  const levels: Level[] = [newLevel(), newLevel(), newLevel(), newLevel()]
   let depth = 0
   let elements = 0
   let expectKey = false
@@ -47,7 +55,7 @@ export function scanJson (text: string): Fault | undefined {
           if (depth <= UNIQUE_DEPTH || length === 9 || length === 11 || text.charCodeAt(i + 1) === BACKSLASH || hasEscape(text, i + 1, end)) {
             const key = keyAt(text, i + 1, end)
             if (key === undefined) return undefined
-            const fault = keyFault(key, depth)
+            const fault = prototypeFault(key, underConstructor[depth] === 1) ?? uniqueFault(key, levels[depth], depth, isParams)
             if (fault !== undefined) return fault
             if (depth === 1) isParams = key === 'params'
             lastKeyIsConstructor = key === 'constructor'
@@ -65,7 +73,7 @@ export function scanJson (text: string): Fault | undefined {
         inObject[depth] = object ? 1 : 0
         underConstructor[depth] = object && lastKeyIsConstructor ? 1 : 0
         lastKeyIsConstructor = false
-        if (depth <= UNIQUE_DEPTH) seen[depth]!.length = 0
+        if (depth <= UNIQUE_DEPTH) begin(levels[depth]!)
         expectKey = object
         break
       }
@@ -82,33 +90,40 @@ export function scanJson (text: string): Fault | undefined {
     }
   }
   return undefined
-
-  function keyFault (key: string, depth: number): Fault | undefined {
-    if (key === '__proto__' || (key === 'prototype' && underConstructor[depth] === 1)) {
-      return { reason: 'prototype', message: 'A key of that name is not served' }
-    }
-    if (depth > UNIQUE_DEPTH) return undefined
-    const keys = seen[depth]!
-    if (keys.includes(key)) return { reason: 'duplicate_key', message: `The key "${shown(key)}" stands twice` }
-    if (keys.length < 64) keys.push(key)
-    else if (!addMany(keys, key)) return { reason: 'duplicate_key', message: `The key "${shown(key)}" stands twice` }
-    const known = depth === 1 ? ENVELOPE : depth === 2 && isParams ? PARAMS : undefined
-    if (known === undefined) return undefined
-    const exact = known.get(fold(key))
-    return exact === undefined || exact === key ? undefined : { reason: 'wrong_case', message: `Write "${exact}" exactly so` }
-  }
 }
 
-/** Past sixty-four keys a set looks them up; it lives as long as the array of one scan. */
-const sets = new WeakMap<string[], Set<string>>()
-function addMany (keys: string[], key: string): boolean {
-  let set = sets.get(keys)
-  if (set === undefined || set.size < 64) {
-    set = new Set(keys)
-    sets.set(keys, set)
-  }
-  if (set.has(key)) return false
-  set.add(key)
+/** Names by which a value could reach the prototypes of this process. */
+function prototypeFault (key: string, isUnderConstructor: boolean): Fault | undefined {
+  return key === '__proto__' || (key === 'prototype' && isUnderConstructor)
+    ? { reason: 'prototype', message: 'A key of that name is not served' }
+    : undefined
+}
+
+/** @param level undefined below the levels in which keys are held to be unique */
+function uniqueFault (key: string, level: Level | undefined, depth: number, isParams: boolean): Fault | undefined {
+  if (level === undefined) return undefined
+  if (!add(level, key)) return { reason: 'duplicate_key', message: `The key "${shown(key)}" stands twice` }
+  const known = depth === 1 ? ENVELOPE : depth === 2 && isParams ? PARAMS : undefined
+  const exact = known?.get(fold(key))
+  return exact === undefined || exact === key ? undefined : { reason: 'wrong_case', message: `Write "${exact}" exactly so` }
+}
+
+function newLevel (): Level {
+  return { few: [], many: undefined }
+}
+
+/** Another object of this depth: what the one before it held is forgotten. */
+function begin (level: Level): void {
+  level.few.length = 0
+  level.many = undefined
+}
+
+/** @returns false where the key is there already */
+function add (level: Level, key: string): boolean {
+  const { few, many } = level
+  if (many === undefined ? few.includes(key) : many.has(key)) return false
+  if (many !== undefined) many.add(key)
+  else if (few.push(key) === MANY) level.many = new Set(few)
   return true
 }
 
@@ -123,7 +138,7 @@ const CLOSE_BRACKET = 93
 const TOO_MANY: Fault = { reason: 'too_many', message: `The message holds more than ${MAX_ELEMENTS} elements` }
 
 /** The quote that ends the string which begins at `open`: one with an even run of backslashes before it. */
-function closingQuote (text: string, open: number): number {
+export function closingQuote (text: string, open: number): number {
   let end = text.indexOf('"', open + 1)
   while (end >= 0) {
     let slashes = 0

@@ -15,6 +15,18 @@ t.test('lets ordinary messages pass', async t => {
   ]) t.equal(scanJson(text), undefined, text)
 })
 
+t.test('keys of one object say nothing about those of the next, however many they are', async t => {
+  const keys = (n: number, value = '1') => Array.from({ length: n }, (_, i) => `"k${i}":${value}`).join()
+  for (const n of [1, 63, 64, 65, 70, 200]) {
+    t.equal(scanJson(`{"params":{"arguments":{${keys(n)}},"_meta":{${keys(n)}}}}`), undefined, `${n} keys, twice`)
+    t.equal(scanJson(`{"params":{"_meta":{${keys(n)}},"capabilities":{${keys(n)}},"arguments":{${keys(n)}}}}`), undefined)
+    t.equal(scanJson(`{"params":{"arguments":{${keys(n)}}},"result":{${keys(n)}},"error":{"data":{${keys(n)}}}}`), undefined)
+    t.equal(scanJson(`{"params":{"arguments":{"list":[{${keys(n)}},{${keys(n)}}]}}}`), undefined)
+    t.match(scanJson(`{"params":{"arguments":{${keys(n)}},"_meta":{${keys(n)},"k0":1}}}`), { reason: 'duplicate_key' }, `${n} keys and one of them again`)
+    t.match(scanJson(`{"params":{"arguments":{${keys(n)},"k${n - 1}":1}}}`), { reason: 'duplicate_key' })
+  }
+})
+
 t.test('refuses what parsers read differently or cannot bear', async t => {
   const cases: Array<[string, string]> = [
     ['batch', '[{"jsonrpc":"2.0","id":1,"method":"ping"}]'],
