@@ -1,0 +1,87 @@
+/**
+ * Numbers that JSON.parse would read as others: JavaScript holds whole numbers
+ * exactly up to 2^53 - 1 only, so 725653563933458433 becomes 725653563933458400
+ * in silence. Identifiers are such numbers; they belong into text.
+ */
+import { closingQuote } from './json-scan.ts'
+
+/** A number that was read inexactly: where it is, below what it was asked of. */
+export interface InexactNumber {
+  /** Keys and indices that lead to it. */
+  readonly path: ReadonlyArray<string | number>
+}
+
+/** Whether a text may hold such a number at all. Most texts end here. */
+const SUSPECT = /\d{16}|\d[eE]\+?\d{3}/
+const TOKEN = /-?\d[\d.eE+-]*/y
+
+/** Of each object that came with such a number, where the first one is. */
+const found = new WeakMap<object, InexactNumber>()
+
+/** Remember of the objects along its path that the first inexact number of this text is below them. */
+export function markInexactNumbers (value: unknown, text: string): void {
+  if (!SUSPECT.test(text)) return
+  for (const path of inexactNumbers(text)) {
+    let inner = value
+    for (let depth = 0; depth < path.length; depth++) {
+      if (typeof inner !== 'object' || inner === null) break
+      if (!found.has(inner)) found.set(inner, { path: path.slice(depth) })
+      inner = (inner as Record<string | number, unknown>)[path[depth]!]
+    }
+  }
+}
+
+/** The first number below an object that was read inexactly. */
+export function inexactNumberIn (value: unknown): InexactNumber | undefined {
+  return typeof value === 'object' && value !== null ? found.get(value) : undefined
+}
+
+/** Where inexact numbers are in a text that JSON.parse takes: the first one below each pair of outer keys. */
+export function inexactNumbers (text: string): Array<Array<string | number>> {
+  const paths = new Map<string, Array<string | number>>()
+  const at: Array<string | number> = []
+  let key = '""'
+  for (let i = 0; i < text.length; i++) {
+    switch (text[i]) {
+      case '"': {
+        const end = closingQuote(text, i)
+        if (end < 0) return [...paths.values()]
+        key = text.slice(i, end + 1)
+        i = end
+        break
+      }
+      case ':':
+        at[at.length - 1] = JSON.parse(key) as string
+        break
+      case '{':
+      case '[':
+        at.push(text[i] === '[' ? 0 : '')
+        break
+      case '}':
+      case ']':
+        at.pop()
+        break
+      case ',':
+        if (typeof at.at(-1) === 'number') at[at.length - 1] = at.at(-1) as number + 1
+        break
+      default: {
+        TOKEN.lastIndex = i
+        const token = TOKEN.exec(text)?.[0]
+        if (token === undefined) break
+        i += token.length - 1
+        if (!isInexact(token)) break
+        const area = JSON.stringify(at.slice(0, 2))
+        if (!paths.has(area)) paths.set(area, [...at])
+      }
+    }
+  }
+  return [...paths.values()]
+}
+
+/** Whether a number, as it is written, is not what it is read as. Written with an exponent it is an approximation anyway. */
+function isInexact (token: string): boolean {
+  const value = Number(token)
+  if (!Number.isFinite(value)) return true
+  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER || /e/i.test(token)) return false
+  return String(value) !== token.replace(/\.0*$/, '')
+}
