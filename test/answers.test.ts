@@ -385,7 +385,7 @@ t.test('a version that is not served: -32022 with those that are; a capability t
 t.test('state out of reach: 503 with a time to come back, never 401', async t => {
   const redis = await startRedis({ args: ['--save', '', '--appendonly', 'no'] })
   t.teardown(() => redis.stop())
-  const { app, key } = await served(t, { REDIS_URL: redis.url })
+  const { app, key } = await served(t, { REDIS_URL: redis.url, REDIS_COMMAND_TIMEOUT_MS: '2000' })
   t.equal((await modern(app, 'tools/list', {}, { key })).statusCode, 200)
   redis.process.kill('SIGSTOP')
   t.teardown(() => redis.process.kill('SIGCONT'))

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { Paces } from '../../src/auth/oauth2/assemble.ts'
 import { addKey, build, legacy, messageOf, modern, type Built } from '../support/app.ts'
+import { until } from '../support/until.ts'
 import { ALL_SCOPES, AUDIENCE, hmacJws, jws, makeKey, startIssuer, type Issuer, type Json } from './issuer.ts'
 
 /** Each from an address of its own, so that the count of failures does not answer instead. */
@@ -254,9 +255,10 @@ t.test('counts a subject and client together, whatever token they bring', async 
 
 t.test('never serves a token past its end, cached or not', async t => {
   const { app, issuer } = await served(t)
-  const token = issuer.mint({ exp: Date.now() / 1000 + 0.4 })
+  const exp = Date.now() / 1000 + 5
+  const token = issuer.mint({ exp })
   t.equal((await echo(app, token)).statusCode, 200)
-  await new Promise(resolve => setTimeout(resolve, 450))
+  await until(() => Date.now() / 1000 > exp)
   t.equal((await echo(app, token)).statusCode, 401)
 })
 

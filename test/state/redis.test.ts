@@ -5,5 +5,5 @@ import { redisUrl, silent } from '../support/app.ts'
 import { storeContract } from './contract.ts'
 
 t.test('redis store', async t => {
-  await storeContract(t, () => redisStore({ url: redisUrl, prefix: `test:${randomUUID()}:`, commandTimeoutMs: 2000, replicas: 1, log: silent }))
+  await storeContract(t, () => redisStore({ url: redisUrl, prefix: `test:${randomUUID()}:`, commandTimeoutMs: 10_000, replicas: 1, log: silent }))
 })

@@ -16,7 +16,7 @@ export interface Replicas {
 }
 
 export async function replicas (t: Test, { count = 2, env = {}, tools = [] }: { count?: number, env?: Record<string, string> | Array<Record<string, string>>, tools?: readonly Definition[] } = {}): Promise<Replicas> {
-  const shared = { REDIS_URL: redisUrl, REDIS_COMMAND_TIMEOUT_MS: '2000', REDIS_KEY_PREFIX: `test:${randomBytes(6).toString('hex')}:`, STATE_SECRET: randomBytes(32).toString('base64url') }
+  const shared = { REDIS_URL: redisUrl, REDIS_KEY_PREFIX: `test:${randomBytes(6).toString('hex')}:`, STATE_SECRET: randomBytes(32).toString('base64url') }
   const built: Built[] = []
   const urls: string[] = []
   for (let i = 0; i < count; i++) {
