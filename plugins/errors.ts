@@ -15,7 +15,9 @@ declare module 'fastify' {
 export default fp(async function errors (app) {
   app.setErrorHandler((error, request, reply) => {
     const answer = toAnswer(error)
-    request.secureMcp.trace.refuse(answer.reason)
+    const { trace } = request.secureMcp
+    trace.refuse(answer.reason, error instanceof AppError ? error.rule : undefined)
+    if (error instanceof AppError) trace.principal ??= error.principal
     const inner = error instanceof AppError ? error.cause : error
     // A stack for what nobody foresaw. While state is out of reach there is a refusal for every request.
     if (answer.status === 503) request.log.warn({ why: why(inner ?? error), reason: answer.reason }, 'request refused')

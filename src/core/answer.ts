@@ -1,10 +1,10 @@
 /** What leaves the process when something failed. */
-import { AppError, ERRORS, type ErrorCode } from '../errors.ts'
+import { AppError, ERRORS, type Reason } from '../errors.ts'
 
 export interface Answer {
   status: number
   /** PRODUCT's UPPER_SNAKE reason. */
-  reason: ErrorCode
+  reason: Reason
   rpc: number
   message: string
   data: Record<string, unknown>

@@ -1,5 +1,5 @@
 /** What was decided of one request or message, and why: a value that is filled in on the way. */
-import type { ErrorCode } from '../errors.ts'
+import type { Reason } from '../errors.ts'
 
 /**
  * Whoever decides writes here; the request line, the metrics and the audit
@@ -17,7 +17,7 @@ export class Trace {
   principal: string | undefined = undefined
   auth: string | undefined = undefined
   /** Why it was refused; undefined while nothing refused it. */
-  reason: ErrorCode | undefined = undefined
+  reason: Reason | undefined = undefined
   /** What decided: `!delete_*`, `10.0.0.0/8`. For the log and the audit, never for the caller. */
   rule: string | undefined = undefined
 
@@ -26,14 +26,14 @@ export class Trace {
   }
 
   /** The first refusal stays: what comes after it only words the answer. */
-  refuse (reason: ErrorCode, rule?: string): void {
+  refuse (reason: Reason, rule?: string): void {
     if (this.reason !== undefined) return
     this.reason = reason
     this.rule = rule
   }
 
   /** `served`, or the reason of the refusal. */
-  get decision (): ErrorCode | 'served' {
+  get decision (): Reason | 'served' {
     return this.reason ?? 'served'
   }
 }
