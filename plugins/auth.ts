@@ -3,7 +3,8 @@ import fp from 'fastify-plugin'
 import type { Identify } from '../src/auth/chain.ts'
 import { challengeHeader } from '../src/core/challenge.ts'
 import { NO_CREDENTIAL, readCredential, type Credential } from '../src/core/credential.ts'
-import { ACCESS_SCOPE, isScope, namesOf, type ScopeMap } from '../src/core/oauth-scopes.ts'
+import { InsufficientScope } from '../src/auth/scopes.ts'
+import { isScope, loginScopes, stepUpScopes, type GrantableScopes } from '../src/core/oauth-scopes.ts'
 import { scopeFor } from '../src/core/permissions.ts'
 import { repeated } from '../src/core/repeated.ts'
 import { AppError } from '../src/errors.ts'
@@ -14,11 +15,18 @@ declare module 'fastify' {
   }
 }
 
+export interface OAuth2Challenge {
+  /** URL of the resource metadata. */
+  readonly metadataUrl: string
+  /** What an issuer can grant; undefined asks for the first one, where clients log in. */
+  grantable (issuer?: string): GrantableScopes
+}
+
 export interface AuthOptions {
   identify: Identify
   publicUrl: string
-  /** Where OAuth2 is on: the URL of the resource metadata, and what scopes are called at the authorization server. */
-  oauth2?: { metadataUrl: string, scopeMap: ScopeMap } | undefined
+  /** Where OAuth2 is on. */
+  oauth2?: OAuth2Challenge | undefined
 }
 
 /**
@@ -53,22 +61,25 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
 
   function challenge (error: AppError, request: FastifyRequest, write: (header: string) => void): void {
     const resourceMetadata = oauth2?.metadataUrl
-    const scope = (scopes: readonly string[]) => oauth2 === undefined ? undefined : namesOf(scopes, oauth2.scopeMap)
     switch (error.code) {
       case 'AUTHENTICATION_REQUIRED':
-        return write(challengeHeader({ resourceMetadata, scope: scope([ACCESS_SCOPE]) }))
+        return write(challengeHeader({ resourceMetadata, scope: oauth2 && loginScopes(oauth2.grantable()) }))
       case 'INVALID_CREDENTIAL':
-        return write(challengeHeader({ resourceMetadata, scope: scope([ACCESS_SCOPE]), error: 'invalid_token' }))
+        return write(challengeHeader({ resourceMetadata, scope: oauth2 && loginScopes(oauth2.grantable()), error: 'invalid_token' }))
       case 'INSUFFICIENT_SCOPE':
-        return write(challengeHeader({ resourceMetadata, scope: scope([...scopesOf(error), ...scopeHinted(request)]), error: 'insufficient_scope', description: error.message }))
+        return write(challengeHeader({ resourceMetadata, scope: oauth2 && scopesFor(error, request, oauth2), error: 'insufficient_scope', description: error.message }))
       case 'MALFORMED_CREDENTIAL':
         return write(challengeHeader({ resourceMetadata, error: 'invalid_request' }))
     }
   }
 }, { name: 'auth', fastify: '5.x', dependencies: ['address'] })
 
-function scopesOf (error: AppError): string[] {
-  return typeof error.data.scope === 'string' ? error.data.scope.split(' ') : [ACCESS_SCOPE]
+/** All that the call needs in one challenge, in names that the token's authorization server can grant. */
+function scopesFor (error: AppError, request: FastifyRequest, { grantable }: OAuth2Challenge): string[] {
+  if (!(error instanceof InsufficientScope)) return loginScopes(grantable())
+  const scopes = stepUpScopes(error.held, [...error.wanted, ...scopeHinted(request)], grantable(error.issuer))
+  error.askFor(scopes)
+  return scopes
 }
 
 /**

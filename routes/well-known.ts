@@ -1,12 +1,12 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { PROOF_ALGORITHMS } from '../src/auth/oauth2/dpop.ts'
-import { ACCESS_SCOPE, namesOf, type ScopeMap } from '../src/core/oauth-scopes.ts'
 
 export interface WellKnownOptions {
   publicUrl: string
   /** In the order in which clients should try them. */
   issuers: readonly string[]
-  scopeMap: ScopeMap
+  /** What clients ask for at login, as the authorization server knows it; it may change with the server's metadata. */
+  scopes: () => readonly string[]
 }
 
 const PATH = '/.well-known/oauth-protected-resource'
@@ -19,14 +19,14 @@ export function resourceMetadataUrl (publicUrl: string): string {
 
 /**
  * What a client needs to log its user in (RFC 9728), at the path that belongs
- * to the endpoint and at the root, where older clients look. Only the scope
- * that opens the endpoint is named; the rest is asked for when it is needed.
+ * to the endpoint and at the root, where older clients look. It names the
+ * scopes that make lists non-empty: a client that sees no tool calls none, and
+ * is never asked for more.
  */
-const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl, issuers, scopeMap }) => {
+const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl, issuers, scopes }) => {
   const metadata = {
     resource: `${publicUrl}/mcp`,
     authorization_servers: issuers,
-    scopes_supported: namesOf([ACCESS_SCOPE], scopeMap),
     bearer_methods_supported: ['header'],
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
     resource_name: 'secure-mcp-server'
@@ -34,7 +34,7 @@ const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl,
   for (const url of [PATH, `${PATH}/mcp`]) {
     app.get(url, { config: { open: true } }, (_request, reply) => {
       reply.header('cache-control', 'public, max-age=300')
-      return metadata
+      return { ...metadata, scopes_supported: scopes() }
     })
   }
 }

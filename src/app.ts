@@ -10,6 +10,7 @@ import type { Config } from './config.ts'
 import { proxies } from './core/address.ts'
 import { PATTERNS } from './core/inspection.ts'
 import type { Rule } from './core/limit.ts'
+import { loginScopes } from './core/oauth-scopes.ts'
 import type { AuthType } from './core/principal.ts'
 import { sealer } from './core/seal.ts'
 import { sessionIds, type SessionIds, type SessionRule } from './core/session.ts'
@@ -133,7 +134,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   await app.register(auth, {
     identify: core.identify,
     publicUrl: config.PUBLIC_URL,
-    ...(core.oauth2 === undefined ? {} : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), scopeMap: config.OAUTH2_SCOPE_MAP } })
+    ...(core.oauth2 === undefined ? {} : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), grantable: core.oauth2.grantable } })
   })
   app.addHook('onClose', () => core.close())
   const loginOffered = core.oauth2 !== undefined && config.OAUTH2_CLIENT_ID !== undefined
@@ -162,7 +163,8 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
 
   await app.register(probes, { waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis'] })
   if (core.oauth2 !== undefined) {
-    await app.register(wellKnown, { publicUrl: config.PUBLIC_URL, issuers: config.OAUTH2_AUTH_SERVER, scopeMap: config.OAUTH2_SCOPE_MAP })
+    const { grantable } = core.oauth2
+    await app.register(wellKnown, { publicUrl: config.PUBLIC_URL, issuers: config.OAUTH2_AUTH_SERVER, scopes: () => loginScopes(grantable()) })
   }
   if (loginOffered) {
     await app.register(oauthRoutes, { publicUrl: config.PUBLIC_URL, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP })

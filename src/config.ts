@@ -50,7 +50,7 @@ export const Settings = Type.Object({
   OAUTH2_JWT_SECRET: Type.Optional(Type.String({ ...Name, description: 'Verifies HS256, HS384 and HS512 tokens, 32 characters or more; public keys are then not accepted. With one issuer only.' })),
   OAUTH2_SCOPE_CLAIMS: Type.String({ ...Name, default: 'scope,scp', description: 'Comma list of claims that hold scopes or roles, such as `permissions`, `roles`, `realm_access.roles`.' }),
   OAUTH2_SCOPE_MAP: Type.Optional(Type.String({ ...Name, description: 'What their values stand for here: `tools-user=mcp:server:access mcp:tool:get_*,admin=…`.' })),
-  OAUTH2_LOGIN_SCOPES: Type.String({ ...Name, default: 'mcp:server:access mcp:tool:*', description: 'Scopes that browser login asks for, and may be asked for by `?scope=`. With spaces between.' }),
+  OAUTH2_LOGIN_SCOPES: Type.String({ ...Name, default: 'mcp:server:access mcp:tool:*', description: 'Scopes that clients and the browser login ask for first: `scope` of challenges, `scopes_supported` of the resource metadata. Name enough that the list of tools is not empty. `?scope=` of the browser login may ask for part of them. Separated by spaces. Where roles of the account decide and not scopes: `openid`.' }),
   OAUTH2_CLOCK_SKEW_MS: Type.Integer({ default: 5000, minimum: 0, maximum: 60_000, description: 'How far the clock of an authorization server may be ahead, ms.' }),
   OAUTH2_MAX_TOKEN_AGE_MS: Type.Integer({ default: 86_400_000, minimum: 60_000, maximum: 31_536_000_000, description: 'Longest life of a JWT, from `iat` to `exp`, ms. Revocations of a subject are kept as long.' }),
   OAUTH2_STALE_KEYS_MS: Type.Integer({ default: 86_400_000, minimum: 0, maximum: 604_800_000, description: 'How long keys serve while their authorization server cannot be asked, ms.' }),

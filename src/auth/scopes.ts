@@ -3,13 +3,28 @@ import { scopeFor, type Kind } from '../core/permissions.ts'
 import { AppError } from '../errors.ts'
 import type { Caller } from './chain.ts'
 
-/**
- * What an OAuth2 caller lacks for something it named: a refusal that lists all
- * scopes the call needs, with those it already holds, because clients of
- * 2025-11-25 and before do not accumulate scopes.
- */
-export function insufficientScope ({ principal }: Caller, kind: Kind, name: string): AppError {
-  const held = principal.scopes?.filter(scope => scope.startsWith('mcp:')) ?? []
-  const scope = [...new Set([ACCESS_SCOPE, ...held, scopeFor(kind, name)])]
-  return new AppError('INSUFFICIENT_SCOPE', 'The token lacks a scope that this call needs', { data: { scope: scope.join(' ') } })
+/** An access token lacks scopes. What to ask for depends on its authorization server: whoever writes the challenge decides it. */
+export class InsufficientScope extends AppError {
+  /** Of this server, as the token has them. */
+  readonly held: readonly string[]
+  /** Of this server, as the call needs them. */
+  readonly wanted: readonly string[]
+  readonly issuer: string | undefined
+
+  constructor (held: readonly string[], wanted: readonly string[], issuer: string | undefined) {
+    super('INSUFFICIENT_SCOPE', 'The token lacks a scope that this call needs', { data: { scope: [...new Set([...held, ...wanted])].join(' ') } })
+    this.held = held
+    this.wanted = wanted
+    this.issuer = issuer
+  }
+
+  /** The answer's body names the same scopes as its challenge. */
+  askFor (scopes: readonly string[]): void {
+    this.data.scope = scopes.join(' ')
+  }
+}
+
+/** What an OAuth2 caller lacks for something it named. */
+export function insufficientScope ({ principal }: Caller, kind: Kind, name: string): InsufficientScope {
+  return new InsufficientScope(principal.scopes ?? [], [ACCESS_SCOPE, scopeFor(kind, name)], principal.issuer)
 }

@@ -4,6 +4,7 @@ import { allows, PERMISSION_PATTERN } from './permissions.ts'
 /** The scope that opens the endpoint at all. */
 export const ACCESS_SCOPE = 'mcp:server:access'
 const TOOL_SCOPE = 'mcp:tool:'
+const ALL_TOOLS = `${TOOL_SCOPE}*`
 
 /** A value as the authorization server writes it → the scopes it stands for here. */
 export type ScopeMap = ReadonlyMap<string, readonly string[]>
@@ -54,6 +55,67 @@ export function covers (held: readonly string[], scope: string): boolean {
 export function namesOf (scopes: readonly string[], map: ScopeMap): string[] {
   const theirs = (scope: string) => [...map].find(([, ours]) => covers(ours, scope))?.[0] ?? scope
   return [...new Set(scopes.map(theirs))]
+}
+
+/** What is known of the scopes that an authorization server can grant. */
+export interface GrantableScopes {
+  /** OAUTH2_LOGIN_SCOPES. */
+  readonly login: readonly string[]
+  readonly map: ScopeMap
+  /** `scopes_supported` of its metadata (RFC 8414 §2), which it may leave out or fill in part. */
+  readonly published?: readonly string[] | undefined
+}
+
+/** More names than this make a challenge that is longer than the pattern is wide. */
+const MAX_LISTED = 32
+
+/**
+ * What a client asks for at its first login: enough that its lists are not
+ * empty. A pattern that the authorization server does not publish is replaced
+ * by the published scopes that lie within it.
+ */
+export function loginScopes ({ login, map, published }: GrantableScopes): string[] {
+  const known = ofThisServer(published, map)
+  const granted = login.flatMap(scope => {
+    const [name] = namesOf([scope], map) as [string]
+    if (known.length === 0 || known.includes(name)) return [name]
+    const within = known.filter(other => isScope(other) && covers([scope], other))
+    return within.length > 0 && within.length <= MAX_LISTED ? within : [name]
+  })
+  return [...new Set(granted)]
+}
+
+/**
+ * What a client must ask for to use something that its token has no scope for.
+ * A scope that an authorization server does not know ends the login there, so
+ * the exact one is named only where it is published. Else the narrowest
+ * published or configured one that covers it, and at last `mcp:tool:*`.
+ *
+ * @param held scopes of the token, as this server reads them: some clients do not accumulate them
+ * @param wanted scopes of this server
+ */
+export function stepUpScopes (held: readonly string[], wanted: readonly string[], { login, map, published }: GrantableScopes): string[] {
+  // Where roles of the account decide, no scope of ours is known there and nothing more can be asked for.
+  if (!login.some(isScope)) return [...login]
+  const known = ofThisServer(published, map)
+  const grantable = (scope: string): string => {
+    const [name] = namesOf([scope], map) as [string]
+    if (name !== scope || scope === ACCESS_SCOPE || known.includes(scope)) return name
+    const covering = narrowest(known, scope) ?? narrowest(login, scope)
+    if (covering !== undefined) return namesOf([covering], map)[0]!
+    return known.length > 0 && isScope(scope) ? scope : ALL_TOOLS
+  }
+  return [...new Set([...namesOf(held.filter(isScope), map), ...wanted.map(grantable)])]
+}
+
+/** Of the scopes that cover another one, the one with the longest pattern. */
+function narrowest (scopes: readonly string[], scope: string): string | undefined {
+  return scopes.filter(other => isScope(other) && covers([other], scope)).sort((a, b) => b.length - a.length)[0]
+}
+
+/** Many authorization servers publish the scopes of OpenID alone: that says nothing about ours. */
+function ofThisServer (published: readonly string[] = [], map: ScopeMap): string[] {
+  return published.filter(scope => isScope(scope) || map.has(scope))
 }
 
 /**

@@ -16,6 +16,8 @@ export interface Principal {
    * the `mcp:tool:<pattern>` scopes.
    */
   readonly permissions: readonly string[]
+  /** OAuth2: who issued the token. */
+  readonly issuer?: string | undefined
   /** OAuth2: the scopes as granted, for step-up challenges. */
   readonly scopes?: readonly string[]
   /** ms since the epoch. */

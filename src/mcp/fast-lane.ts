@@ -16,6 +16,7 @@ import { visible } from '../tools/catalogue.ts'
 import { CallContext, type Host } from '../tools/context.ts'
 import { InputNeeded } from '../tools/tool.ts'
 import type { Message } from './admit.ts'
+import { emptyListMeta } from './empty-list.ts'
 import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from './identity.ts'
 import type { ServingOptions } from './sdk-server.ts'
 
@@ -82,7 +83,8 @@ const METHODS: Readonly<Record<Quick['era'], ReadonlyMap<string, ReadonlySet<str
 export function fastLane (options: ServingOptions): FastLane {
   const { catalogue } = options
   /** What a modern result has besides its own members. */
-  const complete = `"resultType":"complete","_meta":${JSON.stringify({ [SERVER_INFO_META_KEY]: SERVER_INFO })}`
+  const completeWith = (meta: Json) => `"resultType":"complete","_meta":${JSON.stringify({ ...meta, [SERVER_INFO_META_KEY]: SERVER_INFO })}`
+  const complete = completeWith({})
   const kept = `"ttlMs":${LIST_TTL_MS},"cacheScope":"private"`
   const discovered = JSON.stringify({ supportedVersions: [MODERN], capabilities: CAPABILITIES(options.authentication, true) }).slice(1, -1)
   const welcome = [false, true].map(pushes => JSON.stringify({ capabilities: CAPABILITIES(options.authentication, pushes), serverInfo: SERVER_INFO }).slice(1, -1))
@@ -111,10 +113,16 @@ export function fastLane (options: ServingOptions): FastLane {
     const { principal } = who
     if (method === 'tools/call') return call(era, id, params, who)
     const list = lists[method]
-    if (list !== undefined) return respond(id, era === 'modern' ? `${list(principal)},${kept},${complete}` : list(principal))
+    if (list !== undefined) return respond(id, listed(method, list(principal), era, who))
     if (method === 'server/discover') return respond(id, `${discovered},${kept},${complete}`)
     if (method === 'initialize') return respond(id, `"protocolVersion":${JSON.stringify(params.protocolVersion)},${welcome[who.session === undefined ? 0 : 1]!}`)
     return respond(id, '') // ping
+  }
+
+  function listed (method: string, text: string, era: Quick['era'], { principal, log }: For): string {
+    const meta = method === 'tools/list' && text === NO_TOOLS ? emptyListMeta(principal, log) : undefined
+    if (era === 'legacy') return meta === undefined ? text : `${text},"_meta":${JSON.stringify(meta)}`
+    return `${text},${kept},${meta === undefined ? complete : completeWith(meta)}`
   }
 
   function call (era: Quick['era'], id: string | number, { name, arguments: args, _meta }: Params, who: For): string | Begun | Promise<string | Begun> {
@@ -179,6 +187,7 @@ export function fastLane (options: ServingOptions): FastLane {
 }
 
 const NO_PARAMS: Json = {}
+const NO_TOOLS = '"tools":[]'
 
 /** Each list as text, written once for everyone with the same permissions. */
 function lister (name: string, of: (principal: Principal) => ReadonlyArray<{ listed: object }>): (principal: Principal) => string {

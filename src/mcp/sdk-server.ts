@@ -16,6 +16,7 @@ import { CallContext, type Host } from '../tools/context.ts'
 import type { Log } from '../log.ts'
 import { InputNeeded, type Change, type Context, type PromptMessage, type ResourceContents } from '../tools/tool.ts'
 import type { Begun } from './fast-lane.ts'
+import { emptyListMeta } from './empty-list.ts'
 import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from './identity.ts'
 
 export interface ServingOptions extends CallOptions {
@@ -109,7 +110,11 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
     ...(state === undefined ? {} : { requestState: sealer.seal(state, stateBinding(serving.principal, method, params), Date.now() + STATE_TTL_MS) })
   })
 
-  on('tools/list', () => ({ tools: visible(catalogue.tools, 'tool', serving.principal).map(({ listed }) => listed) }))
+  on('tools/list', () => {
+    const tools = visible(catalogue.tools, 'tool', serving.principal).map(({ listed }) => listed)
+    const meta = tools.length === 0 ? emptyListMeta(serving.principal, log) : undefined
+    return { tools, ...(meta === undefined ? {} : { _meta: meta }) }
+  })
 
   on('tools/call', async (params, ctx) => {
     const running = begun?.goOn(hostOf(ctx, params)) ?? callTool(options, serving.principal, String(params.name), params.arguments, contextOf(ctx, params))

@@ -106,6 +106,7 @@ for (const era of ['modern', 'legacy'] as const) {
   for (const how of ['registration', 'a metadata document'] as const) {
     t.test(`a ${era} client that knows our URL alone logs in by ${how}, calls, steps up and calls`, async t => {
       const { origin, server, lines } = await pair(t, {
+        env: { OAUTH2_LOGIN_SCOPES: 'mcp:server:access mcp:tool:get_time' },
         documents: { [DOCUMENT]: { client_id: DOCUMENT, ...new Provider().clientMetadata } }
       })
       const provider = new Provider(how === 'registration' ? undefined : DOCUMENT)
@@ -122,24 +123,24 @@ for (const era of ['modern', 'legacy'] as const) {
       t.equal(provider.visited[0]!.origin, server.issuer)
       t.equal(asked.get('resource'), `${origin}/mcp`)
       t.equal(asked.get('code_challenge_method'), 'S256')
-      t.equal(asked.get('scope')!.replace(' offline_access', ''), 'mcp:server:access')
+      t.equal(asked.get('scope')!.replace(' offline_access', ''), 'mcp:server:access mcp:tool:get_time')
       t.equal(server.counts['/reg'] ?? 0, how === 'registration' ? 1 : 0)
 
       await first.transport.finishAuth((await consent(provider.visited[0]!, REDIRECT)).searchParams)
       const second = await connect()
       await second.connecting
-      t.strictSame((await second.client.listTools()).tools, [], 'nothing is offered to the scope that only opens the door')
+      t.strictSame((await second.client.listTools()).tools.map(({ name }) => name), ['get_time'], 'the first login is enough for a list')
 
       // The first call needs more than the token has: 403, all that is needed in one challenge, and again through the login.
       await t.rejects(second.client.callTool({ name: 'echo', arguments: { text: 'one' } }), UnauthorizedError)
       t.equal(provider.visited.length, 2)
-      t.strictSame(provider.visited[1]!.searchParams.get('scope')!.split(' ').filter(scope => scope.startsWith('mcp:')), ['mcp:server:access', 'mcp:tool:echo'])
+      t.strictSame(provider.visited[1]!.searchParams.get('scope')!.split(' ').filter(scope => scope.startsWith('mcp:')), ['mcp:server:access', 'mcp:tool:get_time', 'mcp:tool:echo'])
       await second.transport.finishAuth((await consent(provider.visited[1]!, REDIRECT)).searchParams)
 
       const third = await connect()
       await third.connecting
       t.match(await third.client.callTool({ name: 'echo', arguments: { text: 'two' } }), { content: [{ text: 'two' }] })
-      t.strictSame((await third.client.listTools()).tools.map(({ name }) => name), ['echo'])
+      t.strictSame((await third.client.listTools()).tools.map(({ name }) => name), ['echo', 'get_time'])
       t.notOk(JSON.stringify(lines).includes(provider.saved.access_token))
       for (const { client } of [second, third]) await client.close()
     })

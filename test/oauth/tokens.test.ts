@@ -36,20 +36,20 @@ t.test('answers exactly the challenges that clients of today read', async t => {
 
   const none = await modern(app, 'tools/list')
   t.equal(none.statusCode, 401)
-  t.equal(none.headers['www-authenticate'], `Bearer realm="mcp", scope="mcp:server:access", ${metadata}`)
+  t.equal(none.headers['www-authenticate'], `Bearer realm="mcp", scope="mcp:server:access mcp:tool:*", ${metadata}`)
   t.match(messageOf(none), { error: { code: 401, data: { reason: 'AUTHENTICATION_REQUIRED' } } })
 
   const wrong = await echo(app, issuer.mint({ aud: 'https://other.example' }))
-  t.equal(wrong.headers['www-authenticate'], `Bearer realm="mcp", error="invalid_token", scope="mcp:server:access", ${metadata}`)
+  t.equal(wrong.headers['www-authenticate'], `Bearer realm="mcp", error="invalid_token", scope="mcp:server:access mcp:tool:*", ${metadata}`)
   t.match(messageOf(wrong), { error: { code: 401, message: 'Authentication required', data: { reason: 'INVALID_CREDENTIAL' } } })
 
   const narrow = await echo(app, issuer.mint({ scope: 'mcp:server:access mcp:tool:get_*' }))
   t.equal(narrow.statusCode, 403)
-  t.match(narrow.headers['www-authenticate'], /error="insufficient_scope".* scope="mcp:server:access mcp:tool:get_\* mcp:tool:echo"/)
-  t.match(messageOf(narrow), { error: { code: 403, data: { reason: 'INSUFFICIENT_SCOPE' } } })
+  t.match(narrow.headers['www-authenticate'], /error="insufficient_scope".* scope="mcp:server:access mcp:tool:get_\* mcp:tool:\*"/)
+  t.match(messageOf(narrow), { error: { code: 403, data: { reason: 'INSUFFICIENT_SCOPE', scope: 'mcp:server:access mcp:tool:get_* mcp:tool:*' } } })
 
   const foreign = await echo(app, issuer.mint({ scope: 'email profile' }))
-  t.match(foreign.headers['www-authenticate'], /scope="mcp:server:access mcp:tool:echo"/, 'all that the call needs at once')
+  t.match(foreign.headers['www-authenticate'], /scope="mcp:server:access mcp:tool:\*"/, 'all that the call needs at once')
   t.equal((await legacy(app, 'tools/list', {}, { key: issuer.mint({ scope: 'mcp:tool:*' }) })).statusCode, 403)
 })
 
@@ -60,11 +60,44 @@ t.test('publishes the resource metadata at both paths, from PUBLIC_URL alone', a
     t.equal(response.statusCode, 200)
     t.match(response.headers['cache-control'], /^public, max-age=\d+$/)
     t.match(response.json(), {
-      resource: AUDIENCE, authorization_servers: [issuer.url], scopes_supported: ['mcp:server:access'], bearer_methods_supported: ['header']
+      resource: AUDIENCE, authorization_servers: [issuer.url], scopes_supported: ['mcp:server:access', 'mcp:tool:*'], bearer_methods_supported: ['header']
     })
   }
   const { app: without } = await build(t)
   t.equal((await without.inject({ url: '/.well-known/oauth-protected-resource', headers: { host: 'localhost:3000' } })).statusCode, 404)
+})
+
+t.test('names scopes that the authorization server publishes, that of the token where there are several', async t => {
+  const [exact, pattern] = [await startIssuer(t), await startIssuer(t)]
+  const publish = (issuer: Issuer, scopes: unknown) => issuer.bend.set('/.well-known/oauth-authorization-server', issuer.json({ issuer: issuer.url, jwks_uri: `${issuer.url}/jwks`, scopes_supported: scopes }))
+  publish(exact, ['openid', 'mcp:server:access', 'mcp:tool:echo', 'mcp:tool:get_time', null, 7])
+  publish(pattern, ['mcp:server:access', 'mcp:tool:*'])
+  const { app } = await build(t, { env: { OAUTH2_AUTH_SERVER: `${exact.url},${pattern.url}` } })
+  const scopeOf = ({ headers }: { headers: Record<string, unknown> }) => /scope="([^"]*)"/.exec(String(headers['www-authenticate']))?.[1]
+  const scope = 'mcp:server:access mcp:tool:x_*'
+  t.equal(scopeOf(await echo(app, exact.mint({ scope }))), `${scope} mcp:tool:echo`)
+  t.equal(scopeOf(await echo(app, pattern.mint({ scope }))), `${scope} mcp:tool:*`)
+  t.equal(scopeOf(await echo(app, exact.mint({ scope: 'openid' }))), 'mcp:server:access mcp:tool:echo')
+  t.equal(scopeOf(await modern(app, 'tools/list')), 'mcp:server:access mcp:tool:echo mcp:tool:get_time', 'the first server is where clients log in')
+  const { scopes_supported: named } = (await app.inject({ url: '/.well-known/oauth-protected-resource', headers: { host: 'localhost:3000' } })).json()
+  t.strictSame(named, ['mcp:server:access', 'mcp:tool:echo', 'mcp:tool:get_time'])
+})
+
+t.test('says so where the scopes of a token empty the list of tools', async t => {
+  const { app, issuer, lines, store } = await served(t)
+  const key = issuer.mint({ scope: 'mcp:server:access mcp:tool:nothing_*' })
+  for (const ask of [modern, legacy]) {
+    for (const params of [{}, { _meta: { 'example.org/unknown': 1 } }]) {
+      const { result } = messageOf(await ask(app, 'tools/list', params, { key }))
+      t.strictSame(result.tools, [])
+      t.match(result._meta['secure-mcp-server/emptyBecause'], /No scope of the access token allows a tool.*mcp:tool:nothing_\*/)
+    }
+  }
+  t.ok(lines.some(({ msg, scopes }) => msg === 'tool list is empty: no scope of the token allows a tool' && String(scopes).includes('nothing')))
+  const full = messageOf(await modern(app, 'tools/list', {}, { key: issuer.mint() })).result
+  t.notHas(full._meta, 'secure-mcp-server/emptyBecause')
+  const { key: without } = await addKey(store, { permissions: ['nothing_*'] })
+  t.notHas(messageOf(await legacy(app, 'tools/list', {}, { key: without })).result, '_meta', 'keys have no scopes')
 })
 
 t.test('lets a scope hierarchy decide, in lists and in calls alike', async t => {

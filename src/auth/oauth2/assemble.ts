@@ -1,6 +1,7 @@
 /** OAuth2 as the settings describe it: whom to trust, how to check, whom to ask. */
 import type { Config } from '../../config.ts'
 import type { TokenRules } from '../../core/access-token.ts'
+import type { GrantableScopes } from '../../core/oauth-scopes.ts'
 import type { Store } from '../../state/store.ts'
 import type { Log } from '../../log.ts'
 import type { Authenticator } from '../authenticator.ts'
@@ -17,6 +18,8 @@ export type MakeVerifiers = (rules: readonly JwtRules[]) => Promise<VerifyJwt[]>
 export interface OAuth2 {
   readonly authenticator: Authenticator
   readonly issuers: readonly Issuer[]
+  /** What an issuer can grant, for challenges; the first one where none is named. */
+  grantable (issuer?: string): GrantableScopes
 }
 
 export interface Paces { readonly metadata?: Partial<Pace>, readonly jwks?: Partial<Pace>, readonly mostFetches?: number }
@@ -59,7 +62,15 @@ export async function assembleOAuth2 ({ config, store, log, makeVerifiers, paces
     verifiers: new Map(made.map((verify, i) => [issuers[i]!.name, verify])),
     introspections: issuers.flatMap(issuer => whomToAsk(issuer, rules, config))
   })
-  return { authenticator, issuers }
+  return {
+    authenticator,
+    issuers,
+    grantable: (name = issuers[0]?.name) => ({
+      login: config.OAUTH2_LOGIN_SCOPES,
+      map: config.OAUTH2_SCOPE_MAP,
+      published: issuers.find(issuer => issuer.name === name)?.scopesSupported
+    })
+  }
 }
 
 /** Opaque tokens are asked about where the settings allow it: with credentials, or in the form that takes none. */

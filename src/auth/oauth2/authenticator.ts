@@ -10,6 +10,7 @@ import { compileSchema } from '../../core/schema.ts'
 import { AppError } from '../../errors.ts'
 import type { Store } from '../../state/store.ts'
 import type { Authenticator, Presented } from '../authenticator.ts'
+import { InsufficientScope } from '../scopes.ts'
 import { Unreachable } from './bounded-fetch.ts'
 import { checkProof, PROOF_WINDOW_MS } from './dpop.ts'
 import type { Introspection } from './introspection.ts'
@@ -63,7 +64,7 @@ export function oauth2Authenticator ({ store, rules, issuers, verifiers, introsp
       await checkBinding(credential, known.facts, presented)
       const { scopes } = known.facts
       if (!scopes.includes(ACCESS_SCOPE)) {
-        throw new AppError('INSUFFICIENT_SCOPE', 'The token lacks a scope that this call needs', { data: { scope: [ACCESS_SCOPE, ...scopes].join(' ') } })
+        throw new InsufficientScope(scopes, [ACCESS_SCOPE], known.facts.issuer)
       }
       return { principal: { ...known.principal, authenticatedAt: now } }
     },
@@ -198,6 +199,7 @@ function principalOf ({ issuer, subject, client, scopes, issuedAt, expiresAt, jt
     authType: 'oauth2',
     role: 'caller',
     permissions: permissionsOf(scopes),
+    issuer,
     scopes,
     expiresAt,
     issuedAt,

@@ -9,6 +9,8 @@ export interface Metadata {
   readonly authorizationEndpoint?: string | undefined
   readonly tokenEndpoint?: string | undefined
   readonly tokenAuth: 'basic' | 'post'
+  /** RFC 8414 §2; undefined where it publishes none. */
+  readonly scopesSupported?: readonly string[] | undefined
   /** RFC 9207: every authorization response names the issuer. */
   readonly namesIssuer: boolean
 }
@@ -51,6 +53,8 @@ export async function discover (issuer: string, ask: (url: string) => Promise<An
   throw new Unreachable(`no metadata at ${places.join(', ')}`)
 }
 
+const MAX_SCOPES = 1000
+
 /** @throws {Unreachable} for metadata of another issuer (RFC 8414 §3.3) */
 function readMetadata (json: Readonly<Record<string, unknown>>, issuer: string): Metadata {
   if (json.issuer !== issuer) {
@@ -68,6 +72,7 @@ function readMetadata (json: Readonly<Record<string, unknown>>, issuer: string):
     authorizationEndpoint: at('authorization_endpoint'),
     tokenEndpoint: at('token_endpoint'),
     tokenAuth: auth('token_endpoint_auth_methods_supported'),
+    scopesSupported: Array.isArray(json.scopes_supported) ? json.scopes_supported.filter(scope => typeof scope === 'string').slice(0, MAX_SCOPES) : undefined,
     namesIssuer: json.authorization_response_iss_parameter_supported === true
   }
 }

@@ -12,6 +12,8 @@ export interface Issuer {
   readonly name: string
   /** @throws {Unreachable} */
   metadata (): Promise<Metadata>
+  /** As the last metadata said it; undefined before the first, or where it says nothing. */
+  readonly scopesSupported: readonly string[] | undefined
   /** Undefined where a secret is configured instead. */
   readonly keys: Jwks | undefined
   close (): void
@@ -37,6 +39,7 @@ export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE,
   }
 
   let known: string | undefined
+  let scopesSupported: readonly string[] | undefined
   const metadata = held({
     pace: metadataPace,
     onState: trouble => onState('metadata', trouble),
@@ -44,6 +47,7 @@ export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE,
       // Once found, always there: a server in trouble is asked one thing, not three.
       const { metadata, place } = await discover(name, ask, known === undefined ? undefined : [known])
       known = place
+      scopesSupported = metadata.scopesSupported
       setImmediate(() => keys?.hurry())
       return metadata
     }
@@ -54,6 +58,7 @@ export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE,
   return {
     name,
     metadata: () => metadata.get(),
+    get scopesSupported () { return scopesSupported },
     keys,
     close () {
       metadata.close()
