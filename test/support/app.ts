@@ -35,6 +35,9 @@ export interface Built {
   lines: Array<Record<string, unknown>>
 }
 
+/** Far from what a busy machine takes; what is claimed of an authorization server in trouble sets its own. */
+const PATIENT: Paces = { answerMs: 30_000, metadata: { waitMs: 30_000 }, jwks: { waitMs: 30_000 } }
+
 /** The app with state in memory, or in Redis where `env` says so; it listens on nothing. */
 export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {} }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Paces?: Paces } = {}): Promise<Built> {
   const dir = folder(t)
@@ -52,7 +55,7 @@ export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {} }
   const logger = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } } })
   const store = await openStore(config, logger)
   const sources: Source[] = tools.map(definition => ({ from: 'test', definition }))
-  const app = await buildApp({ config, store, logger, sources, oauth2Paces })
+  const app = await buildApp({ config, store, logger, sources, oauth2Paces: { ...PATIENT, ...oauth2Paces, metadata: { ...PATIENT.metadata, ...oauth2Paces.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Paces.jwks } } })
   t.teardown(() => app.close())
   return { app, store, config, lines }
 }

@@ -22,7 +22,13 @@ export interface OAuth2 {
   grantable (issuer?: string): GrantableScopes
 }
 
-export interface Paces { readonly metadata?: Partial<Pace>, readonly jwks?: Partial<Pace>, readonly mostFetches?: number }
+export interface Paces {
+  readonly metadata?: Partial<Pace>
+  readonly jwks?: Partial<Pace>
+  readonly mostFetches?: number
+  /** How long one question may take, ms; one bound for fetches and one for introspection if absent. */
+  readonly answerMs?: number
+}
 
 export async function assembleOAuth2 ({ config, store, log, makeVerifiers, paces = {} }: {
   config: Config, store: Store, log: Log, makeVerifiers: MakeVerifiers, paces?: Paces | undefined
@@ -44,6 +50,7 @@ export async function assembleOAuth2 ({ config, store, log, makeVerifiers, paces
     metadataPace: { ...METADATA_PACE, ...paces.metadata },
     jwksPace: { ...JWKS_PACE, staleMs: config.OAUTH2_STALE_KEYS_MS, ...paces.jwks },
     ...(paces.mostFetches === undefined ? {} : { mostFetches: paces.mostFetches }),
+    ...(paces.answerMs === undefined ? {} : { answerMs: paces.answerMs }),
     onState (what, trouble) {
       if (trouble === undefined) log.info({ issuer: name, what }, 'authorization server answers again')
       else log.warn({ issuer: name, what, why: trouble.message }, 'authorization server is in trouble')
@@ -60,7 +67,7 @@ export async function assembleOAuth2 ({ config, store, log, makeVerifiers, paces
     rules,
     issuers,
     verifiers: new Map(made.map((verify, i) => [issuers[i]!.name, verify])),
-    introspections: issuers.flatMap(issuer => whomToAsk(issuer, rules, config))
+    introspections: issuers.flatMap(issuer => whomToAsk(issuer, rules, config, paces.answerMs))
   })
   return {
     authenticator,
@@ -74,7 +81,7 @@ export async function assembleOAuth2 ({ config, store, log, makeVerifiers, paces
 }
 
 /** Opaque tokens are asked about where the settings allow it: with credentials, or in the form that takes none. */
-function whomToAsk (issuer: Issuer, rules: TokenRules, { OAUTH2_VALIDATION: how, OAUTH2_CLIENT_ID: id, OAUTH2_CLIENT_SECRET: secret, OAUTH2_TOKENINFO_URL: url }: Config): Introspection[] {
-  if (how === 'tokeninfo') return [tokenInfo(issuer, rules, url ?? `${issuer.name.replace(/\/$/, '')}/tokeninfo`)]
-  return how !== 'jwt' && id !== undefined ? [introspection(issuer, rules, { id, secret })] : []
+function whomToAsk (issuer: Issuer, rules: TokenRules, { OAUTH2_VALIDATION: how, OAUTH2_CLIENT_ID: id, OAUTH2_CLIENT_SECRET: secret, OAUTH2_TOKENINFO_URL: url }: Config, answerMs: number | undefined): Introspection[] {
+  if (how === 'tokeninfo') return [tokenInfo(issuer, rules, url ?? `${issuer.name.replace(/\/$/, '')}/tokeninfo`, answerMs)]
+  return how !== 'jwt' && id !== undefined ? [introspection(issuer, rules, { id, secret }, answerMs)] : []
 }

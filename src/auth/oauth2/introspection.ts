@@ -26,14 +26,14 @@ const PAUSE_MS = 5000
 const ABOUT_THE_TOKEN: ReadonlySet<string> = new Set(['invalid_request', 'invalid_token', 'unsupported_token_type'])
 
 /** Ask the introspection endpoint that the issuer's metadata names. */
-export function introspection (issuer: Issuer, rules: TokenRules, credentials: Credentials): Introspection {
+export function introspection (issuer: Issuer, rules: TokenRules, credentials: Credentials, answerMs = DECISION.timeoutMs): Introspection {
   const guarded = guard()
   return {
     async ask (token) {
       const { introspectionEndpoint: url, introspectionAuth } = await issuer.metadata()
       if (url === undefined) return undefined
       const { headers, fields } = clientAuth(credentials, introspectionAuth)
-      const { status, json } = await guarded(() => askJson(url, form({ token, token_type_hint: 'access_token', ...fields }, headers), DECISION))
+      const { status, json } = await guarded(() => askJson(url, form({ token, token_type_hint: 'access_token', ...fields }, headers), { ...DECISION, timeoutMs: answerMs }))
       // Servers differ in how they say that something is no token of theirs.
       if (status === 400 && typeof json.error === 'string' && ABOUT_THE_TOKEN.has(json.error)) return { refused: 'not active' }
       // 401 here is about us, not about the token: our own credentials are wrong.
@@ -44,11 +44,11 @@ export function introspection (issuer: Issuer, rules: TokenRules, credentials: C
 }
 
 /** Ask a `tokeninfo` endpoint: the token in the body, never in the query, which ends up in logs. */
-export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string): Introspection {
+export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string, answerMs = DECISION.timeoutMs): Introspection {
   const guarded = guard()
   return {
     async ask (token) {
-      const { status, json } = await guarded(() => askJson(url, form({ access_token: token }, {}), DECISION))
+      const { status, json } = await guarded(() => askJson(url, form({ access_token: token }, {}), { ...DECISION, timeoutMs: answerMs }))
       if (status === 400 || status === 401) return { refused: 'not active' }
       if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}`)
       return judgeTokenInfo(json, issuer.name, rules, Date.now())

@@ -1,5 +1,5 @@
 /** One authorization server that is trusted: its name, and what it publishes. */
-import { askJson, Unreachable } from './bounded-fetch.ts'
+import { askJson, BOUNDS, Unreachable } from './bounded-fetch.ts'
 import { budget, MOST_FETCHES } from './budget.ts'
 import { discover, type Metadata } from './discovery.ts'
 import { held, type Pace } from './held.ts'
@@ -27,15 +27,17 @@ export interface IssuerOptions {
   jwksPace?: Pace
   /** Of metadata and keys together, in any minute. */
   mostFetches?: number
+  /** How long one fetch may take, ms. */
+  answerMs?: number
   /** Told of each change between well and in trouble. */
   onState?: (what: 'metadata' | 'keys', trouble: Error | undefined) => void
 }
 
-export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE, jwksPace = JWKS_PACE, mostFetches = MOST_FETCHES, onState = () => {} }: IssuerOptions): Issuer {
+export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE, jwksPace = JWKS_PACE, mostFetches = MOST_FETCHES, answerMs = BOUNDS.timeoutMs, onState = () => {} }: IssuerOptions): Issuer {
   const fetches = budget(mostFetches)
   const ask = async (url: string) => {
     if (!fetches.take(performance.now())) throw new Unreachable(`${new URL(url).origin} was asked ${mostFetches} times within a minute; it is left alone for a while`)
-    return await askJson(url)
+    return await askJson(url, {}, { ...BOUNDS, timeoutMs: answerMs })
   }
 
   let known: string | undefined
