@@ -105,10 +105,8 @@ export default fp<OAuth2LoginOptions>(async function oauth2 (app, { issuers, pub
   }
 
   async function register ({ authorizationEndpoint, tokenEndpoint, tokenAuth }: Metadata): Promise<OAuth2Namespace> {
-    if (authorizationEndpoint === undefined || tokenEndpoint === undefined) {
-      throw new Unreachable('the metadata names no endpoints for a login that may be used')
-    }
-    const [authorize, exchange] = [new URL(authorizationEndpoint), new URL(tokenEndpoint)]
+    if (authorizationEndpoint === undefined) throw new Unreachable('the metadata names no authorization_endpoint that may be used')
+    if (tokenEndpoint === undefined) throw new Unreachable('the metadata names no token_endpoint that may be used')
     const holder = Fastify({ logger: false })
     await holder.register(fastifyOauth2, {
       name: 'client',
@@ -126,11 +124,12 @@ export default fp<OAuth2LoginOptions>(async function oauth2 (app, { issuers, pub
           // A public client sends its name alone: the second field is made to be the first again.
           ? { id: clientId, secret: clientId, secretParamName: 'client_id' }
           : { id: clientId, secret: clientSecret },
+        // Whole URLs for paths: the library resolves a path against its host, which makes `//api/auth` the host `api`.
         auth: {
-          authorizeHost: authorize.origin,
-          authorizePath: authorize.pathname + authorize.search,
-          tokenHost: exchange.origin,
-          tokenPath: exchange.pathname + exchange.search
+          authorizeHost: new URL(authorizationEndpoint).origin,
+          authorizePath: authorizationEndpoint,
+          tokenHost: new URL(tokenEndpoint).origin,
+          tokenPath: tokenEndpoint
         },
         http: { timeout: 5000, maxBytes: 262_144, redirects: false },
         options: { authorizationMethod: clientSecret === undefined || tokenAuth === 'post' ? 'body' : 'header' }

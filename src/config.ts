@@ -1,6 +1,7 @@
 /** The settings: their schema, how they are read, and what is refused. */
 import Type, { type Static, type TSchema } from 'typebox'
 import { normalRange } from './core/address.ts'
+import { endpointUrl } from './core/endpoint.ts'
 import { readScopeMap, type ScopeMap } from './core/oauth-scopes.ts'
 import { defaultHosts, isLoopback } from './core/origin.ts'
 import { compileSchema } from './core/schema.ts'
@@ -188,8 +189,8 @@ function crossProblems (config: Config): string[] {
     problems.push('MCP_API_KEY is a well-known value; make one with: secure-mcp keys create')
   }
   for (const issuer of config.OAUTH2_AUTH_SERVER) {
-    if (!/^https:\/\/[^\s?#]+$/.test(issuer) && !(/^http:\/\/[^\s?#]+$/.test(issuer) && isLoopback(new URL(issuer).hostname))) {
-      problems.push('OAUTH2_AUTH_SERVER must hold https URLs (http only on loopback), without query or fragment')
+    if (endpointUrl(issuer, issuer) === undefined || issuer.includes('?')) {
+      problems.push('OAUTH2_AUTH_SERVER must hold https URLs (http only on loopback), without credentials, query or fragment')
     }
   }
   if (config.OAUTH2_ALGORITHMS.some(name => !ALGORITHMS.has(name))) {
@@ -206,8 +207,8 @@ function crossProblems (config: Config): string[] {
     problems.push('OAUTH2_VALIDATION=introspection needs OAUTH2_CLIENT_ID (and its secret): not everyone may ask about tokens')
   }
   const tokenInfo = config.OAUTH2_TOKENINFO_URL
-  if (tokenInfo !== undefined && !tokenInfo.startsWith('https:') && !isLoopback(new URL(tokenInfo).hostname)) {
-    problems.push('OAUTH2_TOKENINFO_URL must be https (http only on loopback)')
+  if (tokenInfo !== undefined && endpointUrl(tokenInfo, tokenInfo) === undefined) {
+    problems.push('OAUTH2_TOKENINFO_URL must be https (http only on loopback), without credentials or fragment')
   }
   return problems
 }

@@ -1,6 +1,4 @@
 /** The one way this service asks an authorization server anything. */
-import { isLoopback } from '../../core/origin.ts'
-
 export interface Bounds {
   /** For everything: connecting, waiting, reading. */
   readonly timeoutMs: number
@@ -41,7 +39,7 @@ export class Unreachable extends Error {
  * Ask, and read a JSON object of bounded size in bounded time. A redirect is
  * an error: it could lead anywhere, with what was sent.
  *
- * @param url checked with `endpoint` before
+ * @param url absolute, checked with `endpointUrl` before
  * @throws {Unreachable}
  */
 export async function askJson (url: string, { method = 'GET', headers = {}, body }: Ask = {}, bounds: Bounds = BOUNDS): Promise<Answer> {
@@ -62,22 +60,6 @@ export async function askJson (url: string, { method = 'GET', headers = {}, body
     const why = reason(error)
     throw new Unreachable(`${method} ${where.origin}${where.pathname}: ${why}`, { answered: ANSWERED.test(why) })
   }
-}
-
-/**
- * An endpoint as an authorization server names it: https, or http where the
- * issuer itself is on loopback, so that no metadata can point at what listens
- * beside this service.
- *
- * @returns undefined if it must not be asked
- */
-export function endpoint (value: unknown, issuer: string): string | undefined {
-  if (typeof value !== 'string' || value.length > 2048 || !URL.canParse(value)) return undefined
-  const url = new URL(value)
-  if (url.username !== '' || url.password !== '' || url.hash !== '') return undefined
-  if (url.protocol === 'https:') return url.href
-  const local = url.protocol === 'http:' && isLoopback(url.hostname) && isLoopback(new URL(issuer).hostname)
-  return local ? url.href : undefined
 }
 
 async function read (response: Response, maxBytes: number): Promise<string> {

@@ -1,5 +1,6 @@
 /** Metadata of an authorization server (RFC 8414, OpenID Connect Discovery). */
-import { endpoint, Unreachable, type Answer } from './bounded-fetch.ts'
+import { endpointUrl } from '../../core/endpoint.ts'
+import { Unreachable, type Answer } from './bounded-fetch.ts'
 
 /** What of the metadata is used; endpoints that may not be asked are left out. */
 export interface Metadata {
@@ -60,7 +61,7 @@ function readMetadata (json: Readonly<Record<string, unknown>>, issuer: string):
   if (json.issuer !== issuer) {
     throw new Unreachable(`the server calls itself ${JSON.stringify(json.issuer).slice(0, 200)}; OAUTH2_AUTH_SERVER must name exactly that`)
   }
-  const at = (name: string) => endpoint(json[name], issuer)
+  const at = (name: string) => endpointUrl(json[name], issuer)
   const auth = (name: string) => {
     const methods = json[name]
     return Array.isArray(methods) && !methods.includes('client_secret_basic') && methods.includes('client_secret_post') ? 'post' : 'basic'
