@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import { addressSet, clientAddress, normalAddress, type IsProxy } from '../src/core/address.ts'
 import { AppError } from '../src/errors.ts'
-import { masked } from '../src/log.ts'
+import { redact } from '../src/telemetry/log.ts'
 
 export interface AddressOptions {
   /** Whose X-Forwarded-For counts. */
@@ -25,7 +25,7 @@ export default fp<AddressOptions>(async function address (app, { isProxy }) {
     secureMcp.address = client ?? normalAddress(peer) ?? '0.0.0.0'
     if (client === undefined && peer !== '') {
       return done(new AppError('INVALID_REQUEST', 'X-Forwarded-For holds an entry that is no address', {
-        cause: `the proxy ${secureMcp.address} wrote an X-Forwarded-For without an address: ${masked(String(headers['x-forwarded-for']).slice(-128))}; see TRUST_PROXY`
+        cause: `the proxy ${secureMcp.address} wrote an X-Forwarded-For without an address: ${redact(String(headers['x-forwarded-for']).slice(-128))}; see TRUST_PROXY`
       }))
     }
     if (blocked.size > 0 && blocked.has(secureMcp.address)) {

@@ -30,7 +30,7 @@ export interface AuthOptions {
 }
 
 /**
- * Identifies the caller of every route whose config does not say `open: true`,
+ * Identifies the caller of every route whose config does not say `public: true`,
  * before the body is read. A forgotten route answers 401.
  */
 export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, oauth2 }) {
@@ -38,11 +38,11 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
 
   app.addHook('onRequest', async function authenticate (request, reply) {
     const { routeOptions: { config }, method, secureMcp } = request
-    if (config.open === true || request.is404) return
+    if (config.public === true || request.is404) return
     try {
       const caller = await identify(credentialOf(request), { address: secureMcp.address, method, url: publicUrl + request.url.split('?', 1)[0] })
       secureMcp.caller = caller
-      secureMcp.rateLimit = caller.verdict
+      secureMcp.rateLimit = caller.rateLimit
       secureMcp.trace.principal = caller.principal.id
       secureMcp.trace.auth = caller.principal.authType
     } catch (error) {

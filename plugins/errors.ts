@@ -7,7 +7,7 @@ declare module 'fastify' {
     /** Answer failures as JSON-RPC. */
     jsonRpc?: boolean
     /** Answer without asking who is calling. Everything else is closed. */
-    open?: boolean
+    public?: boolean
   }
 }
 

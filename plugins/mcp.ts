@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { mcpService, type McpOptions, type McpService } from '../src/mcp/service.ts'
+import { mcpService, type McpOptions, type McpService } from '../src/mcp/dispatch.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

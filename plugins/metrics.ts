@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import type { Metrics } from '../src/metrics.ts'
+import type { Metrics } from '../src/telemetry/metrics.ts'
 
 export interface MetricsOptions {
   metrics: Metrics
@@ -14,10 +14,10 @@ export default fp<MetricsOptions>(async function metrics (app, { metrics }) {
   })
 
   app.addHook('onResponse', function count (request, reply, done) {
-    if (request.routeOptions.config.quiet !== true) {
+    if (request.routeOptions.config.unlogged !== true) {
       const { method, auth, decision } = request.secureMcp.trace
       metrics.answered({ method, auth, decision, seconds: reply.elapsedTime / 1000 })
     }
     done()
   })
-}, { name: 'metrics', fastify: '5.x', dependencies: ['traffic', 'state'] })
+}, { name: 'metrics', fastify: '5.x', dependencies: ['load-shedding', 'state'] })

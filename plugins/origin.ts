@@ -39,7 +39,7 @@ export default fp<OriginOptions>(async function origin (app, { allowedHosts, all
     done()
   })
 
-  app.options('/*', { config: { open: true } }, (request, reply) => {
+  app.options('/*', { config: { public: true } }, (request, reply) => {
     const asked = request.headers['access-control-request-headers']
     const params = asked?.split(',').map(name => name.trim().toLowerCase()).filter(name => /^mcp-param-[a-z0-9-]{1,64}$/.test(name)) ?? []
     reply.headers({

@@ -2,11 +2,11 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { addressGroup } from '../src/core/address.ts'
-import { rateLimited, type Rule, type Verdict } from '../src/core/limit.ts'
+import { rateLimited, type RateLimit, type RateLimitResult } from '../src/core/limit.ts'
 
 export interface RateLimitOptions {
   /** For routes that ask no credential: counted by address. */
-  rule: Rule
+  rule: RateLimit
 }
 
 /**
@@ -38,7 +38,7 @@ export default fp<RateLimitOptions>(async function limits (app, { rule }) {
 }, { name: 'rate-limit', fastify: '5.x', dependencies: ['auth'] })
 
 /** draft-ietf-httpapi-ratelimit-headers, and the older trio that many clients still read. */
-function writeHeaders (reply: FastifyReply, { limit, windowMs, remaining, resetMs }: Verdict): void {
+function writeHeaders (reply: FastifyReply, { limit, windowMs, remaining, resetMs }: RateLimitResult): void {
   const reset = Math.ceil(resetMs / 1000)
   reply.header('ratelimit-policy', `"default";q=${limit};w=${Math.ceil(windowMs / 1000)}`)
   reply.header('ratelimit', `"default";r=${remaining};t=${reset}`)
@@ -54,7 +54,7 @@ const NO_HEADERS = {
 type Counted = (error: Error | null, result?: { current: number, ttl: number }) => void
 
 /** What @fastify/rate-limit asks of a store, as far as it uses it: over the limit means `current > max`. */
-function verdictStore (store: { hit: (subject: string, rule: Rule) => Promise<Verdict> }, rule: Rule) {
+function verdictStore (store: { hit: (subject: string, rule: RateLimit) => Promise<RateLimitResult> }, rule: RateLimit) {
   return class {
     incr (key: unknown, callback: Counted): void {
       const { secureMcp } = key as FastifyRequest
@@ -71,6 +71,6 @@ function verdictStore (store: { hit: (subject: string, rule: Rule) => Promise<Ve
   }
 }
 
-function answer ({ allowed, limit, remaining, retryAfterMs, resetMs }: Verdict, callback: Counted): void {
+function answer ({ allowed, limit, remaining, retryAfterMs, resetMs }: RateLimitResult, callback: Counted): void {
   callback(null, allowed ? { current: limit - remaining, ttl: resetMs } : { current: limit + 1, ttl: retryAfterMs })
 }

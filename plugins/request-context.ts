@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { Caller } from '../src/auth/chain.ts'
-import type { Verdict } from '../src/core/limit.ts'
+import type { RateLimitResult } from '../src/core/limit.ts'
 import { Trace } from '../src/decision/trace.ts'
 
 /** Everything of this service on a request, in one object. All fields from the start, so that all requests have one shape. */
@@ -12,7 +12,7 @@ export class SecureMcpRequest {
   /** Who is calling. Undefined only on open routes. */
   caller: Caller | undefined = undefined
   /** The count of this request, made with its authentication or by the limiter. */
-  rateLimit: Verdict | undefined = undefined
+  rateLimit: RateLimitResult | undefined = undefined
   /** What this request takes up: an answer in the making, an open stream, or nothing. */
   countedAs: 'flight' | 'stream' | undefined = undefined
   /** The turn of the event loop in which it came. */

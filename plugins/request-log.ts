@@ -7,7 +7,7 @@ export default fp(async function requestLog (app) {
   const lines = (app.log as Partial<Logger>).child?.({}, { redact: [] }) ?? app.log
 
   app.addHook('onResponse', function writeLine (request, reply, done) {
-    if (request.routeOptions.config.quiet !== true) {
+    if (request.routeOptions.config.unlogged !== true) {
       const { trace, rateLimit, address } = request.secureMcp
       lines.info({
         reqId: trace.requestId,
@@ -31,6 +31,6 @@ export default fp(async function requestLog (app) {
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Write no line for it. */
-    quiet?: boolean
+    unlogged?: boolean
   }
 }

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { AppError } from '../src/errors.ts'
-import { masked } from '../src/log.ts'
+import { redact } from '../src/telemetry/log.ts'
 import type { Message } from '../src/mcp/admit.ts'
 import { knownMethod } from '../src/mcp/methods.ts'
-import type { Served } from '../src/mcp/served.ts'
-import { requireServed } from '../src/mcp/sessions.ts'
+import type { HttpResponse } from '../src/mcp/http-response.ts'
+import { requireServed } from '../src/mcp/sessions/sessions.ts'
 import { targetOf, type Target } from '../src/mcp/target.ts'
 
 export interface McpRouteOptions {
@@ -30,7 +30,7 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
     secureMcp.rateLimit = await app.mcp.admit(message, caller, request.headers)
     reply.header('cache-control', 'no-store')
     return send(reply, await app.mcp.serve(message, request.headers, {
-      caller, log: request.log, lasts: () => app.traffic.lasts(request), gone: () => gone(reply)
+      caller, log: request.log, becomesStream: () => app.traffic.becomesStream(request), abortSignal: () => gone(reply)
     }))
   })
 
@@ -64,7 +64,7 @@ function shown (target: Target | undefined): string | undefined {
   if (target === undefined) return undefined
   const { kind, name } = target
   const spelled = kind === 'tool' ? name : `${kind}:${name}`
-  return spelled.length < 16 ? spelled : masked(spelled.slice(0, 512)).slice(0, 128)
+  return spelled.length < 16 ? spelled : redact(spelled.slice(0, 512)).slice(0, 128)
 }
 
 /** Fires when the client closes the connection before it has its answer. */
@@ -76,7 +76,7 @@ function gone (reply: FastifyReply): AbortSignal {
 }
 
 /** Fastify sends a web Response and a stream like any payload, so hooks and headers still apply. */
-function send (reply: FastifyReply, answer: Response | Served): FastifyReply {
+function send (reply: FastifyReply, answer: Response | HttpResponse): FastifyReply {
   if (answer instanceof Response) {
     answer.headers.delete('connection') // whether it ends is not the SDK's to say
     return reply.send(answer)

@@ -1,6 +1,6 @@
 import cookie from '@fastify/cookie'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import { Unreachable } from '../src/auth/oauth2/bounded-fetch.ts'
+import { Unreachable } from '../src/resilience/unreachable.ts'
 import { loggedInPage, PAGE_POLICY, problemPage } from '../src/auth/oauth2/login-page.ts'
 import { covers, namesOf, type ScopeMap } from '../src/core/oauth-scopes.ts'
 import { AppError } from '../src/errors.ts'
@@ -27,7 +27,7 @@ const PAGE_HEADERS = {
 const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, loginScopes, scopeMap }) => {
   await app.register(cookie)
 
-  app.get('/oauth/login', { config: { open: true } }, async (request, reply) => {
+  app.get('/oauth/login', { config: { public: true } }, async (request, reply) => {
     const asked = (request.query as { scope?: unknown }).scope
     const scopes = asked === undefined ? loginScopes : String(asked).split(' ').filter(scope => scope !== '')
     if (scopes.length === 0 || scopes.length > 64 || !scopes.every(scope => covers(loginScopes, scope))) {
@@ -41,7 +41,7 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, lo
     }
   })
 
-  app.get('/oauth/callback', { config: { open: true } }, async (request, reply) => {
+  app.get('/oauth/callback', { config: { public: true } }, async (request, reply) => {
     const { error } = request.query as { error?: unknown }
     if (error !== undefined) {
       const code = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'

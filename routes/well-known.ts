@@ -32,7 +32,7 @@ const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl,
     resource_name: 'secure-mcp-server'
   }
   for (const url of [PATH, `${PATH}/mcp`]) {
-    app.get(url, { config: { open: true } }, (_request, reply) => {
+    app.get(url, { config: { public: true } }, (_request, reply) => {
       reply.header('cache-control', 'public, max-age=300')
       return { ...metadata, scopes_supported: scopes() }
     })

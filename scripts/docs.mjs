@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 
 /** Both pages, by path. */
 export async function pages () {
-  const { Settings } = await import('../dist/src/config.js')
+  const { Settings } = await import('../dist/src/settings/schema.js')
   const { ERRORS } = await import('../dist/src/errors.js')
   return { 'docs/configuration.md': configuration(Settings), 'docs/errors.md': errors(ERRORS) }
 }
@@ -18,7 +18,7 @@ Settings come from the environment, or from the encrypted file (\`secure-mcp con
 a file that holds the value of \`<NAME>\`, as orchestrators mount secrets. A wrong setting stops the start with code 2; every problem is
 named at once, and no value is printed.
 
-This page is generated from \`src/config.ts\`.
+This page is generated from \`src/settings/schema.ts\`.
 
 | name | default | meaning |
 |---|---|---|

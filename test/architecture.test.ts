@@ -3,30 +3,34 @@ import { dirname, join, relative } from 'node:path'
 import t from 'tap'
 
 /** Who may import whom: a part may name itself and what is listed for it. Packages have their own list below. */
+const EVERYONE = ['errors', 'core', 'files', 'telemetry'] as const
 const MAY_IMPORT: Record<string, readonly string[]> = {
   errors: [],
   core: ['errors'],
-  output: [],
-  log: ['output'],
-  files: [],
-  config: ['core', 'errors'],
-  secrets: ['core', 'errors', 'files', 'log'],
-  state: ['core', 'errors', 'files', 'log', 'config'],
-  auth: ['core', 'errors', 'files', 'log', 'config', 'state'],
-  tools: ['core', 'errors', 'files', 'log'],
-  metrics: ['core', 'errors', 'state'],
-  decision: ['core', 'errors', 'log', 'state', 'auth', 'tools'],
-  mcp: ['core', 'errors', 'log', 'state', 'auth', 'tools', 'decision'],
-  plugins: ['core', 'errors', 'log', 'state', 'auth', 'tools', 'decision', 'mcp', 'metrics'],
-  routes: ['core', 'errors', 'log', 'config', 'state', 'auth', 'tools', 'decision', 'mcp', 'metrics', 'plugins'],
-  app: ['core', 'errors', 'log', 'config', 'state', 'auth', 'tools', 'decision', 'mcp', 'metrics', 'plugins', 'routes'],
-  server: ['app', 'core', 'errors', 'log', 'config', 'state', 'auth', 'secrets', 'metrics', 'routes'],
-  cli: ['server', 'app', 'core', 'errors', 'files', 'log', 'config', 'state', 'auth', 'secrets', 'tools', 'mcp']
+  files: ['core', 'errors'],
+  telemetry: ['core', 'errors'],
+  settings: [...EVERYONE, 'secrets'],
+  secrets: [...EVERYONE],
+  resilience: [...EVERYONE],
+  state: [...EVERYONE, 'settings', 'resilience'],
+  auth: [...EVERYONE, 'settings', 'resilience', 'state'],
+  tools: [...EVERYONE],
+  decision: [...EVERYONE, 'settings', 'auth', 'tools', 'state', 'resilience'],
+  mcp: [...EVERYONE, 'state', 'auth', 'tools', 'decision', 'resilience'],
+  'jwt-verifiers': ['auth'],
+  runtime: [...EVERYONE, 'settings', 'secrets', 'resilience', 'state', 'auth', 'tools', 'decision', 'jwt-verifiers'],
+  plugins: [...EVERYONE, 'resilience', 'state', 'auth', 'tools', 'decision', 'mcp'],
+  routes: [...EVERYONE, 'resilience', 'settings', 'state', 'auth', 'tools', 'decision', 'mcp', 'plugins'],
+  app: [...EVERYONE, 'settings', 'state', 'auth', 'tools', 'decision', 'mcp', 'plugins', 'routes', 'runtime'],
+  management: [...EVERYONE, 'settings', 'state', 'auth', 'decision', 'plugins', 'routes', 'runtime'],
+  server: [...EVERYONE, 'app', 'management', 'runtime', 'settings', 'secrets', 'state', 'auth'],
+  operate: [...EVERYONE, 'settings', 'secrets', 'state', 'auth', 'tools', 'decision'],
+  cli: [...EVERYONE, 'server', 'runtime', 'operate', 'settings', 'secrets', 'state', 'auth', 'tools', 'mcp']
 }
 
-/** What may be named in some places only. */
+/** What may be named in some places only: parts, or a path within one. */
 const ONLY_IN: ReadonlyArray<{ what: RegExp, parts: readonly string[] }> = [
-  { what: /^(fastify|fastify-plugin|@fastify\/.*)$/, parts: ['plugins', 'routes', 'app'] },
+  { what: /^(fastify|fastify-plugin|@fastify\/.*)$/, parts: ['plugins', 'routes', 'app', 'management', 'jwt-verifiers'] },
   { what: /^ioredis$/, parts: ['state'] },
   { what: /^@modelcontextprotocol\//, parts: ['mcp', 'upstreams'] }
 ]

@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { hashKey, makeKey } from '../../dist/src/core/api-key.js'
-import { redisStore } from '../../dist/src/state/redis.js'
+import { redisStore } from '../../dist/src/state/redis/store.js'
 import { fetchPackage, onPath } from '../../test/support/debian.mjs'
 import { freePort, startRedis } from '../../test/support/redis.mjs'
 

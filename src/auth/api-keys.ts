@@ -1,5 +1,5 @@
 import { hashKey, judgeKey, ruleOf, wellFormed, type ApiKeyRecord } from '../core/api-key.ts'
-import type { Rule } from '../core/limit.ts'
+import type { RateLimit } from '../core/limit.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import type { Authenticator } from './authenticator.ts'
@@ -7,7 +7,7 @@ import type { Authenticator } from './authenticator.ts'
 export interface ApiKeyOptions {
   store: Store
   /** The class's limit; a key's own wins. */
-  rule: Rule
+  rule: RateLimit
 }
 
 /**
@@ -25,7 +25,7 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
       if (!wellFormed(credential.value)) throw refused('malformed')
 
       const hash = hashKey(credential.value)
-      const { record, verdict } = await store.admit(hash, rule)
+      const { record, rateLimit: verdict } = await store.admit(hash, rule)
       if (record === undefined) {
         if (certain) throw refused('unknown')
         return undefined
@@ -42,7 +42,7 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
         principal: principalOf(record, now),
         subject,
         rule: own,
-        verdict: verdict ?? await store.hit(subject, own)
+        rateLimit: verdict ?? await store.hit(subject, own)
       }
     }
   }

@@ -1,9 +1,9 @@
 import type { Credential } from '../core/credential.ts'
-import type { Rule, Verdict } from '../core/limit.ts'
+import type { RateLimit, RateLimitResult } from '../core/limit.ts'
 import type { AuthType, Principal } from '../core/principal.ts'
 
 /** What an authenticator may know of a request besides its credential. */
-export interface Presented {
+export interface RequestFacts {
   /** Normal form, see core/address.ts. */
   readonly address: string
   readonly method: string
@@ -12,14 +12,14 @@ export interface Presented {
 }
 
 /** A principal, and where its requests are counted. */
-export interface Identified {
+export interface Authentication {
   readonly principal: Principal
   /** The counter in shared state; absent: `sub:<principal id>`. */
   readonly subject?: string
   /** Absent: the rule of its class. */
-  readonly rule?: Rule
+  readonly rule?: RateLimit
   /** The count, where looking the credential up already made it. */
-  readonly verdict?: Verdict
+  readonly rateLimit?: RateLimitResult
 }
 
 /**
@@ -29,6 +29,6 @@ export interface Identified {
  */
 export interface Authenticator {
   readonly type: AuthType
-  authenticate (credential: Credential, presented: Presented): Promise<Identified | undefined>
+  authenticate (credential: Credential, presented: RequestFacts): Promise<Authentication | undefined>
   close? (): Promise<void>
 }

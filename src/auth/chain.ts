@@ -1,31 +1,31 @@
 import { addressGroup } from '../core/address.ts'
 import type { Credential } from '../core/credential.ts'
-import { rateLimited, type Rule, type Verdict } from '../core/limit.ts'
+import { rateLimited, type RateLimit, type RateLimitResult } from '../core/limit.ts'
 import type { AuthType, Principal } from '../core/principal.ts'
 import { isRevoked } from '../core/revocation.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
-import type { Authenticator, Presented } from './authenticator.ts'
+import type { Authenticator, RequestFacts } from './authenticator.ts'
 
 /** A caller that may go on: who it is, where it is counted, and the count of this request. */
 export interface Caller {
   readonly principal: Principal
   readonly subject: string
-  readonly rule: Rule
-  readonly verdict: Verdict
+  readonly rule: RateLimit
+  readonly rateLimit: RateLimitResult
 }
 
 export interface ChainOptions {
   /** In the order in which they are asked. */
-  links: readonly Authenticator[]
+  authenticators: readonly Authenticator[]
   store: Store
   /** False serves everyone as `none`. */
   required: boolean
-  rules: Readonly<Record<AuthType, Rule>>
+  rules: Readonly<Record<AuthType, RateLimit>>
 }
 
 /** Wrong credentials an address may present before its failing requests are refused with 429. */
-export const FAILURES: Rule = { limit: 20, windowMs: 60_000 }
+export const FAILURES: RateLimit = { limit: 20, windowMs: 60_000 }
 
 /** How long a copy of the revocations is believed while state is out of reach, ms. */
 const REVOCATIONS_MAX_AGE_MS = 30_000
@@ -37,9 +37,9 @@ const REVOCATIONS_MAX_AGE_MS = 30_000
  *   INSUFFICIENT_SCOPE, TOO_MANY_FAILURES, STATE_UNAVAILABLE; nothing else, and
  *   never an empty identity
  */
-export type Identify = (credential: Credential, presented: Presented) => Promise<Caller>
+export type Identify = (credential: Credential, presented: RequestFacts) => Promise<Caller>
 
-export function authenticationChain ({ links, store, required, rules }: ChainOptions): Identify {
+export function authenticationChain ({ authenticators: links, store, required, rules }: ChainOptions): Identify {
   return async function identify (credential, presented) {
     if (!required) return await anonymous(presented)
     if (credential.type === 'none') {
@@ -58,7 +58,7 @@ export function authenticationChain ({ links, store, required, rules }: ChainOpt
     }
   }
 
-  async function ask (credential: Credential, presented: Presented): Promise<Caller> {
+  async function ask (credential: Credential, presented: RequestFacts): Promise<Caller> {
     for (const link of links) {
       const found = await link.authenticate(credential, presented)
       if (found === undefined) continue
@@ -67,7 +67,7 @@ export function authenticationChain ({ links, store, required, rules }: ChainOpt
       refuseUnlessCurrent(principal)
       const subject = found.subject ?? `sub:${principal.id}`
       const rule = found.rule ?? rules[principal.authType]
-      return { principal, subject, rule, verdict: found.verdict ?? await store.hit(subject, rule) }
+      return { principal, subject, rule, rateLimit: found.rateLimit ?? await store.hit(subject, rule) }
     }
     throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'no authenticator knows it' })
   }
@@ -91,13 +91,13 @@ export function authenticationChain ({ links, store, required, rules }: ChainOpt
     }
   }
 
-  async function anonymous ({ address }: Presented): Promise<Caller> {
+  async function anonymous ({ address }: RequestFacts): Promise<Caller> {
     const id = `none:${addressGroup(address)}`
     const principal: Principal = {
       id, name: 'anonymous', authType: 'none', role: 'caller', permissions: ['*'], authenticatedAt: Date.now(), revocableAs: []
     }
     const subject = `sub:${id}`
-    return { principal, subject, rule: rules.none, verdict: await store.hit(subject, rules.none) }
+    return { principal, subject, rule: rules.none, rateLimit: await store.hit(subject, rules.none) }
   }
 
   /** Counts apart from everything else: other callers behind the same address are not touched. */

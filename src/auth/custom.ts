@@ -5,7 +5,7 @@ import { PERMISSION_PATTERN } from '../core/permissions.ts'
 import { compileSchema } from '../core/schema.ts'
 import { UsageError } from '../errors.ts'
 import type { Credential } from '../core/credential.ts'
-import type { Authenticator, Presented } from './authenticator.ts'
+import type { Authenticator, RequestFacts } from './authenticator.ts'
 
 /** What a custom authenticator answers for a credential that is its own. */
 export const CustomIdentity = Type.Object({
@@ -22,7 +22,7 @@ export type CustomIdentity = Static<typeof CustomIdentity>
  * The default export of the module that `AUTHENTICATOR` names. `undefined`
  * means that the credential is not known to it, which ends in a 401.
  */
-export type CustomAuthenticator = (credential: Credential, presented: Presented) =>
+export type CustomAuthenticator = (credential: Credential, presented: RequestFacts) =>
 CustomIdentity | undefined | Promise<CustomIdentity | undefined>
 
 const shape = compileSchema(CustomIdentity)

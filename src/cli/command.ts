@@ -1,7 +1,7 @@
 /** What every command is: one file each, found by src/cli/run.ts. */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { UsageError } from '../errors.ts'
-import { masked } from '../log.ts'
+import { redact } from '../telemetry/log.ts'
 
 export interface Io {
   stdin: NodeJS.ReadableStream
@@ -26,7 +26,7 @@ export interface Command {
  * @param most words that may stand beside the options
  */
 export function parse<T extends NonNullable<ParseArgsConfig['options']>> (args: string[], options: T, most = Infinity): ReturnType<typeof parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>> {
-  if (args.some(arg => masked(arg) !== arg)) {
+  if (args.some(arg => redact(arg) !== arg)) {
     throw new UsageError('An argument looks like a secret, and other users of this machine see arguments. Name keys and tokens by their id; values go to standard input')
   }
   let parsed

@@ -1,6 +1,6 @@
 /** The command line: finds the command, prints what it says, answers with its exit code. */
 import { UsageError } from '../errors.ts'
-import { masked } from '../log.ts'
+import { redact } from '../telemetry/log.ts'
 import type { Command, Io } from './command.ts'
 
 const COMMANDS: Record<string, () => Promise<Command>> = {
@@ -33,10 +33,10 @@ export async function runCommand ([name = 'serve', ...args]: readonly string[], 
   } catch (error) {
     // What was mistyped is said again, unless it looks like a credential.
     if (error instanceof UsageError) {
-      io.err(masked(error.message))
+      io.err(redact(error.message))
       return 2
     }
-    io.err(masked(`secure-mcp ${name}: ${(error as Error).message}`))
+    io.err(redact(`secure-mcp ${name}: ${(error as Error).message}`))
     return 1
   }
 }

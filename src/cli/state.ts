@@ -1,4 +1,4 @@
-import { createLog } from '../log.ts'
+import { createLog } from '../telemetry/log.ts'
 import { readSettings } from '../server.ts'
 import { openStore } from '../state/open.ts'
 import { UsageError } from '../errors.ts'

@@ -1,5 +1,5 @@
-import { buildCore } from '../app.ts'
-import { createLog } from '../log.ts'
+import { buildRuntime } from '../runtime.ts'
+import { createLog } from '../telemetry/log.ts'
 import { serveStdio } from '../mcp/stdio.ts'
 import { readSettings } from '../server.ts'
 import { openStore } from '../state/open.ts'
@@ -21,10 +21,10 @@ Example, in claude_desktop_config.json:
     const config = readSettings(io.env)
     const log = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { process.stderr.write(line) } } })
     const store = await openStore(config, log)
-    const core = await buildCore({ config, store, logger: log })
+    const runtime = await buildRuntime({ config, store, logger: log })
     try {
       await serveStdio({
-        ...core,
+        ...runtime,
         store,
         log,
         inspection: config.INSPECTION,
@@ -35,7 +35,7 @@ Example, in claude_desktop_config.json:
       })
       return 0
     } finally {
-      await core.close()
+      await runtime.close()
       await store.close()
     }
   }

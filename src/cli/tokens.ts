@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.ts'
-import { createLog } from '../log.ts'
+import { createLog } from '../telemetry/log.ts'
 import { readSettings } from '../server.ts'
 import { openStore } from '../state/open.ts'
 import { parse, type Command } from './command.ts'

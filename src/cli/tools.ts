@@ -1,7 +1,7 @@
 import { mayUse } from '../core/permissions.ts'
 import { PATTERNS } from '../core/inspection.ts'
 import { UsageError } from '../errors.ts'
-import { createLog } from '../log.ts'
+import { createLog } from '../telemetry/log.ts'
 import { readSettings } from '../server.ts'
 import { openStore } from '../state/open.ts'
 import { buildCatalogue } from '../tools/catalogue.ts'

@@ -1,7 +1,7 @@
 /** What leaves the process when something failed. */
 import { AppError, ERRORS, type Reason } from '../errors.ts'
 
-export interface Answer {
+export interface Refusal {
   status: number
   /** PRODUCT's UPPER_SNAKE reason. */
   reason: Reason
@@ -15,7 +15,7 @@ export interface Answer {
  * The one decision about what a failure may say. Unknown errors become
  * "Internal error": their text goes to the log only.
  */
-export function toAnswer (thrown: unknown): Answer {
+export function toAnswer (thrown: unknown): Refusal {
   const error = thrown instanceof AppError ? thrown : fromFramework(thrown)
   const { http, rpc, expose } = ERRORS[error.code]
   return {
@@ -29,7 +29,7 @@ export function toAnswer (thrown: unknown): Answer {
 }
 
 /** A JSON-RPC error body. `data.reason` is there for our own refusals and left out for JSON-RPC's codes. */
-export function rpcError ({ rpc, reason, message, data }: Answer, id: unknown) {
+export function rpcError ({ rpc, reason, message, data }: Refusal, id: unknown) {
   const full = rpc > 0 ? { reason, ...data } : data
   return {
     jsonrpc: '2.0',

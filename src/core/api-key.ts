@@ -8,7 +8,7 @@ import { hash, randomBytes, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import Type, { type Static } from 'typebox'
 import { addressSet, type AddressSet } from './address.ts'
-import type { Rule } from './limit.ts'
+import type { RateLimit } from './limit.ts'
 import { PERMISSION_PATTERN } from './permissions.ts'
 
 const FORM = /^mcpk_([a-z0-9]{10})_([A-Za-z0-9_-]{43})_([a-z0-9]{7})$/
@@ -93,7 +93,7 @@ export function countsAtOnce (record: ApiKeyRecord, hash: string, now: number): 
 }
 
 /** The key's own limit, in the window of its class. */
-export function ruleOf ({ limit }: ApiKeyRecord, { limit: ofClass, windowMs }: Rule): Rule {
+export function ruleOf ({ limit }: ApiKeyRecord, { limit: ofClass, windowMs }: RateLimit): RateLimit {
   return { limit: limit ?? ofClass, windowMs }
 }
 

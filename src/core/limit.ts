@@ -2,13 +2,13 @@
 import { AppError } from '../errors.ts'
 
 /** At most `limit` units in any `windowMs`. */
-export interface Rule {
+export interface RateLimit {
   readonly limit: number
   readonly windowMs: number
 }
 
 /** What became of one attempt to count. */
-export interface Verdict {
+export interface RateLimitResult {
   readonly allowed: boolean
   /** The limit it was held to. */
   readonly limit: number
@@ -26,7 +26,7 @@ export interface Verdict {
 }
 
 /** The refusal of a verdict: waiting `Retry-After` is enough. */
-export function rateLimited ({ retryAfterMs }: Verdict, code: 'RATE_LIMITED' | 'TOO_MANY_FAILURES' = 'RATE_LIMITED'): AppError {
+export function rateLimited ({ retryAfterMs }: RateLimitResult, code: 'RATE_LIMITED' | 'TOO_MANY_FAILURES' = 'RATE_LIMITED'): AppError {
   return new AppError(code, 'Rate limit exceeded', {
     data: { retryAfterMs }, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }
   })

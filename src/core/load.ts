@@ -26,7 +26,7 @@ export function mayTake ({ inFlight, lateLooks }: Load, maxInFlight: number): bo
 }
 
 /** The count of late looks after one more, which came `lateMs` after its time. */
-export function look (lateLooks: number, lateMs: number): number {
+export function sample (lateLooks: number, lateMs: number): number {
   return lateMs < LATE_MS ? 0 : lateLooks + 1
 }
 
@@ -35,6 +35,6 @@ export function look (lateLooks: number, lateMs: number): number {
  *
  * @param random from 0 up to 1
  */
-export function comeBackIn (random: number): number {
+export function retryAfterS (random: number): number {
   return 1 + Math.floor(random * 3)
 }

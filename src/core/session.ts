@@ -45,7 +45,7 @@ export interface SessionRule {
   /** ms after which it is gone however much it is used. */
   readonly maxMs: number
   /** Of one owner at once. */
-  readonly mostOfOwner: number
+  readonly maxOfOwner: number
   /** Of all owners together. */
-  readonly mostInAll: number
+  readonly maxTotal: number
 }

@@ -7,10 +7,10 @@
  * more (the simpler two-bucket and leaky-bucket forms let an attacker through
  * twice). The price is strictness: room returns up to one slice late.
  *
- * A refusal counts nothing. src/state/lua/window.lua repeats this arithmetic
+ * A refusal counts nothing. src/state/redis/lua/window.lua repeats this arithmetic
  * inside Redis; test/state/contract.ts holds the two to the same answers.
  */
-import type { Rule, Verdict } from './limit.ts'
+import type { RateLimit, RateLimitResult } from './limit.ts'
 
 /** Parts of a window: 60 cost 1/60 of the window in strictness. */
 export const SLICES = 60
@@ -38,7 +38,7 @@ export function sliceMs (windowMs: number): number {
  *
  * @param now ms since the epoch; going backwards counts in the newest slice
  */
-export function slide (window: Window, { limit, windowMs }: Rule, cost: number, now: number): Verdict {
+export function slide (window: Window, { limit, windowMs }: RateLimit, cost: number, now: number): RateLimitResult {
   const length = sliceMs(windowMs)
   const { at, count } = window
   const slice = Math.max(Math.floor(now / length), at.length > 0 ? at[at.length - 1]! : 0)

@@ -2,7 +2,7 @@
 import { PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server'
 import type { Caller } from '../auth/chain.ts'
 import { insufficientScope } from '../auth/scopes.ts'
-import { rateLimited, type Rule, type Verdict } from '../core/limit.ts'
+import { rateLimited, type RateLimit, type RateLimitResult } from '../core/limit.ts'
 import { paramHeaderFault } from '../core/param-headers.ts'
 import { mayUse } from '../core/permissions.ts'
 import { AppError } from '../errors.ts'
@@ -29,9 +29,9 @@ type Headers = Readonly<Record<string, unknown>>
  * @returns the caller's count afterwards
  * @throws {AppError} INSUFFICIENT_SCOPE, HEADER_MISMATCH, RATE_LIMITED, STATE_UNAVAILABLE
  */
-export async function admitMessage (catalogue: Catalogue, store: Store, { method, params }: Message, caller: Caller, headers?: Headers): Promise<Verdict> {
+export async function admitMessage (catalogue: Catalogue, store: Store, { method, params }: Message, caller: Caller, headers?: Headers): Promise<RateLimitResult> {
   const target = typeof method === 'string' ? targetOf(method, params) : undefined
-  if (target === undefined) return caller.verdict
+  if (target === undefined) return caller.rateLimit
   const { principal } = caller
   if (principal.authType === 'oauth2' && !mayUse(principal, target.kind, target.name)) {
     throw insufficientScope(caller, target.kind, target.name)
@@ -43,7 +43,7 @@ export async function admitMessage (catalogue: Catalogue, store: Store, { method
     if (fault !== undefined) throw new AppError('HEADER_MISMATCH', fault.message, { data: { header: fault.header } })
   }
   return offered === undefined || (offered.cost === 1 && offered.tool.rate === undefined)
-    ? caller.verdict
+    ? caller.rateLimit
     : await charge(store, caller, target.name, offered.cost, offered.tool.rate)
 }
 
@@ -59,7 +59,7 @@ function isModern (params: unknown): boolean {
  *
  * @throws {AppError} RATE_LIMITED
  */
-async function charge (store: Store, { subject, rule, verdict }: Caller, tool: string, cost: number, rate: Rule | undefined): Promise<Verdict> {
+async function charge (store: Store, { subject, rule, rateLimit: verdict }: Caller, tool: string, cost: number, rate: RateLimit | undefined): Promise<RateLimitResult> {
   const own = rate === undefined ? undefined : await store.hit(subject, rate, { tool })
   if (own !== undefined && !own.allowed) {
     await store.giveBack(subject, verdict.slice)

@@ -1,6 +1,6 @@
 /** A list that a token's scopes empty says so: else it looks as if this server offered nothing. */
 import type { Principal } from '../core/principal.ts'
-import type { Log } from '../log.ts'
+import type { Log } from '../telemetry/log.ts'
 
 export const EMPTY_LIST_META_KEY = 'secure-mcp-server/emptyBecause'
 

@@ -13,9 +13,9 @@ import { scanJson } from '../core/json-scan.ts'
 import { rateLimited } from '../core/limit.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
-import type { Log } from '../log.ts'
+import type { Log } from '../telemetry/log.ts'
 import { admitMessage, type Message } from './admit.ts'
-import { sdkServer, type ServingOptions } from './sdk-server.ts'
+import { sdkServer, type ServingOptions } from './sdk/server.ts'
 
 export interface StdioOptions extends Omit<ServingOptions, 'changed'> {
   identify: Identify
@@ -106,7 +106,7 @@ export async function serveStdio (options: StdioOptions): Promise<void> {
       return await identify(NO_CREDENTIAL, HERE).catch(() => undefined)
     }
     const caller = await identify(presented, HERE)
-    if (!caller.verdict.allowed) throw rateLimited(caller.verdict)
+    if (!caller.rateLimit.allowed) throw rateLimited(caller.rateLimit)
     await admitMessage(catalogue, store, message, caller)
     return caller
   }

@@ -1,10 +1,10 @@
 import { dirname } from 'node:path'
-import { usesRedis, type Config } from '../config.ts'
+import { usesRedis, type Config } from '../settings/schema.ts'
 import { hashKey, type ApiKeyRecord } from '../core/api-key.ts'
-import type { Log } from '../log.ts'
-import { openKeyFile } from './key-file.ts'
-import { memoryStore } from './memory.ts'
-import { redisStore } from './redis.ts'
+import type { Log } from '../telemetry/log.ts'
+import { openKeyFile } from './memory/key-file.ts'
+import { memoryStore } from './memory/store.ts'
+import { redisStore } from './redis/store.ts'
 import type { Store } from './store.ts'
 
 /**

@@ -81,12 +81,12 @@ export function localSessions (clock: () => number = Date.now): SessionStore & {
     get size () { return all.size },
     prune,
 
-    async start (owner, id, record, { idleMs, maxMs, mostOfOwner, mostInAll }) {
+    async start (owner, id, record, { idleMs, maxMs, maxOfOwner, maxTotal }) {
       for (const other of owners.get(owner) ?? []) live(owner, other)
       const own = owners.get(owner) ?? new Set()
-      if (own.size >= mostOfOwner) return { started: false, inAll: false, retryMs: firstEnd(own) }
-      if (all.size >= mostInAll) prune()
-      if (all.size >= mostInAll) return { started: false, inAll: true, retryMs: firstEnd(all.keys()) }
+      if (own.size >= maxOfOwner) return { started: false, inAll: false, retryMs: firstEnd(own) }
+      if (all.size >= maxTotal) prune()
+      if (all.size >= maxTotal) return { started: false, inAll: true, retryMs: firstEnd(all.keys()) }
       const now = clock()
       all.set(id, { owner, record, level: undefined, uris: new Set(), until: now + Math.min(idleMs, maxMs), last: now + maxMs })
       owners.set(owner, own.add(id))

@@ -7,7 +7,8 @@
  * else. A rejected write may still have happened.
  */
 import type { ApiKeyRecord } from '../core/api-key.ts'
-import type { Rule, Verdict } from '../core/limit.ts'
+import type { Health } from '../core/health.ts'
+import type { RateLimit, RateLimitResult } from '../core/limit.ts'
 import type { Bus } from './bus.ts'
 import type { SessionStore } from './sessions.ts'
 
@@ -20,7 +21,7 @@ export interface Admission {
    * expired or address-bound key; for the last one the caller judges the
    * address and then calls `hit`.
    */
-  readonly verdict: Verdict | undefined
+  readonly rateLimit: RateLimitResult | undefined
 }
 
 /** An entry of a shared list that every replica holds a copy of. */
@@ -31,9 +32,6 @@ export interface LedgerEntry {
   readonly since: number
   readonly note?: string | undefined
 }
-
-/** `lost`: Redis answers, but what it held is gone, so its "unknown" means nothing. */
-export type Health = 'ok' | 'unreachable' | 'lost'
 
 export type LedgerName = 'blocklist' | 'revocations' | 'approvals'
 
@@ -83,13 +81,13 @@ export interface Store {
    * @param rule the class's rule; the record's own `limit` wins
    * @param now ms since the epoch, for tests; else the store's clock
    */
-  admit (hash: string, rule: Rule, now?: number): Promise<Admission>
+  admit (hash: string, rule: RateLimit, now?: number): Promise<Admission>
 
   /**
    * Count units of a subject, or none if they do not fit. Subjects:
    * `key:<hash>`, `sub:<principal id>`, `failures:<address group>`.
    */
-  hit (subject: string, rule: Rule, how?: Counting): Promise<Verdict>
+  hit (subject: string, rule: RateLimit, how?: Counting): Promise<RateLimitResult>
   /** Give `cost` units back to the slice they were counted in. Best effort. */
   giveBack (subject: string, slice: number, how?: Counting): Promise<void>
 

@@ -4,7 +4,7 @@ import { mayUse } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
 import { AppError } from '../errors.ts'
 import type { Catalogue, OfferedTool } from './catalogue.ts'
-import { masked, type Log } from '../log.ts'
+import { redact, type Log } from '../telemetry/log.ts'
 import { InputNeeded, ToolError, type Content, type Context, type Outcome } from './tool.ts'
 
 /** A `tools/call` result as it goes on the wire, apart from what each era adds. */
@@ -15,7 +15,7 @@ export interface ToolResult {
 }
 
 /** What comes of a call: its result, or what it asks first. */
-export type Called = ToolResult | InputNeeded
+export type CallOutcome = ToolResult | InputNeeded
 
 export type InspectionMode = 'block' | 'observe' | 'off'
 
@@ -34,10 +34,10 @@ export interface CallOptions {
  */
 export function callTool (
   { catalogue, inspection, onFinding }: CallOptions, principal: Principal, name: string, args: unknown, context: Context
-): Called | Promise<Called> {
+): CallOutcome | Promise<CallOutcome> {
   if (!mayUse(principal, 'tool', name)) return failure('Access denied')
   const offered = catalogue.tools.get(name)
-  if (offered === undefined) throw new AppError('INVALID_PARAMS', `Unknown tool: ${masked(name).slice(0, 128)}`)
+  if (offered === undefined) throw new AppError('INVALID_PARAMS', `Unknown tool: ${redact(name).slice(0, 128)}`)
 
   const input = args ?? {}
   if (inspection !== 'off') {
@@ -49,12 +49,12 @@ export function callTool (
     }
   }
   if (!offered.input.fits(input)) {
-    return failure(masked(`Invalid arguments: ${offered.input.problems(input).join('; ')}`))
+    return failure(redact(`Invalid arguments: ${offered.input.problems(input).join('; ')}`))
   }
   return run(offered, input, context)
 }
 
-function run (offered: OfferedTool, input: unknown, context: Context): Called | Promise<Called> {
+function run (offered: OfferedTool, input: unknown, context: Context): CallOutcome | Promise<CallOutcome> {
   try {
     const outcome = offered.tool.run(input as never, context)
     if (!isPromise(outcome)) return shape(offered, outcome, context.log)
@@ -72,7 +72,7 @@ function failed (error: unknown, offered: OfferedTool, context: Context): ToolRe
 }
 
 /** A result in the shape the protocol wants, checked against `output`. */
-function shape ({ tool, output }: OfferedTool, outcome: Outcome, log: Log): Called {
+function shape ({ tool, output }: OfferedTool, outcome: Outcome, log: Log): CallOutcome {
   if (outcome instanceof InputNeeded) return outcome
   if (typeof outcome === 'string') {
     if (output === undefined) return { content: [{ type: 'text', text: outcome }] }

@@ -1,5 +1,5 @@
 import type { Principal } from '../core/principal.ts'
-import type { Log } from '../log.ts'
+import type { Log } from '../telemetry/log.ts'
 import type { CallerInfo, Change, Context, Level } from './tool.ts'
 
 /** What a way of serving (HTTP, stdio) lends to one call. */

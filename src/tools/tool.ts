@@ -5,7 +5,7 @@
  */
 import type { Static, TSchema } from 'typebox'
 import type { AuthType } from '../core/principal.ts'
-import type { Log } from '../log.ts'
+import type { Log } from '../telemetry/log.ts'
 
 // A folder of tools may bring a copy of this package: what comes of it is known by its mark, whichever copy made it.
 const TOOL_ERROR = Symbol.for('secure-mcp-server.ToolError')

@@ -10,7 +10,7 @@ import t from 'tap'
 import { freePort, startRedis } from '../support/redis.mjs'
 import { makeKey } from '../../src/core/api-key.ts'
 import { folder, MODERN } from '../support/app.ts'
-import { startIssuer } from '../oauth/issuer.ts'
+import { startIssuer } from '../auth/oauth2/issuer.ts'
 import { filesIn, secureMcp, startServer } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 

@@ -7,7 +7,7 @@ import { customAuthenticator, loadCustomAuthenticator, type CustomAuthenticator 
 import type { Principal } from '../../src/core/principal.ts'
 import { AppError } from '../../src/errors.ts'
 import { openStore } from '../../src/state/open.ts'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/settings/schema.ts'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { addKey, build, folder, modern, silent } from '../support/app.ts'
@@ -22,7 +22,7 @@ async function chain (t: Test, ...links: Authenticator[]) {
   const dir = folder(t)
   const store = await openStore(loadConfig({ API_KEYS_FILE: join(dir, 'api_keys.json'), TOOLS_DIR: join(dir, 'tools') }), silent)
   t.teardown(() => store.close())
-  return authenticationChain({ links, store, required: true, rules })
+  return authenticationChain({ authenticators: links, store, required: true, rules })
 }
 
 /** What comes of it: a principal's id, or the word of the refusal. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { comeBackIn, LATE_LOOKS, LATE_MS, look, mayTake } from '../../src/core/load.ts'
+import { retryAfterS, LATE_LOOKS, LATE_MS, sample, mayTake } from '../../src/core/load.ts'
 
 t.test('requests in flight decide, and a late event loop only where it lasts and much is in flight', async t => {
   const cases: Array<[what: string, inFlight: number, lateLooks: number, taken: boolean]> = [
@@ -18,12 +18,12 @@ t.test('requests in flight decide, and a late event loop only where it lasts and
 
 t.test('looks count while each one is late, and one in time ends the run', async t => {
   let looks = 0
-  for (const lateMs of [LATE_MS, LATE_MS * 3, LATE_MS]) looks = look(looks, lateMs)
+  for (const lateMs of [LATE_MS, LATE_MS * 3, LATE_MS]) looks = sample(looks, lateMs)
   t.equal(looks, 3)
-  t.equal(look(looks, LATE_MS - 1), 0)
-  t.equal(look(looks, -1), 0, 'one that comes early, after one that was late')
+  t.equal(sample(looks, LATE_MS - 1), 0)
+  t.equal(sample(looks, -1), 0, 'one that comes early, after one that was late')
 })
 
 t.test('those who are refused come back at different times', async t => {
-  t.strictSame([0, 0.34, 0.67, 0.999].map(comeBackIn), [1, 2, 3, 3])
+  t.strictSame([0, 0.34, 0.67, 0.999].map(retryAfterS), [1, 2, 3, 3])
 })

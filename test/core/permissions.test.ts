@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { allowing, allows, mayUse, PERMISSION_PATTERN, spelled, usableBy } from '../../src/core/permissions.ts'
 import type { Principal } from '../../src/core/principal.ts'
 import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
-import { startIssuer } from '../oauth/issuer.ts'
+import { startIssuer } from '../auth/oauth2/issuer.ts'
 import { addKey, build, legacy, messageOf, modern } from '../support/app.ts'
 
 const BUILT_IN = ['debug_info', 'echo', 'get_time', 'hello_world']

@@ -3,7 +3,7 @@
  * control, and what a reviewer of a service like this one looks for besides.
  * Each claim comes with a way to break it, so that a test can show that it bites.
  */
-import { Settings, loadConfig } from '../../src/config.ts'
+import { Settings, loadConfig } from '../../src/settings/schema.ts'
 import type { Manifest } from './rendered.ts'
 
 export interface Policy {

@@ -14,9 +14,9 @@ import { sealer } from '../../src/core/seal.ts'
 import { sessionIds } from '../../src/core/session.ts'
 import { toAnswer } from '../../src/core/answer.ts'
 import type { Message } from '../../src/mcp/admit.ts'
-import { fastLane } from '../../src/mcp/fast-lane.ts'
-import { mcpService, type McpService } from '../../src/mcp/service.ts'
-import { memoryStore } from '../../src/state/memory.ts'
+import { fastLane } from '../../src/mcp/fast/lane.ts'
+import { mcpService, type McpService } from '../../src/mcp/dispatch.ts'
+import { memoryStore } from '../../src/state/memory/store.ts'
 import { buildCatalogue, type Catalogue } from '../../src/tools/catalogue.ts'
 import { loadTools } from '../../src/tools/load.ts'
 import { folder, silent } from '../support/app.ts'
@@ -24,7 +24,7 @@ import { BOTH, messages, TOOLS, type Sent } from './messages.ts'
 
 const PRINCIPAL = { id: 'api_key:a', name: 'a', authType: 'api_key', role: 'caller', permissions: ['*', '!hidden'], authenticatedAt: 0, revocableAs: ['key:a'] } as const
 const RULE = { limit: 1e9, windowMs: 60_000 }
-const CALLER = { principal: PRINCIPAL, subject: 'key:a', rule: RULE, verdict: { allowed: true, limit: 1e9, remaining: 1e9, retryMs: 0, slice: 0 } } as never
+const CALLER = { principal: PRINCIPAL, subject: 'key:a', rule: RULE, rateLimit: { allowed: true, limit: 1e9, remaining: 1e9, retryMs: 0, slice: 0 } } as never
 
 interface Answer { status: number, headers: Record<string, string>, messages: unknown }
 
@@ -62,7 +62,7 @@ function open (t: Test, catalogue: Catalogue) {
     inspection: 'block',
     sealer: sealer(secret, 'request state'),
     authentication: { required: true, types: ['api_key'] },
-    sessions: { ids: sessionIds(secret), rule: { idleMs: 600_000, maxMs: 600_000, mostOfOwner: 1e6, mostInAll: 1e6 } },
+    sessions: { ids: sessionIds(secret), rule: { idleMs: 600_000, maxMs: 600_000, maxOfOwner: 1e6, maxTotal: 1e6 } },
     maxStreamsOfPrincipal: 100
   } as const
   const fast = mcpService(options)
@@ -115,7 +115,7 @@ async function answerOf (service: McpService, { headers, body }: Sent, session: 
 }
 
 function asking (gone = new AbortController().signal) {
-  return { caller: CALLER, log: silent, gone: () => gone, lasts () {} }
+  return { caller: CALLER, log: silent, abortSignal: () => gone, becomesStream () {} }
 }
 
 /** What a stream says until it ends, or until it asks and waits. */

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { build } from '../support/app.ts'
-import { startIssuer, type Json } from '../oauth/issuer.ts'
+import { startIssuer, type Json } from '../auth/oauth2/issuer.ts'
 
 /** The app beside an issuer that publishes this. */
 async function served (t: Test, metadata: (origin: string) => Json, env: Record<string, string> = {}) {

@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Test } from 'tap'
 import { hashKey, keyFor, makeKey, type ApiKeyRecord } from '../../src/core/api-key.ts'
-import type { Rule } from '../../src/core/limit.ts'
+import type { RateLimit } from '../../src/core/limit.ts'
 import { emptyWindow, slide } from '../../src/core/sliding-window.ts'
 import type { Store } from '../../src/state/store.ts'
 
-const RULE: Rule = { limit: 10, windowMs: 60_000 }
+const RULE: RateLimit = { limit: 10, windowMs: 60_000 }
 const T0 = 1_800_000_000_000
 
 export function aKey (more: Partial<ApiKeyRecord> = {}): { key: string, record: ApiKeyRecord } {
@@ -74,18 +74,18 @@ export async function storeContract (t: Test, open: () => Promise<Store>): Promi
     const own = aKey({ limit: 2 })
     await store.saveKey(plain.record)
     await store.saveKey(own.record)
-    t.match(await store.admit(plain.record.hash, RULE, T0), { record: plain.record, verdict: { allowed: true, limit: 10, remaining: 9 } })
-    t.match(await store.admit(own.record.hash, RULE, T0), { record: own.record, verdict: { allowed: true, limit: 2, remaining: 1 } })
+    t.match(await store.admit(plain.record.hash, RULE, T0), { record: plain.record, rateLimit: { allowed: true, limit: 10, remaining: 9 } })
+    t.match(await store.admit(own.record.hash, RULE, T0), { record: own.record, rateLimit: { allowed: true, limit: 2, remaining: 1 } })
     await store.admit(own.record.hash, RULE, T0)
-    t.match(await store.admit(own.record.hash, RULE, T0), { verdict: { allowed: false, remaining: 0 } })
+    t.match(await store.admit(own.record.hash, RULE, T0), { rateLimit: { allowed: false, remaining: 0 } })
   })
 
   await t.test('counts nothing for an unknown, revoked, expired or address-bound key', async t => {
-    t.strictSame(await store.admit(hashKey(keyFor('abcdefghij')), RULE, T0), { record: undefined, verdict: undefined })
+    t.strictSame(await store.admit(hashKey(keyFor('abcdefghij')), RULE, T0), { record: undefined, rateLimit: undefined })
     for (const more of [{ revoked: T0 }, { expires: T0 }, { cidrs: ['10.0.0.0/8'] }]) {
       const { record } = aKey(more)
       await store.saveKey(record)
-      t.strictSame(await store.admit(record.hash, RULE, T0), { record, verdict: undefined })
+      t.strictSame(await store.admit(record.hash, RULE, T0), { record, rateLimit: undefined })
     }
   })
 
@@ -95,11 +95,11 @@ export async function storeContract (t: Test, open: () => Promise<Store>): Promi
     const now = Date.now()
     const next = { ...record, hash: hashKey(keyFor(record.id)), previous: { hash: record.hash, until: now + 3_600_000 } }
     await store.saveKey(next)
-    t.match(await store.admit(next.hash, RULE, now), { record: next, verdict: { remaining: 9 } })
-    t.match(await store.admit(record.hash, RULE, now), { record: next, verdict: { remaining: 8 } })
-    t.equal((await store.admit(record.hash, RULE, now + 3_600_000)).verdict, undefined)
+    t.match(await store.admit(next.hash, RULE, now), { record: next, rateLimit: { remaining: 9 } })
+    t.match(await store.admit(record.hash, RULE, now), { record: next, rateLimit: { remaining: 8 } })
+    t.equal((await store.admit(record.hash, RULE, now + 3_600_000)).rateLimit, undefined)
     await store.saveKey({ ...next, revoked: now })
-    t.equal((await store.admit(record.hash, RULE, now)).verdict, undefined)
+    t.equal((await store.admit(record.hash, RULE, now)).rateLimit, undefined)
     t.equal((await store.listKeys()).filter(({ id }) => id === record.id).length, 1)
   })
 

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { newKey } from '../../src/secrets/keys.ts'
 import { getValue, type SecureConfig } from '../../src/secrets/secure-config.ts'
-import { readKeyFile } from '../../src/state/key-file.ts'
+import { readKeyFile } from '../../src/state/memory/key-file.ts'
 import { folder } from '../support/app.ts'
 
 const DIST = join(import.meta.dirname, '../../dist/src')

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { memoryStore } from '../../src/state/memory.ts'
-import { localWindows } from '../../src/state/windows.ts'
+import { memoryStore } from '../../src/state/memory/store.ts'
+import { localWindows } from '../../src/state/memory/windows.ts'
 import { folder } from '../support/app.ts'
 import { aKey, storeContract } from './contract.ts'
 

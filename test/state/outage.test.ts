@@ -6,9 +6,9 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { freePort, startRedis } from '../support/redis.mjs'
 import { UsageError } from '../../src/errors.ts'
-import { connect, keepConnected } from '../../src/state/connection.ts'
-import { deadlines } from '../../src/state/deadline.ts'
-import { redisStore, type RedisStoreOptions } from '../../src/state/redis.ts'
+import { connect, keepConnected } from '../../src/state/redis/client/connection.ts'
+import { deadlines } from '../../src/resilience/deadline.ts'
+import { redisStore, type RedisStoreOptions } from '../../src/state/redis/store.ts'
 import type { Store } from '../../src/state/store.ts'
 import { certificate } from '../support/certificate.ts'
 import { folder, silent } from '../support/app.ts'
@@ -182,8 +182,8 @@ t.test('a full Redis still says who a key is, and limits go on in this process',
   await store.saveKey(record)
   await admin.config('SET', 'maxmemory', '1')
   const admissions = await Promise.all(Array.from({ length: 10 }, () => store.admit(record.hash, RULE)))
-  t.equal(admissions.filter(({ verdict }) => verdict?.allowed).length, 2, 'a third of its own limit')
-  t.match(admissions[0], { record, verdict: { degraded: true, limit: 6 } })
+  t.equal(admissions.filter(({ rateLimit: verdict }) => verdict?.allowed).length, 2, 'a third of its own limit')
+  t.match(admissions[0], { record, rateLimit: { degraded: true, limit: 6 } })
   t.match(await store.hit('sub:x', RULE), { degraded: true })
   await t.rejects(store.saveKey(aKey().record), { ...UNAVAILABLE, message: /may have been made/ })
   await admin.config('SET', 'maxmemory', '0')

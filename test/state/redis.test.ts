@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
-import { redisStore } from '../../src/state/redis.ts'
+import { redisStore } from '../../src/state/redis/store.ts'
 import { redisUrl, silent } from '../support/app.ts'
 import { storeContract } from './contract.ts'
 

@@ -6,10 +6,10 @@ import type { FastifyInstance } from 'fastify'
 import pino from 'pino'
 import type { Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
-import type { Paces } from '../../src/auth/oauth2/assemble.ts'
-import { loadConfig, type Config } from '../../src/config.ts'
+import type { RefreshPolicies } from '../../src/auth/oauth2/from-settings.ts'
+import { loadConfig, type Config } from '../../src/settings/schema.ts'
 import { hashKey, makeKey, type ApiKeyRecord } from '../../src/core/api-key.ts'
-import { createLog } from '../../src/log.ts'
+import { createLog } from '../../src/telemetry/log.ts'
 import { openStore } from '../../src/state/open.ts'
 import type { Store } from '../../src/state/store.ts'
 import type { Source } from '../../src/tools/catalogue.ts'
@@ -36,10 +36,10 @@ export interface Built {
 }
 
 /** Far from what a busy machine takes; what is claimed of an authorization server in trouble sets its own. */
-const PATIENT: Paces = { answerMs: 30_000, metadata: { waitMs: 30_000 }, jwks: { waitMs: 30_000 } }
+const PATIENT: RefreshPolicies = { answerMs: 30_000, metadata: { waitMs: 30_000 }, jwks: { waitMs: 30_000 } }
 
 /** The app with state in memory, or in Redis where `env` says so; it listens on nothing. */
-export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {} }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Paces?: Paces } = {}): Promise<Built> {
+export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {} }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Paces?: RefreshPolicies } = {}): Promise<Built> {
   const dir = folder(t)
   const config = loadConfig({
     PUBLIC_URL: 'http://localhost:3000',

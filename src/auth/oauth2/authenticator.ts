@@ -9,9 +9,9 @@ import type { Principal } from '../../core/principal.ts'
 import { compileSchema } from '../../core/schema.ts'
 import { AppError } from '../../errors.ts'
 import type { Store } from '../../state/store.ts'
-import type { Authenticator, Presented } from '../authenticator.ts'
+import type { Authenticator, RequestFacts } from '../authenticator.ts'
 import { InsufficientScope } from '../scopes.ts'
-import { Unreachable } from './bounded-fetch.ts'
+import { Unreachable } from '../../resilience/unreachable.ts'
 import { checkProof, PROOF_WINDOW_MS } from './dpop.ts'
 import type { Introspection } from './introspection.ts'
 import type { Issuer } from './issuer.ts'
@@ -31,7 +31,7 @@ export interface OAuth2Options {
 /** Good tokens known at once in this process. */
 const MOST_GOOD = 10_000
 /** Bad ones: few, since anyone can make them. */
-const MOST_BAD = 500
+const MAX_REJECTED = 500
 const JWT_MS = 60_000
 const INTROSPECTED_MS = 30_000
 const BAD_MS = 10_000
@@ -46,7 +46,7 @@ interface Known {
 
 export function oauth2Authenticator ({ store, rules, issuers, verifiers, introspections }: OAuth2Options): Authenticator {
   const good = tokenCache<Known>(MOST_GOOD)
-  const bad = tokenCache<string>(MOST_BAD)
+  const bad = tokenCache<string>(MAX_REJECTED)
   const underWay = new Map<string, Promise<Known | undefined>>()
   const byName = new Map(issuers.map(issuer => [issuer.name, issuer]))
   const generationOf = (issuer: string) => byName.get(issuer)?.keys?.generation ?? 0
@@ -165,7 +165,7 @@ export function oauth2Authenticator ({ store, rules, issuers, verifiers, introsp
   }
 
   /** A bound token is no bearer token, and a bearer token proves nothing (RFC 9449 §7.1, §7.2). */
-  async function checkBinding (credential: Credential & { type: 'bearer' | 'dpop' }, { keyThumbprint }: TokenFacts, { method, url }: Presented): Promise<void> {
+  async function checkBinding (credential: Credential & { type: 'bearer' | 'dpop' }, { keyThumbprint }: TokenFacts, { method, url }: RequestFacts): Promise<void> {
     if (credential.type === 'bearer') {
       if (keyThumbprint !== undefined) throw refused('the token is bound to a key and came without a proof')
       return

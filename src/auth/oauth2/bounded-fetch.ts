@@ -1,4 +1,6 @@
 /** The one way this service asks an authorization server anything. */
+import { Unreachable } from '../../resilience/unreachable.ts'
+
 export interface Bounds {
   /** For everything: connecting, waiting, reading. */
   readonly timeoutMs: number
@@ -15,24 +17,9 @@ export interface Ask {
 }
 
 /** An answer that is a JSON object, whatever its status. */
-export interface Answer {
+export interface BoundedResponse {
   readonly status: number
   readonly json: Readonly<Record<string, unknown>>
-}
-
-/**
- * The authorization server did not answer as one: nothing can be said about
- * the token. The text goes to the log; it never holds a token.
- */
-export class Unreachable extends Error {
-  override readonly name = 'Unreachable'
-  /** Something answered, though not as it should. */
-  readonly answered: boolean
-
-  constructor (message: string, { answered = false }: { answered?: boolean } = {}) {
-    super(message)
-    this.answered = answered
-  }
 }
 
 /**
@@ -42,7 +29,7 @@ export class Unreachable extends Error {
  * @param url absolute, checked with `endpointUrl` before
  * @throws {Unreachable}
  */
-export async function askJson (url: string, { method = 'GET', headers = {}, body }: Ask = {}, bounds: Bounds = BOUNDS): Promise<Answer> {
+export async function askJson (url: string, { method = 'GET', headers = {}, body }: Ask = {}, bounds: Bounds = BOUNDS): Promise<BoundedResponse> {
   const where = new URL(url)
   try {
     const response = await fetch(where, {

@@ -1,6 +1,7 @@
 /** Metadata of an authorization server (RFC 8414, OpenID Connect Discovery). */
 import { endpointUrl } from '../../core/endpoint.ts'
-import { Unreachable, type Answer } from './bounded-fetch.ts'
+import type { BoundedResponse } from './bounded-fetch.ts'
+import { Unreachable } from '../../resilience/unreachable.ts'
 
 /** What of the metadata is used; endpoints that may not be asked are left out. */
 export interface Metadata {
@@ -41,7 +42,7 @@ export function metadataUrls (issuer: string): string[] {
  * @returns the metadata, and the place that had it
  * @throws {Unreachable} if none has it, or it is that of another issuer
  */
-export async function discover (issuer: string, ask: (url: string) => Promise<Answer>, places: readonly string[] = metadataUrls(issuer)): Promise<{ metadata: Metadata, place: string }> {
+export async function discover (issuer: string, ask: (url: string) => Promise<BoundedResponse>, places: readonly string[] = metadataUrls(issuer)): Promise<{ metadata: Metadata, place: string }> {
   for (const place of places) {
     try {
       const { status, json } = await ask(place)

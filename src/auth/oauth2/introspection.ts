@@ -1,6 +1,7 @@
 /** Tokens that only their authorization server can read (RFC 7662), and the older `tokeninfo` form. */
 import { judgeIntrospection, judgeTokenInfo, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
-import { askJson, Unreachable, type Answer, type Bounds } from './bounded-fetch.ts'
+import { askJson, type BoundedResponse, type Bounds } from './bounded-fetch.ts'
+import { Unreachable } from '../../resilience/unreachable.ts'
 import type { Issuer } from './issuer.ts'
 
 export interface Introspection {
@@ -57,7 +58,7 @@ export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string, answe
 }
 
 /** Bounds what a server in trouble may cost: few questions at once, and none for a while after several failures. */
-function guard (): (work: () => Promise<Answer>) => Promise<Answer> {
+function guard (): (work: () => Promise<BoundedResponse>) => Promise<BoundedResponse> {
   let underWay = 0
   let failures = 0
   let closedUntil = 0

@@ -1,12 +1,13 @@
 /** One authorization server that is trusted: its name, and what it publishes. */
-import { askJson, BOUNDS, Unreachable } from './bounded-fetch.ts'
-import { budget, MOST_FETCHES } from './budget.ts'
+import { askJson, BOUNDS } from './bounded-fetch.ts'
+import { Unreachable } from '../../resilience/unreachable.ts'
+import { fetchQuota, MOST_FETCHES } from '../../resilience/fetch-quota.ts'
 import { discover, type Metadata } from './discovery.ts'
-import { held, type Pace } from './held.ts'
+import { refreshingCache, type RefreshPolicy } from '../../resilience/refreshing-cache.ts'
 import { jwks, JWKS_PACE, type Jwks } from './jwks.ts'
 
 /** Metadata hardly ever changes. */
-export const METADATA_PACE: Pace = { everyMs: 3_600_000, retryMs: 30_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000 }
+export const METADATA_PACE: RefreshPolicy = { everyMs: 3_600_000, retryMs: 30_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000 }
 
 export interface Issuer {
   readonly name: string
@@ -23,8 +24,8 @@ export interface IssuerOptions {
   name: string
   /** False where tokens are verified by a secret, or not here at all. */
   publicKeys: boolean
-  metadataPace?: Pace
-  jwksPace?: Pace
+  metadataPace?: RefreshPolicy
+  jwksPace?: RefreshPolicy
   /** Of metadata and keys together, in any minute. */
   mostFetches?: number
   /** How long one fetch may take, ms. */
@@ -34,7 +35,7 @@ export interface IssuerOptions {
 }
 
 export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE, jwksPace = JWKS_PACE, mostFetches = MOST_FETCHES, answerMs = BOUNDS.timeoutMs, onState = () => {} }: IssuerOptions): Issuer {
-  const fetches = budget(mostFetches)
+  const fetches = fetchQuota(mostFetches)
   const ask = async (url: string) => {
     if (!fetches.take(performance.now())) throw new Unreachable(`${new URL(url).origin} was asked ${mostFetches} times within a minute; it is left alone for a while`)
     return await askJson(url, {}, { ...BOUNDS, timeoutMs: answerMs })
@@ -42,7 +43,7 @@ export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE,
 
   let known: string | undefined
   let scopesSupported: readonly string[] | undefined
-  const metadata = held({
+  const metadata = refreshingCache({
     pace: metadataPace,
     onState: trouble => onState('metadata', trouble),
     async fetch () {
@@ -50,7 +51,7 @@ export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE,
       const { metadata, place } = await discover(name, ask, known === undefined ? undefined : [known])
       known = place
       scopesSupported = metadata.scopesSupported
-      setImmediate(() => keys?.hurry())
+      setImmediate(() => keys?.refreshNow())
       return metadata
     }
   })

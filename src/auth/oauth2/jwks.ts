@@ -1,14 +1,15 @@
 /** The public keys of an authorization server (RFC 7517), held so that its troubles are not ours. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { Unreachable, type Answer } from './bounded-fetch.ts'
-import { held, type Held, type Pace } from './held.ts'
+import type { BoundedResponse } from './bounded-fetch.ts'
+import { Unreachable } from '../../resilience/unreachable.ts'
+import { refreshingCache, type RefreshingCache, type RefreshPolicy } from '../../resilience/refreshing-cache.ts'
 
 /**
  * Five minutes at most until a key that was taken away is dead here:
  * four minutes, an eighth of jitter, and the fetch. However many unknown keys
  * are asked for, the gap and the budget of the issuer bound the fetches.
  */
-export const JWKS_PACE: Pace = { everyMs: 240_000, retryMs: 30_000, gapMs: 15_000, staleMs: 86_400_000, waitMs: 1000 }
+export const JWKS_PACE: RefreshPolicy = { everyMs: 240_000, retryMs: 30_000, gapMs: 15_000, staleMs: 86_400_000, waitMs: 1000 }
 
 /** A key and what it may verify. The PEM is one buffer for its whole life: the verifier knows it by identity. */
 export interface PublicKey {
@@ -29,23 +30,23 @@ export interface Jwks {
   /** Grows with each change of the set: what was verified before may not hold any more. */
   readonly generation: number
   /** The metadata says where the set stands: fetch it if there is none yet. */
-  hurry (): void
+  refreshNow (): void
   close (): void
 }
 
 export interface JwksOptions {
   /** A GET of the set. */
-  ask: (url: string) => Promise<Answer>
+  ask: (url: string) => Promise<BoundedResponse>
   /** Where the set stands; looked up at each fetch, so that it may move. */
   uri: () => Promise<string | undefined>
-  pace?: Pace
+  pace?: RefreshPolicy
   onState?: (trouble: Error | undefined) => void
 }
 
 export function jwks ({ ask, uri, pace = JWKS_PACE, onState }: JwksOptions): Jwks {
   let generation = 0
   let last = ''
-  const keys: Held<KeySet> = held({
+  const keys: RefreshingCache<KeySet> = refreshingCache({
     pace,
     ...(onState === undefined ? {} : { onState }),
     async fetch () {
@@ -71,7 +72,7 @@ export function jwks ({ ask, uri, pace = JWKS_PACE, onState }: JwksOptions): Jwk
       return found
     },
     get generation () { return generation },
-    hurry: () => keys.hurry(),
+    refreshNow: () => keys.refreshNow(),
     close: () => keys.close()
   }
 }

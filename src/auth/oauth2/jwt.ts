@@ -1,7 +1,7 @@
 /** Access tokens that are JWTs (RFC 9068). The signature is checked by the verifier that was handed in. */
 import { judgeJwt, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
 import { readJwtForm } from '../../core/jwt-form.ts'
-import { Unreachable } from './bounded-fetch.ts'
+import { Unreachable } from '../../resilience/unreachable.ts'
 import type { Issuer } from './issuer.ts'
 
 /** What a verifier must hold a token of one issuer to. */

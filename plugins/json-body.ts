@@ -1,0 +1,30 @@
+import fp from 'fastify-plugin'
+import { scanJson } from '../src/core/json-scan.ts'
+import { AppError } from '../src/errors.ts'
+
+/** `application/json`, in UTF-8 if it says so, and nothing after. */
+const JSON_TYPE = /^application\/json[ \t]*(;[ \t]*charset="?utf-8"?[ \t]*)?$/i
+
+/**
+ * Reads JSON bodies, and only those: one linear look over the text before it
+ * is parsed refuses what parsers disagree about (doubled or wrongly-cased keys,
+ * prototypes, batches) and what is made to exhaust one (depth, elements).
+ */
+export default fp(async function jsonBody (app) {
+  app.removeAllContentTypeParsers()
+
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, function parse (request, body, done) {
+    const text = body as string
+    const { headers } = request
+    if (!JSON_TYPE.test(headers['content-type'] ?? '') || (headers['content-encoding'] ?? 'identity') !== 'identity') {
+      return done(new AppError('UNSUPPORTED_MEDIA_TYPE', 'Send plain JSON: Content-Type application/json in UTF-8, no Content-Encoding'))
+    }
+    const fault = scanJson(text)
+    if (fault !== undefined) return done(new AppError('INVALID_REQUEST', fault.message, { cause: fault.reason }))
+    try {
+      done(null, JSON.parse(text))
+    } catch {
+      done(new AppError('PARSE_ERROR', 'The body is not JSON'))
+    }
+  })
+}, { name: 'json-body', fastify: '5.x', dependencies: ['rate-limit'] })

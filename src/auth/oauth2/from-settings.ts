@@ -1,0 +1,87 @@
+/** OAuth2 as the settings describe it: whom to trust, how to check, whom to ask. */
+import type { Config } from '../../settings/schema.ts'
+import type { TokenRules } from '../../core/access-token.ts'
+import type { GrantableScopes } from '../../core/oauth-scopes.ts'
+import type { Store } from '../../state/store.ts'
+import type { Log } from '../../telemetry/log.ts'
+import type { Authenticator } from '../authenticator.ts'
+import { oauth2Authenticator } from './authenticator.ts'
+import type { RefreshPolicy } from '../../resilience/refreshing-cache.ts'
+import { introspection, tokenInfo, type Introspection } from './introspection.ts'
+import { METADATA_PACE, trustedIssuer, type Issuer } from './issuer.ts'
+import { JWKS_PACE } from './jwks.ts'
+import { rulesFor, type JwtRules, type VerifyJwt } from './jwt.ts'
+
+/** Makes a verifier for each set of rules, in their order. */
+export type MakeVerifiers = (rules: readonly JwtRules[]) => Promise<VerifyJwt[]>
+
+export interface OAuth2 {
+  readonly authenticator: Authenticator
+  readonly issuers: readonly Issuer[]
+  /** What an issuer can grant, for challenges; the first one where none is named. */
+  grantable (issuer?: string): GrantableScopes
+}
+
+export interface RefreshPolicies {
+  readonly metadata?: Partial<RefreshPolicy>
+  readonly jwks?: Partial<RefreshPolicy>
+  readonly mostFetches?: number
+  /** How long one question may take, ms; one bound for fetches and one for introspection if absent. */
+  readonly answerMs?: number
+}
+
+export async function oauth2FromSettings ({ config, store, log, makeVerifiers, paces = {} }: {
+  config: Config, store: Store, log: Log, makeVerifiers: MakeVerifiers, paces?: RefreshPolicies | undefined
+}): Promise<OAuth2> {
+  const how = config.OAUTH2_VALIDATION
+  const verifiesJwt = how === 'auto' || how === 'jwt'
+  const secret = config.OAUTH2_JWT_SECRET
+  const rules: TokenRules = {
+    audiences: config.OAUTH2_AUDIENCE,
+    scopeClaims: config.OAUTH2_SCOPE_CLAIMS,
+    scopeMap: config.OAUTH2_SCOPE_MAP,
+    skewMs: config.OAUTH2_CLOCK_SKEW_MS,
+    maxAgeMs: config.OAUTH2_MAX_TOKEN_AGE_MS
+  }
+
+  const issuers = config.OAUTH2_AUTH_SERVER.map(name => trustedIssuer({
+    name,
+    publicKeys: verifiesJwt && secret === undefined,
+    metadataPace: { ...METADATA_PACE, ...paces.metadata },
+    jwksPace: { ...JWKS_PACE, staleMs: config.OAUTH2_STALE_KEYS_MS, ...paces.jwks },
+    ...(paces.mostFetches === undefined ? {} : { mostFetches: paces.mostFetches }),
+    ...(paces.answerMs === undefined ? {} : { answerMs: paces.answerMs }),
+    onState (what, trouble) {
+      if (trouble === undefined) log.info({ issuer: name, what }, 'authorization server answers again')
+      else log.warn({ issuer: name, what, why: trouble.message }, 'authorization server is in trouble')
+    }
+  }))
+
+  const made = verifiesJwt
+    ? await makeVerifiers(issuers.map(issuer => rulesFor(issuer, {
+      audiences: config.OAUTH2_AUDIENCE, algorithms: config.OAUTH2_ALGORITHMS, typ: config.OAUTH2_TOKEN_TYP, skewMs: rules.skewMs, secret
+    })))
+    : []
+  const authenticator = oauth2Authenticator({
+    store,
+    rules,
+    issuers,
+    verifiers: new Map(made.map((verify, i) => [issuers[i]!.name, verify])),
+    introspections: issuers.flatMap(issuer => whomToAsk(issuer, rules, config, paces.answerMs))
+  })
+  return {
+    authenticator,
+    issuers,
+    grantable: (name = issuers[0]?.name) => ({
+      login: config.OAUTH2_LOGIN_SCOPES,
+      map: config.OAUTH2_SCOPE_MAP,
+      published: issuers.find(issuer => issuer.name === name)?.scopesSupported
+    })
+  }
+}
+
+/** Opaque tokens are asked about where the settings allow it: with credentials, or in the form that takes none. */
+function whomToAsk (issuer: Issuer, rules: TokenRules, { OAUTH2_VALIDATION: how, OAUTH2_CLIENT_ID: id, OAUTH2_CLIENT_SECRET: secret, OAUTH2_TOKENINFO_URL: url }: Config, answerMs: number | undefined): Introspection[] {
+  if (how === 'tokeninfo') return [tokenInfo(issuer, rules, url ?? `${issuer.name.replace(/\/$/, '')}/tokeninfo`, answerMs)]
+  return how !== 'jwt' && id !== undefined ? [introspection(issuer, rules, { id, secret }, answerMs)] : []
+}

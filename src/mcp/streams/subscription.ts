@@ -1,0 +1,66 @@
+/** `subscriptions/listen` of revision 2026-07-28: one stream, of what its principal may hear. */
+import type { JSONRPCMessage } from '@modelcontextprotocol/server'
+import type { Caller } from '../../auth/chain.ts'
+import { mayUse } from '../../core/permissions.ts'
+import type { Log } from '../../telemetry/log.ts'
+import { noticesOf, type Events, type Subscription } from './changes.ts'
+import { eventStream, EVENT_STREAM_HEADERS } from './event-stream.ts'
+import { SERVER_INFO } from '../identity.ts'
+import type { HttpResponse } from '../http-response.ts'
+import type { Streams } from './registry.ts'
+
+export interface ListenOptions {
+  events: Events
+  streams: Streams
+  /** Whether there is a resource of that name. */
+  offers: (uri: string) => boolean
+}
+
+interface Filter {
+  toolsListChanged?: unknown
+  promptsListChanged?: unknown
+  resourcesListChanged?: unknown
+  resourceSubscriptions?: unknown
+}
+
+const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId'
+/** Of one stream. */
+const MAX_URIS = 1000
+
+/**
+ * Open the stream. The request itself has been checked.
+ *
+ * @throws {AppError} TOO_MANY_STREAMS, DRAINING
+ */
+export function listen ({ events, streams, offers }: ListenOptions, id: string | number, filter: Filter, { principal }: Caller, log: Log): HttpResponse {
+  const asked = Array.isArray(filter.resourceSubscriptions) ? filter.resourceSubscriptions.filter(uri => typeof uri === 'string') : []
+  // Those that it may not read and those that are not there are left out alike.
+  const uris = [...new Set(asked)].filter(uri => mayUse(principal, 'resource', uri) && offers(uri)).slice(0, MAX_URIS)
+  const wishes: Subscription = {
+    lists: new Set((['tools', 'prompts', 'resources'] as const).filter(list => filter[`${list}ListChanged`] === true)),
+    uris: new Set(uris)
+  }
+  const honoured = {
+    ...Object.fromEntries([...wishes.lists].map(list => [`${list}ListChanged`, true])),
+    ...(uris.length === 0 ? {} : { resourceSubscriptions: uris })
+  }
+  const meta = { [SUBSCRIPTION_ID]: id }
+  const stream = eventStream(() => log.info({ principal: principal.id }, 'cut a reader that was too slow'))
+  const say = (method: string, params: object = {}) => stream.send({ jsonrpc: '2.0', method, params: { ...params, _meta: meta } } as JSONRPCMessage)
+
+  const end = () => stream.end({
+    jsonrpc: '2.0', id, result: { resultType: 'complete', _meta: { ...meta, 'io.modelcontextprotocol/serverInfo': SERVER_INFO } }
+  } as JSONRPCMessage)
+  const release = streams.open({ principal, tick: stream.tick, cut: stream.cut, end })
+  const stop = events.listen(change => {
+    for (const { method, params } of noticesOf(change, wishes, principal)) say(method, params)
+  })
+  stream.onClose(() => {
+    stop()
+    release()
+  })
+
+  say('notifications/subscriptions/acknowledged', { notifications: honoured })
+  if (Object.keys(honoured).length === 0) end()
+  return { status: 200, headers: EVENT_STREAM_HEADERS, body: stream.body }
+}

@@ -1,0 +1,74 @@
+/** What both listeners, stdio and the commands share: the catalogue, the authenticators, the limits, the seal. */
+import { randomBytes } from 'node:crypto'
+import { apiKeyAuthenticator } from './auth/api-keys.ts'
+import type { Authenticator } from './auth/authenticator.ts'
+import { authenticationChain } from './auth/chain.ts'
+import { loadCustomAuthenticator } from './auth/custom.ts'
+import { oauth2FromSettings, type OAuth2, type RefreshPolicies } from './auth/oauth2/from-settings.ts'
+import { PATTERNS } from './core/inspection.ts'
+import type { RateLimit } from './core/limit.ts'
+import type { AuthType } from './core/principal.ts'
+import { sealer } from './core/seal.ts'
+import { sessionIds, type SessionIds } from './core/session.ts'
+import { jwtVerifiers } from './jwt-verifiers.ts'
+import type { Config } from './settings/schema.ts'
+import type { Store } from './state/store.ts'
+import type { Log } from './telemetry/log.ts'
+import { buildCatalogue, type Catalogue, type Source } from './tools/catalogue.ts'
+import { tellMore } from './tools/builtin/debug-info.ts'
+import { loadTools } from './tools/load.ts'
+
+export interface RuntimeOptions {
+  config: Config
+  store: Store
+  logger: Log
+  /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
+  sources?: readonly Source[] | undefined
+  /** How often authorization servers are asked. For tests. */
+  oauth2Paces?: RefreshPolicies | undefined
+}
+
+export interface Runtime {
+  catalogue: Catalogue
+  authenticators: readonly Authenticator[]
+  rules: Readonly<Record<AuthType, RateLimit>>
+  identify: ReturnType<typeof authenticationChain>
+  sealer: ReturnType<typeof sealer>
+  sessionIds: SessionIds
+  authentication: { required: boolean, types: readonly string[] }
+  /** Absent where it is off. */
+  oauth2: OAuth2 | undefined
+  close (): Promise<void>
+}
+
+/** @throws {UsageError} for a tool or authenticator module that is wrong */
+export async function buildRuntime ({ config, store, logger, sources = [], oauth2Paces }: RuntimeOptions): Promise<Runtime> {
+  tellMore(config.MCP_DEBUG)
+  const windowMs = config.RATE_LIMIT_WINDOW_MS
+  const rules = {
+    none: { limit: config.RATE_LIMIT_DEFAULT, windowMs },
+    api_key: { limit: config.RATE_LIMIT_API_KEY, windowMs },
+    oauth2: { limit: config.RATE_LIMIT_OAUTH2, windowMs },
+    custom: { limit: config.RATE_LIMIT_API_KEY, windowMs }
+  }
+  const links: Authenticator[] = [apiKeyAuthenticator({ store, rule: rules.api_key })]
+  const oauth2 = config.OAUTH2_AUTH_SERVER.length === 0
+    ? undefined
+    : await oauth2FromSettings({ config, store, log: logger, makeVerifiers: jwtVerifiers, paces: oauth2Paces })
+  if (oauth2 !== undefined) links.push(oauth2.authenticator)
+  if (config.AUTHENTICATOR !== undefined) links.push(await loadCustomAuthenticator(config.AUTHENTICATOR))
+
+  const secrets = config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')]
+  const patterns = new Set(PATTERNS.map(({ name }) => name))
+  return {
+    catalogue: buildCatalogue([...await loadTools(config.TOOLS_DIR), ...sources], patterns),
+    authenticators: links,
+    rules,
+    identify: authenticationChain({ authenticators: links, store, required: config.MCP_AUTH_ENABLED, rules }),
+    sealer: sealer(secrets, 'request state'),
+    sessionIds: sessionIds(secrets),
+    authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) },
+    oauth2,
+    async close () { await Promise.all(links.map(link => link.close?.())) }
+  }
+}

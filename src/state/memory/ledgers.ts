@@ -1,0 +1,119 @@
+/** The copy of a shared list that this process holds, and the files that hold one where there is no Redis. */
+import Type from 'typebox'
+import { compileSchema } from '../../core/schema.ts'
+import { UsageError } from '../../errors.ts'
+import { readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
+import type { Ledger, LedgerEntry } from '../store.ts'
+
+type Listener = Parameters<Ledger['onChange']>[0]
+
+/** Entries in memory, with expiry and change events. Stores put new content in. */
+export interface LedgerCopy {
+  entries (): ReadonlyMap<string, LedgerEntry>
+  onChange (listener: Listener): () => void
+  replace (next: Map<string, LedgerEntry>): void
+  /** Put one entry in; undefined takes it out. */
+  put (id: string, entry: LedgerEntry | undefined): void
+  /** Drop what has expired; call now and then. */
+  prune (now: number): void
+}
+
+export function ledgerCopy (): LedgerCopy {
+  let current = new Map<string, LedgerEntry>()
+  const listeners = new Set<Listener>()
+
+  const tell = (added: string[], removed: string[]) => {
+    if (added.length > 0 || removed.length > 0) for (const listener of listeners) listener({ added, removed })
+  }
+  const replace = (next: Map<string, LedgerEntry>) => {
+    const before = current
+    current = next
+    // Written again counts as new: it reaches what has come since.
+    tell([...next].filter(([id, { since }]) => before.get(id)?.since !== since).map(([id]) => id), [...before.keys()].filter(id => !next.has(id)))
+  }
+  return {
+    entries: () => current,
+    replace,
+    put (id, entry) {
+      const before = current.get(id)
+      if (entry !== undefined && (entry.until === undefined || entry.until > Date.now())) {
+        current.set(id, entry)
+        if (before?.since !== entry.since) tell([id], [])
+      } else if (before !== undefined) {
+        current.delete(id)
+        tell([], [id])
+      }
+    },
+    onChange (listener) {
+      listeners.add(listener)
+      return () => { listeners.delete(listener) }
+    },
+    prune (now) {
+      for (const { until } of current.values()) {
+        if (until !== undefined && until <= now) return replace(live(current, now))
+      }
+    }
+  }
+}
+
+export function live (entries: ReadonlyMap<string, LedgerEntry>, now: number): Map<string, LedgerEntry> {
+  return new Map([...entries].filter(([, { until }]) => until === undefined || until > now))
+}
+
+const shape = compileSchema(Type.Record(Type.String({ maxLength: 1024 }), Type.Object({
+  since: Type.Integer({ minimum: 0 }),
+  until: Type.Optional(Type.Integer({ minimum: 0 })),
+  note: Type.Optional(Type.String({ maxLength: 1024 }))
+}, { additionalProperties: false })))
+
+/**
+ * A ledger in a file, read again when the file changes.
+ *
+ * @throws {UsageError} if the file is broken at the start
+ */
+export function fileLedger (path: string, warn: (message: string) => void): Ledger & { close (): void } {
+  const copy = ledgerCopy()
+  const load = () => copy.replace(live(readLedger(path), Date.now()))
+  load()
+  const stop = watchFile(path, () => {
+    try {
+      load()
+    } catch (error) {
+      warn(`${path} changed but is not used: ${(error as Error).message}`)
+    }
+  })
+  const timer = setInterval(() => copy.prune(Date.now()), 500)
+  timer.unref()
+
+  const change = (edit: (entries: Map<string, LedgerEntry>) => boolean) => withLock(path, () => {
+    const entries = live(readLedger(path), Date.now())
+    const changed = edit(entries)
+    if (changed) writeAtomically(path, JSON.stringify(Object.fromEntries(entries), null, 2) + '\n')
+    copy.replace(live(entries, Date.now()))
+    return changed
+  })
+  return {
+    entries: copy.entries,
+    onChange: copy.onChange,
+    ageMs: () => 0,
+    async set (id, entry) { await change(entries => { entries.set(id, entry); return true }) },
+    delete: id => change(entries => entries.delete(id)),
+    close () {
+      stop()
+      clearInterval(timer)
+    }
+  }
+}
+
+function readLedger (path: string): Map<string, LedgerEntry> {
+  const text = readIfThere(path)
+  if (text === undefined) return new Map()
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new UsageError(`${path} is not JSON; mend it or move it away`)
+  }
+  if (!shape.fits(value)) throw new UsageError(`${path}: ${shape.problems(value).join('; ')}`)
+  return new Map(Object.entries(value as Record<string, LedgerEntry>))
+}

@@ -1,0 +1,104 @@
+import pino, { type Bindings, type DestinationStream, type Logger } from 'pino'
+import { output, type Output } from './output.ts'
+
+/** What the rest asks of a log. */
+export interface Log {
+  debug (data: object, message?: string): void
+  info (data: object, message?: string): void
+  warn (data: object, message?: string): void
+  error (data: object, message?: string): void
+}
+
+/** Forms of credentials: keys of ours, other `sk-` keys, and tokens in three parts. */
+const SECRETS = /mcpk_[a-z0-9]{10}_[A-Za-z0-9_-]{20,}|\bsk-[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=\/\/)[^\s/@]+(?=@)/g
+
+/** A text with whatever looks like a credential taken out. */
+export function redact (text: string): string {
+  return text.replace(SECRETS, '[redacted]')
+}
+
+/** ISO 8601 in UTC. The text of the second is kept: making it anew is a tenth of the cost of a line. */
+const isoTime = (() => {
+  let second = -1
+  let text = ''
+  return () => {
+    const now = Date.now()
+    const current = Math.floor(now / 1000)
+    if (current !== second) {
+      second = current
+      text = `,"time":"${new Date(current * 1000).toISOString().slice(0, 20)}`
+    }
+    return `${text}${String(now % 1000).padStart(3, '0')}Z"`
+  }
+})()
+
+interface Seen { type?: string, message: string, code?: unknown, stack?: string, cause?: Seen | string }
+
+/** Only what helps: libraries hang commands with their arguments on their errors. */
+function error (thrown: unknown, depth = 0): Seen {
+  if (!(thrown instanceof Error)) return { message: redact(String(thrown)) }
+  const { name, message, stack, cause } = thrown
+  const { code } = thrown as { code?: unknown }
+  return {
+    type: name,
+    message: redact(message),
+    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
+    ...(stack === undefined ? {} : { stack: redact(stack) }),
+    ...(cause === undefined || depth > 2 ? {} : { cause: error(cause, depth + 1) })
+  }
+}
+
+type Parent = Pick<Logger, 'level' | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'> & { child (bindings: Bindings): Parent }
+
+/** A child that is made when it is first written to: most requests write nothing but their line. */
+export class LazyChildLogger {
+  readonly level: string
+  readonly #parent: Parent
+  readonly #bindings: Bindings
+  #own: Parent | undefined
+
+  constructor (parent: Parent, bindings: Bindings) {
+    this.level = parent.level
+    this.#parent = parent
+    this.#bindings = bindings
+  }
+
+  get #log (): Parent {
+    this.#own ??= this.#parent.child(this.#bindings)
+    return this.#own
+  }
+
+  trace (data: object | string, message?: string): void { this.#log.trace(data, message) }
+  debug (data: object | string, message?: string): void { this.#log.debug(data, message) }
+  info (data: object | string, message?: string): void { this.#log.info(data, message) }
+  warn (data: object | string, message?: string): void { this.#log.warn(data, message) }
+  error (data: object | string, message?: string): void { this.#log.error(data, message) }
+  fatal (data: object | string, message?: string): void { this.#log.fatal(data, message) }
+  silent (data: object | string, message?: string): void { this.#log.silent(data, message) }
+  child (bindings: Bindings): Parent { return this.#log.child(bindings) }
+}
+
+export interface LogOptions {
+  debug?: boolean
+  /** Where to; standard output if absent. */
+  destination?: DestinationStream
+}
+
+/** The process's log: JSON, a line an event. `end` and `endNow` are those of its output. */
+export function createLog ({ debug = false, destination }: LogOptions = {}): Logger & Pick<Output, 'end' | 'endNow'> {
+  const out = destination === undefined
+    ? output(1, lines => log.warn({ lines }, 'lines of the log were lost: its reader did not keep up'))
+    : undefined
+  const log: Logger = pino({
+    level: debug ? 'debug' : 'info',
+    base: null,
+    timestamp: isoTime,
+    formatters: { level: label => ({ level: label }) },
+    serializers: { err: thrown => error(thrown) },
+    redact: { paths: ['headers', 'authorization', '*.authorization', '*.token', '*.key', '*.secret', '*.password'], censor: '[redacted]' }
+  }, out ?? destination!)
+  return Object.assign(log, {
+    async end (ms: number) { await out?.end(ms) },
+    endNow () { out?.endNow() }
+  })
+}

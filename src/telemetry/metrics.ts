@@ -1,0 +1,73 @@
+/**
+ * What is counted and timed, in the words of Prometheus. No label holds a
+ * name, an id or anything else that a client chooses.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Health } from '../core/health.ts'
+
+export interface Answered {
+  /** As the client sent it; unknown ones are counted together. */
+  method: string | undefined
+  auth: string | undefined
+  /** The reason of a refusal, or `served`. */
+  decision: string
+  seconds: number
+}
+
+export interface Gauges {
+  health (): Health
+  inFlight (): number
+  streams (): number
+}
+
+export interface Metrics {
+  answered (request: Answered): void
+  /** A request was counted by this process alone. */
+  degraded (): void
+  /** Says where the gauges read; once, when the app is built. */
+  watch (gauges: Gauges): void
+  /** The text that Prometheus reads, and its content type. */
+  text (): Promise<string>
+  readonly contentType: string
+}
+
+const STATES: readonly Health[] = ['ok', 'unreachable', 'lost']
+
+/** @param process with memory, CPU and the event loop of the process; once in a process */
+export function createMetrics ({ process = false }: { process?: boolean } = {}): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  if (process) collectDefaultMetrics({ register: registry })
+
+  const requests = new Counter({ name: 'mcp_requests_total', help: 'Answered requests, by what was decided.', labelNames: ['method', 'auth', 'decision'] as const, registers })
+  const duration = new Histogram({
+    name: 'mcp_request_duration_seconds',
+    help: 'From the head of a request to the end of its answer.',
+    labelNames: ['method'] as const,
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers
+  })
+  const degraded = new Counter({ name: 'mcp_ratelimit_degraded_total', help: 'Requests counted by this process alone, while shared state could not count.', registers })
+  let gauges: Gauges = { health: () => 'ok', inFlight: () => 0, streams: () => 0 }
+  const state = new Gauge({
+    name: 'mcp_state',
+    help: '1 for the condition that shared state is in.',
+    labelNames: ['condition'] as const,
+    registers,
+    collect () { for (const condition of STATES) state.set({ condition }, gauges.health() === condition ? 1 : 0) }
+  })
+  const inFlight = new Gauge({ name: 'mcp_requests_in_flight', help: 'Requests being answered.', registers, collect () { inFlight.set(gauges.inFlight()) } })
+  const streams = new Gauge({ name: 'mcp_streams', help: 'Open event streams.', registers, collect () { streams.set(gauges.streams()) } })
+
+  return {
+    answered ({ method, auth, decision, seconds }) {
+      const named = method ?? 'none'
+      requests.inc({ method: named, auth: auth ?? 'unknown', decision })
+      duration.observe({ method: named }, seconds)
+    },
+    degraded: () => degraded.inc(),
+    watch (next) { gauges = next },
+    text: () => registry.metrics(),
+    contentType: registry.contentType
+  }
+}

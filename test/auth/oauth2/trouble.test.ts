@@ -1,0 +1,172 @@
+/** The authorization server is slow, gone or hostile: that costs its own unknown tokens, and nothing else. */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import type { RefreshPolicies } from '../../../src/auth/oauth2/from-settings.ts'
+import { BOUNDS } from '../../../src/auth/oauth2/bounded-fetch.ts'
+import { JWKS_PACE } from '../../../src/auth/oauth2/jwks.ts'
+import { addKey, build, messageOf, modern, type Built } from '../../support/app.ts'
+import { until } from '../../support/until.ts'
+import { ALL_SCOPES, AUDIENCE, makeKey, startIssuer, type Handler, type Issuer } from './issuer.ts'
+
+/** Each from an address of its own, so that the count of failures does not answer instead. */
+let asked = 0
+async function echo (app: FastifyInstance, key: string) {
+  const began = performance.now()
+  const response = await modern(app, 'tools/call', { name: 'echo', arguments: { text: 'hi' } }, {
+    key, address: `10.${asked >> 16 & 255}.${asked >> 8 & 255}.${asked++ & 255}`
+  })
+  const { error } = messageOf(response)
+  return { status: response.statusCode, reason: error?.data?.reason as string | undefined, ms: performance.now() - began }
+}
+
+/** The server beside an issuer that it knows. */
+async function served (t: Test, { env = {}, paces = {} }: { env?: Record<string, string>, paces?: RefreshPolicies } = {}): Promise<Built & { issuer: Issuer }> {
+  const issuer = await startIssuer(t)
+  return { issuer, ...await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, MAX_IN_FLIGHT: '2000', RATE_LIMIT_OAUTH2: '100000', ...env }, oauth2Paces: paces }) }
+}
+
+/** What a server in trouble may cost here: more than a busy machine takes from one that is well. */
+const SOON: RefreshPolicies = { answerMs: 3000, metadata: { waitMs: 3000 }, jwks: { waitMs: 3000 } }
+const EAGER: RefreshPolicies = { ...SOON, jwks: { ...SOON.jwks, everyMs: 200, retryMs: 50, gapMs: 50 }, mostFetches: 1000 }
+
+const TROUBLES: Record<string, Handler> = {
+  'an error': (_request, response) => { response.writeHead(500).end('{"error":"server_error"}') },
+  'no answer': () => {},
+  'ten megabytes': (_request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end(`{"keys":[],"x":"${'x'.repeat(10_000_000)}"}`) },
+  'a page': (_request, response) => { response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>Sorry</title>') },
+  'a redirect': (_request, response) => { response.writeHead(302, { location: '/elsewhere' }).end() },
+  'no set at all': (_request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end('{"keys":"none"}') }
+}
+
+t.test('serves every token of a known key while the authorization server is in trouble', async t => {
+  for (const [name, trouble] of Object.entries(TROUBLES)) {
+    const { app, issuer, store } = await served(t, { paces: EAGER })
+    t.ok(await until(async () => (await echo(app, issuer.mint())).status === 200), `${name}: before`)
+    issuer.bend.set('*', trouble)
+    issuer.bend.set('/jwks', trouble)
+    const before = issuer.counts.get('/jwks')!
+    await until(() => issuer.counts.get('/jwks')! >= before + 2)
+
+    const known = await Promise.all(Array.from({ length: 50 }, () => echo(app, issuer.mint())))
+    t.equal(known.filter(({ status }) => status === 200).length, 50, `${name}: known keys`)
+    const unknown = await echo(app, issuer.mint({}, {}, makeKey()))
+    t.comment(`figure: ${name}: ${known.filter(({ status }) => status === 200).length} of 50 with known keys served, an unknown one answered after ${Math.round(unknown.ms)} ms`)
+    t.strictSame([unknown.status, unknown.reason], [503, 'STATE_UNAVAILABLE'], `${name}: nothing can be said of an unknown key`)
+    t.equal((await echo(app, (await addKey(store)).key)).status, 200, `${name}: API keys`)
+    t.notOk(issuer.counts.has('/elsewhere'), 'no redirect is followed')
+
+    issuer.bend.clear()
+    issuer.keys.push(makeKey())
+    t.ok(await until(async () => (await echo(app, issuer.mint({}, {}, issuer.keys[1]))).status === 200), `${name}: over`)
+    await app.close()
+  }
+})
+
+t.test('starts without its authorization server, and finds it later', async t => {
+  const issuer = await startIssuer(t)
+  issuer.bend.set('*', TROUBLES['an error']!)
+  issuer.bend.set('/.well-known/oauth-authorization-server', TROUBLES['an error']!)
+  const { app } = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url }, oauth2Paces: { ...EAGER, metadata: { ...SOON.metadata, retryMs: 50, gapMs: 50 } } })
+  t.equal((await echo(app, issuer.mint())).status, 503)
+  issuer.bend.clear()
+  t.ok(await until(async () => (await echo(app, issuer.mint())).status === 200))
+})
+
+t.test('takes a new key at once, and a removed one no longer than its pace', async t => {
+  const { app, issuer } = await served(t, { paces: { jwks: { everyMs: 300, gapMs: 0 }, mostFetches: 1000 } })
+  const old = issuer.mint()
+  t.equal((await echo(app, old)).status, 200)
+  const [removed, added] = [issuer.keys[0]!, makeKey()]
+  issuer.keys = [removed, added]
+  t.equal((await echo(app, issuer.mint({}, {}, added))).status, 200, 'rotation')
+  t.equal((await echo(app, old)).status, 200, 'the old one still stands')
+
+  issuer.keys = [added]
+  t.ok(await until(async () => (await echo(app, old)).status === 401), 'cached tokens of a removed key end with it')
+  t.equal((await echo(app, issuer.mint({}, {}, removed))).status, 401)
+  t.equal((await echo(app, issuer.mint({}, {}, added))).status, 200)
+  const worst = JWKS_PACE.everyMs * 9 / 8 + BOUNDS.timeoutMs
+  t.comment(`figure: at the pace of production dead after ${worst / 1000} s at worst`)
+  t.ok(worst <= 300_000, 'and at the real pace that is within five minutes')
+})
+
+t.test('10,000 tokens with random key names cost hardly a fetch, and known keys nothing', async t => {
+  const { app, issuer } = await served(t)
+  const stranger = makeKey()
+  const refused = new Map<number, number>()
+  let good = 0
+  const began = performance.now()
+  for (let i = 0; i < 10_000; i += 100) {
+    const strange = Array.from({ length: 100 }, () => issuer.mint({}, { kid: randomUUID() }, stranger))
+    const [known, ...answers] = await Promise.all([issuer.mint(), ...strange].map(token => echo(app, token)))
+    if (known!.status === 200) good++
+    for (const { status } of answers) refused.set(status, (refused.get(status) ?? 0) + 1)
+  }
+  const seconds = (performance.now() - began) / 1000
+  t.strictSame([...refused], [[401, 10_000]])
+  t.equal(good, 100)
+  const fetches = [...issuer.counts.values()].reduce((sum, count) => sum + count)
+  t.comment(`figure: ${fetches} fetches in ${seconds.toFixed(1)} s; known keys ${good} of 100`)
+  t.ok(fetches <= 6 * Math.ceil(seconds / 60), `${fetches} fetches in ${seconds.toFixed(1)} s`)
+})
+
+t.test('asks once about an opaque token that 500 present at once', async t => {
+  const { app, issuer } = await served(t, { env: { OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server' } })
+  issuer.bend.set('/introspect', (request, response) => {
+    setTimeout(() => issuer.json({ active: true, iss: issuer.url, aud: AUDIENCE, sub: 'ada', client_id: 'c', scope: ALL_SCOPES, exp: Math.floor(Date.now() / 1000) + 600 })(request, response), 300)
+  })
+  const answers = await Promise.all(Array.from({ length: 500 }, () => echo(app, 'an-opaque-token-of-500')))
+  t.equal(answers.filter(({ status }) => status === 200).length, 500)
+  t.comment(`figure: ${issuer.counts.get('/introspect')} introspection of 300 ms for ${answers.filter(({ status }) => status === 200).length} served`)
+  t.equal(issuer.counts.get('/introspect'), 1)
+
+  issuer.bend.set('/introspect', issuer.json({ active: false }))
+  const bad = await Promise.all(Array.from({ length: 500 }, () => echo(app, 'another-opaque-token')))
+  t.equal(bad.filter(({ status }) => status === 401).length, 500)
+  t.equal(issuer.counts.get('/introspect'), 2)
+})
+
+t.test('an introspection that hangs or fails costs its own tokens a moment, and is then left alone', async t => {
+  for (const name of ['no answer', 'an error', 'ten megabytes', 'a page', 'a redirect']) {
+    const { app, issuer, store } = await served(t, { env: { OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server' }, paces: SOON })
+    t.ok(await until(async () => (await echo(app, issuer.mint())).status === 200), `${name}: before`)
+    issuer.bend.set('/introspect', TROUBLES[name]!)
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => echo(app, `opaque-token-${i}`)))
+    t.strictSame([...new Set(answers.map(({ status, reason }) => `${status} ${reason}`))], ['503 STATE_UNAVAILABLE'], `${name}: never taken for a bad token`)
+    t.ok(issuer.counts.get('/introspect')! <= 50, `${name}: at most 50 under way`)
+    // Questions that were given up here may reach the server only now.
+    let before = 0
+    while (before !== issuer.counts.get('/introspect')!) {
+      before = issuer.counts.get('/introspect')!
+      await sleep(500)
+    }
+    t.equal((await echo(app, 'one-more-opaque-token')).status, 503)
+    t.equal(issuer.counts.get('/introspect'), before, `${name}: left alone for a while`)
+    t.equal((await echo(app, issuer.mint())).status, 200, `${name}: tokens that are verified here`)
+    t.equal((await echo(app, (await addKey(store)).key)).status, 200, `${name}: API keys`)
+    await app.close()
+  }
+})
+
+t.test('holds what introspection says to the same rules: issuer, audience, times', async t => {
+  const { app, issuer } = await served(t, { env: { OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server' } })
+  const now = Math.floor(Date.now() / 1000)
+  const said = { active: true, iss: issuer.url, aud: AUDIENCE, sub: 'ada', client_id: 'c', scope: ALL_SCOPES, exp: now + 600 }
+  const cases: Array<[string, object, number]> = [
+    ['good', said, 200],
+    ['our audience among others', { ...said, aud: ['https://other.example', AUDIENCE] }, 200],
+    ['another audience', { ...said, aud: 'https://other.example/mcp' }, 401],
+    ['a list of others', { ...said, aud: ['https://other.example'] }, 401],
+    ['a slash more', { ...said, aud: `${AUDIENCE}/` }, 401],
+    ['a suffix', { ...said, aud: `${AUDIENCE}.evil` }, 401],
+    ['another issuer', { ...said, iss: 'https://other.example' }, 401],
+    ['over', { ...said, exp: now - 1 }, 401],
+    ['active as text', { ...said, active: 'true' }, 401]
+  ]
+  for (const [name, answer, status] of cases) {
+    issuer.bend.set('/introspect', issuer.json(answer))
+    t.equal((await echo(app, `opaque ${name}`.replaceAll(' ', '-'))).status, status, name)
+  }
+})
