@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import { addressSet, clientAddress, normalAddress, type IsProxy } from '../src/core/address.ts'
 import { AppError } from '../src/errors.ts'
-import { redact } from '../src/telemetry/log.ts'
+import { redact } from '../src/telemetry/redact.ts'
 
 export interface AddressOptions {
   /** Whose X-Forwarded-For counts. */

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 
 /** One line a request: who, what, what was decided, how long it took. Probes are left out. */
 export default fp(async function requestLog (app) {
-  // Nothing to redact: these fields hold no credential, and looking for one costs more than the line.
+  // No field is called a credential. What looks like one is taken out where lines are written.
   const lines = (app.log as Partial<Logger>).child?.({}, { redact: [] }) ?? app.log
 
   app.addHook('onResponse', function writeLine (request, reply, done) {

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { AppError } from '../src/errors.ts'
-import { redact } from '../src/telemetry/log.ts'
+import { redact } from '../src/telemetry/redact.ts'
 import type { Message } from '../src/mcp/admit.ts'
 import { knownMethod } from '../src/mcp/methods.ts'
 import type { HttpResponse } from '../src/mcp/http-response.ts'
@@ -64,7 +64,7 @@ function shown (target: Target | undefined): string | undefined {
   if (target === undefined) return undefined
   const { kind, name } = target
   const spelled = kind === 'tool' ? name : `${kind}:${name}`
-  return spelled.length < 16 ? spelled : redact(spelled.slice(0, 512)).slice(0, 128)
+  return spelled.length < 16 ? spelled : redact(spelled, 128)
 }
 
 /** Fires when the client closes the connection before it has its answer. */

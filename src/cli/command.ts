@@ -1,7 +1,7 @@
 /** What every command is: one file each, found by src/cli/run.ts. */
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { UsageError } from '../errors.ts'
-import { redact } from '../telemetry/log.ts'
+import { redact } from '../telemetry/redact.ts'
 
 export interface Io {
   stdin: NodeJS.ReadableStream
@@ -33,8 +33,13 @@ export function parse<T extends NonNullable<ParseArgsConfig['options']>> (args: 
   try {
     parsed = parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>({ args, options, allowPositionals: true, strict: true })
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(/\.?\s*\n|\. /)[0]!}. See --help`)
+    throw new UsageError(`${firstSentence((error as Error).message)}. See --help`)
   }
   if (parsed.positionals.length > most) throw new UsageError(`"${parsed.positionals[most]!.slice(0, 64)}" is one word too many. See --help`)
   return parsed
+}
+
+function firstSentence (text: string): string {
+  const line = text.split('\n', 1)[0]!.trim().split('. ', 1)[0]!
+  return line.endsWith('.') ? line.slice(0, -1) : line
 }

@@ -1,6 +1,6 @@
 /** The command line: finds the command, prints what it says, answers with its exit code. */
 import { UsageError } from '../errors.ts'
-import { redact } from '../telemetry/log.ts'
+import { redact } from '../telemetry/redact.ts'
 import type { Command, Io } from './command.ts'
 
 const COMMANDS: Record<string, () => Promise<Command>> = {

@@ -132,7 +132,7 @@ export function loadConfig (env: Environment, file: Environment = {}): Config {
 
   const settings = raw as Raw
   const list = (text: string | undefined) => text === undefined ? [] : text.split(',').map(part => part.trim()).filter(part => part !== '')
-  const publicUrl = (settings.PUBLIC_URL ?? originOf(settings.HOST, settings.PORT)).replace(/\/+$/, '')
+  const publicUrl = (settings.PUBLIC_URL ?? originOf(settings.HOST, settings.PORT)).replace(/(?<!\/)\/+$/, '')
   const config: Config = {
     ...settings,
     PUBLIC_URL: publicUrl,

@@ -1,5 +1,6 @@
 import pino, { type Bindings, type DestinationStream, type Logger } from 'pino'
 import { output, type Output } from './output.ts'
+import { redact } from './redact.ts'
 
 /** What the rest asks of a log. */
 export interface Log {
@@ -7,14 +8,6 @@ export interface Log {
   info (data: object, message?: string): void
   warn (data: object, message?: string): void
   error (data: object, message?: string): void
-}
-
-/** Forms of credentials: keys of ours, other `sk-` keys, and tokens in three parts. */
-const SECRETS = /mcpk_[a-z0-9]{10}_[A-Za-z0-9_-]{20,}|\bsk-[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(?<=\/\/)[^\s/@]+(?=@)/g
-
-/** A text with whatever looks like a credential taken out. */
-export function redact (text: string): string {
-  return text.replace(SECRETS, '[redacted]')
 }
 
 /** ISO 8601 in UTC. The text of the second is kept: making it anew is a tenth of the cost of a line. */
@@ -36,14 +29,14 @@ interface Seen { type?: string, message: string, code?: unknown, stack?: string,
 
 /** Only what helps: libraries hang commands with their arguments on their errors. */
 function error (thrown: unknown, depth = 0): Seen {
-  if (!(thrown instanceof Error)) return { message: redact(String(thrown)) }
+  if (!(thrown instanceof Error)) return { message: String(thrown) }
   const { name, message, stack, cause } = thrown
   const { code } = thrown as { code?: unknown }
   return {
     type: name,
-    message: redact(message),
+    message,
     ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-    ...(stack === undefined ? {} : { stack: redact(stack) }),
+    ...(stack === undefined ? {} : { stack }),
     ...(cause === undefined || depth > 2 ? {} : { cause: error(cause, depth + 1) })
   }
 }
@@ -78,6 +71,11 @@ export class LazyChildLogger {
   child (bindings: Bindings): Parent { return this.#log.child(bindings) }
 }
 
+/** Redaction where lines are written: no field, name or text can go around it. */
+function redacting (to: DestinationStream): DestinationStream {
+  return { write (line) { to.write(redact(line)) } }
+}
+
 export interface LogOptions {
   debug?: boolean
   /** Where to; standard output if absent. */
@@ -95,8 +93,9 @@ export function createLog ({ debug = false, destination }: LogOptions = {}): Log
     timestamp: isoTime,
     formatters: { level: label => ({ level: label }) },
     serializers: { err: thrown => error(thrown) },
+    // What is called a credential is taken out by its name, whatever it looks like; the rest by its form, in each line as it is written.
     redact: { paths: ['headers', 'authorization', '*.authorization', '*.token', '*.key', '*.secret', '*.password'], censor: '[redacted]' }
-  }, out ?? destination!)
+  }, redacting(out ?? destination!))
   return Object.assign(log, {
     async end (ms: number) { await out?.end(ms) },
     endNow () { out?.endNow() }

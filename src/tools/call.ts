@@ -4,7 +4,8 @@ import { mayUse } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
 import { AppError } from '../errors.ts'
 import type { Catalogue, OfferedTool } from './catalogue.ts'
-import { redact, type Log } from '../telemetry/log.ts'
+import type { Log } from '../telemetry/log.ts'
+import { redact } from '../telemetry/redact.ts'
 import { InputNeeded, ToolError, type Content, type Context, type Outcome } from './tool.ts'
 
 /** A `tools/call` result as it goes on the wire, apart from what each era adds. */
@@ -37,7 +38,7 @@ export function callTool (
 ): CallOutcome | Promise<CallOutcome> {
   if (!mayUse(principal, 'tool', name)) return failure('Access denied')
   const offered = catalogue.tools.get(name)
-  if (offered === undefined) throw new AppError('INVALID_PARAMS', `Unknown tool: ${redact(name).slice(0, 128)}`)
+  if (offered === undefined) throw new AppError('INVALID_PARAMS', `Unknown tool: ${redact(name, 128)}`)
 
   const input = args ?? {}
   if (inspection !== 'off') {
@@ -49,7 +50,7 @@ export function callTool (
     }
   }
   if (!offered.input.fits(input)) {
-    return failure(redact(`Invalid arguments: ${offered.input.problems(input).join('; ')}`))
+    return failure(redact(`Invalid arguments: ${offered.input.problems(input).join('; ')}`, 4000))
   }
   return run(offered, input, context)
 }

@@ -1,5 +1,10 @@
 /** RFC 6570 level 1: text and `{variable}`, with text between two variables so that reading one back is certain. */
 
+import { RE2JS } from 're2js'
+
+/** Of a variable's value as the URI spells it, characters. */
+const MAX_VALUE = 1024
+
 export interface UriTemplate {
   readonly variables: readonly string[]
   /**
@@ -18,14 +23,14 @@ export function uriTemplate (text: string): UriTemplate | null {
   const variables = parts.filter((_, i) => i % 2 === 1).map(part => part.slice(1, -1))
   if (variables.length === 0 || new Set(variables).size !== variables.length) return null
 
-  const pattern = new RegExp('^' + parts.map((part, i) =>
-    i % 2 === 1 ? '([^/?#]{1,1024})' : part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('') + '$')
+  // RE2: between several variables a backtracking engine tries every division of what does not fit.
+  const pattern = RE2JS.compile('^' + parts.map((part, i) => i % 2 === 1 ? '([^/?#]+)' : RE2JS.quote(part)).join('') + '$')
   return {
     variables,
     match (uri) {
       if (uri.length > 4096) return undefined
       const found = pattern.exec(uri)
-      if (found === null) return undefined
+      if (found === null || found.some((text, i) => i > 0 && text.length > MAX_VALUE)) return undefined
       try {
         const values = found.slice(1).map(decodeURIComponent)
         if (values.some((value, i) => encoded(value) !== found[i + 1])) return undefined

@@ -181,3 +181,21 @@ async function onSocket (t: Test, app: FastifyInstance, bytes: string | Buffer):
     socket.end(bytes)
   })
 }
+
+t.test('a name or method of a megabyte costs no more than reading it, for a key that may use nothing', async t => {
+  const { app, store } = await build(t, { tools: TOOLS, env: OPEN })
+  const { key } = await addKey(store, { permissions: [] })
+  for (const pump of ['-eyJ', 'eyJa.', 'sk-', '//a@', '%', '../']) {
+    const cost = async (length: number) => {
+      const name = pump.repeat(length / pump.length)
+      const start = process.cpuUsage()
+      const answer = await post(app, key, JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } }))
+      t.ok(answer.body.length < 2000, 'a short answer')
+      return process.cpuUsage(start).user
+    }
+    await cost(60_000)
+    const small = Math.max(await cost(60_000), 5000)
+    const large = await cost(960_000)
+    t.ok(large < 40 * small, `${pump}: ${small} µs, sixteen times as long ${large} µs`)
+  }
+})

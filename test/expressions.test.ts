@@ -1,0 +1,119 @@
+/**
+ * No regular expression of the sources takes longer than in proportion to its
+ * text: each is found in the syntax tree and fed what makes backtracking slow.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+import { PERMISSION_PATTERN } from '../src/core/permissions.ts'
+import { uriTemplate } from '../src/tools/uri-template.ts'
+
+const root = join(import.meta.dirname, '..')
+const files = ['src', 'plugins', 'routes'].flatMap(folder =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).filter(path => path.endsWith('.ts')).map(path => `${folder}/${path}`))
+
+/** Files that build expressions from data, and from what. */
+const FROM_DATA: Readonly<Record<string, string>> = {
+  'src/cli/keys.ts': 'PERMISSION_PATTERN, which is fed below',
+  'src/core/oauth-scopes.ts': 'PERMISSION_PATTERN, which is fed below'
+}
+
+interface Found { where: string, expression: RegExp }
+
+function expressionsOf (file: string): { literals: Found[], built: number } {
+  const source = ts.createSourceFile(file, readFileSync(join(root, file), 'utf8'), ts.ScriptTarget.Latest)
+  const literals: Found[] = []
+  let built = 0
+  const visit = (node: ts.Node): void => {
+    if (ts.isRegularExpressionLiteral(node)) {
+      const [, pattern, flags] = /^\/([^]*)\/([a-z]*)$/.exec(node.text)!
+      literals.push({ where: `${file}: ${node.text}`, expression: new RegExp(pattern!, flags) })
+    } else if (ts.isPropertyAssignment(node) && node.name.getText(source) === 'pattern' && ts.isStringLiteralLike(node.initializer)) {
+      literals.push({ where: `${file}: pattern ${node.initializer.text}`, expression: new RegExp(node.initializer.text, 'u') })
+    } else if ((ts.isNewExpression(node) || ts.isCallExpression(node)) && ts.isIdentifier(node.expression) && node.expression.text === 'RegExp') {
+      built++
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return { literals, built }
+}
+
+const PUMPS = [
+  'a', 'A', '0', ' ', '\t', '\n', '.', '-', '_', '/', '\\', ':', ';', ',', '=', '"', "'", '<', '>', '(', ')', '{', '}', '[', ']', '%', '&', '#', '@', '*', '|', '+', '$', '`', '\0', 'é', '\u2028', '😀',
+  'a ', 'a.', 'a-', 'a,', 'a=', ' a', '//', 'a/', '//a', 'ab', 'aA0', '0.', '-a', '%2', '%2e', '&#', '<a ', '-eyJ', 'eyJa.', 'sk-', 'mcpk_', '${', '{a}', '\r\n', '; ', '=a;', '("', 'x='
+]
+
+/** CPU, not time: other processes may be busy. The least of several, since a collection may fall into one. */
+function cost (expression: RegExp, text: string, runs: number): number {
+  let least = Infinity
+  for (let i = 0; i < runs; i++) {
+    expression.lastIndex = 0
+    const start = process.cpuUsage()
+    // Every match, without what a replacement would hold in memory.
+    while (expression.test(text) && expression.global);
+    const { user, system } = process.cpuUsage(start)
+    least = Math.min(least, user + system)
+  }
+  return least
+}
+
+/** Four times the text may take eight times as long; a quadratic expression takes sixteen. */
+const MOST_GROWTH = 8
+/** Below this a ratio says nothing, µs. */
+const NOISE = 3000
+
+function slowOn (expression: RegExp, pump: string): string | undefined {
+  const make = (length: number) => pump.repeat(Math.ceil(length / pump.length)) + '!'
+  let before = cost(expression, make(4_000), 1)
+  for (const length of [16_000, 64_000, 256_000, 1_000_000]) {
+    let now = cost(expression, make(length), 1)
+    if (now > NOISE && now > MOST_GROWTH * before) {
+      before = Math.max(cost(expression, make(length / 4), 3), NOISE / 4)
+      now = cost(expression, make(length), 3)
+      if (now > MOST_GROWTH * before) return `${JSON.stringify(pump)} at ${length}: ${before} µs, four times as long ${now} µs`
+    }
+    before = now
+  }
+  return undefined
+}
+
+const all = files.map(file => ({ file, ...expressionsOf(file) }))
+
+t.test('expressions are found, and those built from data have a test of their own', async t => {
+  t.ok(all.flatMap(({ literals }) => literals).length > 60, 'the tree was read')
+  t.strictSame(all.filter(({ built }) => built > 0).map(({ file }) => file).sort(), Object.keys(FROM_DATA), 'built from data')
+  for (const pump of PUMPS) t.equal(slowOn(new RegExp(PERMISSION_PATTERN), pump), undefined, pump)
+})
+
+t.test('a URI is held to a template in proportion to its length, whatever does not fit', async t => {
+  for (const [template, pump] of [['a://{b}', 'b'], ['a://{b}-{c}', '-'], ['a://{b}.{c}.{d}', '.a'], ['a://{b}a{c}a{d}a{e}', 'a']] as const) {
+    const { match } = uriTemplate(template)!
+    const cost = (length: number) => {
+      const start = process.cpuUsage()
+      for (let i = 0; i < 20; i++) match(`a://${pump.repeat(length / pump.length)}#`)
+      return process.cpuUsage(start).user
+    }
+    cost(1000)
+    t.ok(cost(4000) < 8 * Math.max(cost(1000), NOISE), template)
+  }
+})
+
+t.test('the measure finds what it is for', async t => {
+  t.match(slowOn(/\beyJ[\w-]{8,}\./, '-eyJ'), /at \d+/, 'a run that is tried from every place in it')
+  t.match(slowOn(/\s+$/, ' '), /at \d+/)
+  t.equal(slowOn(/^[a-z]+$/, 'a'), undefined)
+})
+
+for (const { file, literals } of all) {
+  if (literals.length === 0) continue
+  t.test(`${file}: ${literals.length} are linear`, async t => {
+    for (const { where, expression } of literals) {
+      // What it is made of itself, in pieces: an expression is slowest on what nearly fits.
+      const own = expression.source.replace(/\\[bBdDwWsS]|\(\?(?:[:=!]|<[=!])|[\\^$?*+()[\]{}|]/g, '\n').split('\n').filter(part => part.length > 1 && part.length < 24)
+      const slow = [...PUMPS, ...new Set(own)].map(pump => slowOn(expression, pump)).filter(found => found !== undefined)
+      t.strictSame(slow, [], where)
+    }
+  })
+}
