@@ -23,5 +23,6 @@ if (measurement === undefined) {
   process.stderr.write(`Usage: npm run measure <what> [-- arguments]\n\n${Object.entries(MEASUREMENTS).map(([name, [, about]]) => `  ${name.padEnd(12)} ${about}`).join('\n')}\n`)
   process.exit(2)
 }
-const { status } = spawnSync(process.execPath, [join(import.meta.dirname, measurement[0]), ...args], { stdio: 'inherit' })
+const typescript = join(import.meta.dirname, '../scripts/typescript.mjs')
+const { status } = spawnSync(process.execPath, ['--import', typescript, join(import.meta.dirname, measurement[0]), ...args], { stdio: 'inherit' })
 process.exit(status ?? 1)

@@ -5,8 +5,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startAuthorizationServer } from '../test/support/authorization-server.mjs'
-import { freePort } from '../test/support/redis.mjs'
+import './typescript.mjs'
+
+const { startAuthorizationServer } = await import('../test/support/authorization-server.ts')
+const { freePort } = await import('../test/support/redis.ts')
 
 const port = Number(process.env.PORT || 0) || await freePort()
 const origin = `http://localhost:${port}`

@@ -1,7 +1,9 @@
 // `npm test`: finds or fetches a Redis, hands its address to every test file, and runs them.
 // Arguments are handed to tap: npm test -- test/core
 import { spawn } from 'node:child_process'
-import { startRedis } from '../test/support/redis.mjs'
+import './typescript.mjs'
+
+const { startRedis } = await import('../test/support/redis.ts')
 
 let redis
 let url = process.env.TEST_REDIS_URL

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { ask, defineTool, elicit, ToolError, Type } from '../src/tools/index.ts'
 import { startIssuer } from './auth/oauth2/issuer.ts'
 import { addKey, build, legacy, messageOf, META, MODERN, modern, redisUrl, type Built } from './support/app.ts'
-import { startRedis } from './support/redis.mjs'
+import { startRedis } from './support/redis.ts'
 
 type Answered = Awaited<ReturnType<typeof modern>>
 type Send = typeof modern

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { pages } from '../scripts/docs.mjs'
+import { pages } from '../scripts/docs.ts'
 
 const root = join(import.meta.dirname, '..')
 
 t.test('the pages of settings and refusals say what the code says', async t => {
-  for (const [path, text] of Object.entries(await pages())) {
+  for (const [path, text] of Object.entries(pages())) {
     t.equal(readFileSync(join(root, path), 'utf8'), text, `${path}: npm run docs`)
   }
 })

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { fetchPackage, onPath } from '../../test/support/debian.mjs'
+import { fetchPackage, onPath } from '../../test/support/debian.ts'
 
 const run = promisify(execFile)
 export const MODERN = '2026-07-28'

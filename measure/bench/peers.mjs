@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import autocannon from 'autocannon'
-import { npm } from '../../test/support/npm.mjs'
+import { npm } from '../../test/support/npm.ts'
 import { circumstances, markdownTable, writeSection } from '../report.mjs'
 import { CONNECTIONS, interleaved, legacyCall, median, modernCall, OTHER_CORE, pin, spread, startServer } from './load.mjs'
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { circumstances, markdownTable, writeSection } from '../report.mjs'
-import { startRedis } from '../../test/support/redis.mjs'
+import { startRedis } from '../../test/support/redis.ts'
 import { load, modernCall, OTHER_CORE, pin, startServer } from './load.mjs'
 
 const DOCS = resolve(import.meta.dirname, '../../docs')

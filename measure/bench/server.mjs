@@ -4,14 +4,14 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
 import { buildApp } from '../../dist/src/app.js'
 import { loadConfig } from '../../dist/src/settings/schema.js'
 import { createLog } from '../../dist/src/telemetry/log.js'
 import { openStore } from '../../dist/src/state/open.js'
-import { freePort } from '../../test/support/redis.mjs'
-import { startSmallIssuer } from '../../test/support/small-issuer.mjs'
+import { startSmallIssuer } from '../small-issuer.mjs'
 
 const { bare, legacySession, also, ...what } = JSON.parse(process.argv[2])
 const folder = mkdtempSync(join(tmpdir(), 'bench-'))
@@ -32,6 +32,15 @@ process.on('message', what => {
   process.send({ cpu: user + system })
 })
 process.send(said)
+
+/** A port that nothing listens on. */
+async function freePort () {
+  const server = createServer()
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address()
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
 
 /** What everything is measured against: the framework, and the body parsed and written again. */
 async function bareFastify () {

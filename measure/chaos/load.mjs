@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { startSmallIssuer } from '../../test/support/small-issuer.mjs'
+import { startSmallIssuer } from '../small-issuer.mjs'
 import { addKey, agent, call, count, hammer, message, percentile, program, send, sleep, tally } from './stage.mjs'
 
 const LIMITLESS = { RATE_LIMIT_API_KEY: '100000000', RATE_LIMIT_OAUTH2: '100000000' }

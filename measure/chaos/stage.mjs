@@ -10,8 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { hashKey, makeKey } from '../../dist/src/core/api-key.js'
 import { redisStore } from '../../dist/src/state/redis/store.js'
-import { fetchPackage, onPath } from '../../test/support/debian.mjs'
-import { freePort, startRedis } from '../../test/support/redis.mjs'
+import { fetchPackage, onPath } from '../../test/support/debian.ts'
+import { freePort, startRedis } from '../../test/support/redis.ts'
 
 export { sleep, freePort, startRedis }
 

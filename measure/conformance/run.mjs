@@ -7,9 +7,9 @@ import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { fetched, nodeOf } from '../../test/support/npm.mjs'
+import { fetched, nodeOf } from '../../test/support/npm.ts'
 import { circumstances, markdownTable, writeSection } from '../report.mjs'
-import { freePort, startRedis } from '../../test/support/redis.mjs'
+import { freePort, startRedis } from '../../test/support/redis.ts'
 
 const SUITE = '0.2.0-alpha.12'
 const ROOT = resolve(import.meta.dirname, '../..')

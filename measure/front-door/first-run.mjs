@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
-import { freePort } from '../../test/support/redis.mjs'
+import { freePort } from '../../test/support/redis.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const WITHIN_MS = 90_000

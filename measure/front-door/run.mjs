@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { claimsOf } from '../claims.mjs'
-import { fetched, nodeOf } from '../../test/support/npm.mjs'
+import { fetched, nodeOf } from '../../test/support/npm.ts'
 import { firstRun } from './first-run.mjs'
 import { circumstances, markdownTable, writeSection } from '../report.mjs'
 

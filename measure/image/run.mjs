@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { circumstances, markdownTable, writeSection } from '../report.mjs'
 import { openPod, privilegesOf, processOf } from './pod.mjs'
-import { redisServer } from '../../test/support/redis.mjs'
+import { redisServer } from '../../test/support/redis.ts'
 import { imageBuilder } from './stand-in.mjs'
 
 const PROJECT = resolve(import.meta.dirname, '../..')

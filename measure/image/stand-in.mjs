@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { fetchPackage, hasApt, onPath } from '../../test/support/debian.mjs'
+import { fetchPackage, hasApt, onPath } from '../../test/support/debian.ts'
 
 const WORK = resolve(import.meta.dirname, '../../.cache/image')
 /** Debian's own Node would be years older than the one that the image ships. */

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import ts from 'typescript'
 import { parseAllDocuments } from 'yaml'
-import { render } from '../support/kustomize.mjs'
+import { render } from '../support/kustomize.ts'
 
 // Untyped on purpose: what is right of it is what these tests find out.
 export type Manifest = Record<string, any>

@@ -8,7 +8,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { Client as OlderClient } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as OlderTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import t, { type Test } from 'tap'
-import { freePort } from '../support/redis.mjs'
+import { freePort } from '../support/redis.ts'
 import { addKey, build, folder, redisUrl } from '../support/app.ts'
 import { MAIN, secureMcp } from '../support/processes.ts'
 

@@ -1,8 +1,8 @@
 /** Several apps that share a Redis, behind a proxy that hands each request to the next of them. */
 import { randomBytes } from 'node:crypto'
 import type { Test } from 'tap'
-import { keyProxy } from './proxy.mjs'
-import { freePort } from './redis.mjs'
+import { keyProxy } from './proxy.ts'
+import { freePort } from './redis.ts'
 import type { Definition } from '../../src/tools/index.ts'
 import { build, redisUrl, type Built } from './app.ts'
 

@@ -1,14 +1,12 @@
 // A loopback reverse proxy that adds a credential and may turn between several upstreams: for suites that can send none.
 import { createServer, request as forward } from 'node:http'
+import type { AddressInfo } from 'node:net'
 
-/**
- * @param {{ upstreams: string[], key?: string }} options origins such as http://127.0.0.1:3000
- * @returns {Promise<{ url: string, close: () => Promise<void> }>}
- */
-export async function keyProxy ({ upstreams, key }) {
+/** @param upstreams origins such as http://127.0.0.1:3000 */
+export async function keyProxy ({ upstreams, key }: { upstreams: string[], key?: string }): Promise<{ url: string, close: () => Promise<void> }> {
   let turn = 0
   const server = createServer((incoming, outgoing) => {
-    const { hostname, port } = new URL(upstreams[turn++ % upstreams.length])
+    const { hostname, port } = new URL(upstreams[turn++ % upstreams.length]!)
     const { host, ...headers } = incoming.headers
     // Only our own name is replaced: a foreign Host or Origin must reach the server as it is.
     const ours = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(host ?? '')
@@ -20,7 +18,7 @@ export async function keyProxy ({ upstreams, key }) {
       path: incoming.url,
       headers: { ...headers, host: ours ? `${hostname}:${port}` : host, ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) }
     }, answer => {
-      outgoing.writeHead(answer.statusCode, answer.headers)
+      outgoing.writeHead(answer.statusCode!, answer.headers)
       answer.on('data', chunk => outgoing.write(chunk))
       answer.on('end', () => outgoing.end())
       answer.on('error', () => outgoing.destroy())
@@ -29,9 +27,9 @@ export async function keyProxy ({ upstreams, key }) {
     outgoing.on('close', () => upstream.destroy())
     incoming.pipe(upstream)
   })
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     close: () => new Promise(resolve => { server.close(() => resolve()); server.closeAllConnections() })
   }
 }

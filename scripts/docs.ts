@@ -1,16 +1,18 @@
 // Writes docs/configuration.md from the settings' schema and docs/errors.md from the table of refusals: npm run docs.
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
+import { Settings } from '../src/settings/schema.ts'
+import { ERRORS } from '../src/errors.ts'
 
 /** Both pages, by path. */
-export async function pages () {
-  const { Settings } = await import('../dist/src/settings/schema.js')
-  const { ERRORS } = await import('../dist/src/errors.js')
-  return { 'docs/configuration.md': configuration(Settings), 'docs/errors.md': errors(ERRORS) }
+export function pages (): Record<string, string> {
+  return { 'docs/configuration.md': configuration(), 'docs/errors.md': errors() }
 }
 
-function configuration ({ properties }) {
-  const rows = Object.entries(properties).map(([name, { default: value, description, minimum, maximum }]) =>
+interface Property { default?: unknown, description?: string, minimum?: number, maximum?: number }
+
+function configuration (): string {
+  const rows = Object.entries(Settings.properties as Record<string, Property>).map(([name, { default: value, description, minimum, maximum }]) =>
     `| \`${name}\` | ${value === undefined ? '' : `\`${value}\``} | ${description}${maximum === undefined ? '' : ` ${minimum} to ${maximum}.`} |`)
   return `# Configuration
 
@@ -26,8 +28,8 @@ ${rows.join('\n')}
 `
 }
 
-function errors (table) {
-  const rows = Object.entries(table).map(([reason, { http, rpc, as, means }]) => `| \`${reason}\` | ${http} | ${as ?? rpc} | ${means} |`)
+function errors (): string {
+  const rows = Object.entries(ERRORS).map(([reason, { http, rpc, as, means }]: [string, { http: number, rpc: number, as?: string, means: string }]) => `| \`${reason}\` | ${http} | ${as ?? rpc} | ${means} |`)
   return `# Refusals
 
 Every body on \`/mcp\` is JSON-RPC, whatever failed. \`error.data.reason\` holds the word below; \`error.code\` is the HTTP status for
@@ -44,6 +46,6 @@ ${rows.join('\n')}
 `
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  for (const [path, text] of Object.entries(await pages())) writeFileSync(path, text)
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  for (const [path, text] of Object.entries(pages())) writeFileSync(path, text)
 }

@@ -1,27 +1,27 @@
 // A real Redis for tests and measurements: the one on the path, or Debian's, unpacked without root.
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fetchPackage, hasApt, onPath } from './debian.mjs'
+import { fetchPackage, hasApt, onPath, type Program } from './debian.ts'
 
 const ADVICE = 'The tests need a Redis: install redis-server (apt install redis-server, brew install redis, dnf install redis), or set TEST_REDIS_URL.'
 
-let found
+let found: Program | undefined
 
 /**
  * How to run redis-server here. Debian's binary decides by its name what it is.
  *
  * @throws {Error} with one line of advice
  */
-export function redisServer () {
+export function redisServer (): Program {
   found ??= find()
   return found
 }
 
-function find () {
+function find (): Program {
   const direct = onPath('redis-server', 'valkey-server')
   if (direct !== undefined) return { program: direct, env: process.env }
   const checker = onPath('redis-check-rdb')
@@ -33,19 +33,31 @@ function find () {
     if (!existsSync(program)) throw new Error('redis-check-rdb is not in the package')
     return { program, env }
   } catch (cause) {
-    throw new Error(`${ADVICE} (fetching Debian's failed: ${String(cause.stderr || cause.message).trim().split('\n')[0]})`)
+    const { stderr, message } = cause as Error & { stderr?: string }
+    throw new Error(`${ADVICE} (fetching Debian's failed: ${String(stderr || message).trim().split('\n')[0]})`)
   }
 }
 
-/**
- * Start a Redis on loopback.
- *
- * @param options.port picks a free one if absent
- * @param options.args settings of redis.conf, as arguments; no persistence unless they say so
- * @param options.dir its folder; one of its own, removed at the end, if absent
- * @returns `{ url, port, process, stop }`, once it answers
- */
-export async function startRedis ({ port, args = ['--save', '', '--appendonly', 'no'], dir, sentinel = false } = {}) {
+export interface RedisOptions {
+  /** Picks a free one if absent. */
+  port?: number
+  /** Settings of redis.conf, as arguments; no persistence unless they say so. */
+  args?: string[]
+  /** Its folder; one of its own, removed at the end, if absent. */
+  dir?: string
+  /** Start a Sentinel by the file that `args` names. */
+  sentinel?: boolean
+}
+
+export interface RunningRedis {
+  readonly url: string
+  readonly port: number
+  readonly process: ChildProcess
+  stop (signal?: NodeJS.Signals): Promise<void>
+}
+
+/** Start a Redis on loopback; it answers once this returns. */
+export async function startRedis ({ port, args = ['--save', '', '--appendonly', 'no'], dir, sentinel = false }: RedisOptions = {}): Promise<RunningRedis> {
   const { program, env } = redisServer()
   const chosen = port ?? await freePort()
   const folder = dir ?? mkdtempSync(join(tmpdir(), 'redis-'))
@@ -55,7 +67,7 @@ export async function startRedis ({ port, args = ['--save', '', '--appendonly', 
   const ended = new Promise(resolve => child.once('exit', resolve))
   const killWithUs = () => child.kill('SIGKILL')
   process.once('exit', killWithUs)
-  const stop = async (signal = 'SIGKILL') => {
+  const stop = async (signal: NodeJS.Signals = 'SIGKILL') => {
     child.kill('SIGCONT')
     child.kill(signal)
     await ended
@@ -72,31 +84,31 @@ export async function startRedis ({ port, args = ['--save', '', '--appendonly', 
 }
 
 /** A port that nothing listens on now, below those that the system hands out by itself: none of them takes it before it is used. */
-export async function freePort () {
+export async function freePort (): Promise<number> {
   for (;;) {
     const port = randomInt(10_000, 22_000)
     const server = createServer()
-    const bound = await new Promise(resolve => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)))
-    await new Promise(resolve => server.close(resolve))
+    const bound = await new Promise<boolean>(resolve => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)))
+    await new Promise<void>(resolve => server.close(() => resolve()))
     if (bound) return port
   }
 }
 
-async function answers (port, child) {
-  const until = Date.now() + 10_000
+async function answers (port: number, child: ChildProcess): Promise<void> {
+  const until = Date.now() + 30_000
   while (Date.now() < until) {
     if (child.exitCode !== null) throw new Error(`redis ended at once, with code ${child.exitCode}`)
     const reply = await ask(port)
     if (reply.includes('PONG')) return
     await new Promise(resolve => setTimeout(resolve, 30))
   }
-  throw new Error('redis did not answer within ten seconds')
+  throw new Error('redis did not answer within 30 seconds')
 }
 
-function ask (port) {
+function ask (port: number): Promise<string> {
   return new Promise(resolve => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
-    const end = text => { socket.destroy(); resolve(text) }
+    const end = (text: string) => { socket.destroy(); resolve(text) }
     socket.once('data', data => end(String(data))).once('error', () => end('')).setTimeout(500, () => end(''))
   })
 }

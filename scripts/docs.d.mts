@@ -1,1 +1,0 @@
-export function pages (): Promise<Record<string, string>>

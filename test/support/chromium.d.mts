@@ -1,1 +1,0 @@
-export function chromium (): { program: string, env: Record<string, string | undefined> }

@@ -1,1 +1,0 @@
-export function keyProxy (options: { upstreams: string[], key?: string }): Promise<{ url: string, close: () => Promise<void> }>
