@@ -25,6 +25,8 @@ export const ERRORS = {
   UNSUPPORTED_MEDIA_TYPE: { http: 415, rpc: 415, expose: true, means: 'The content type must be `application/json`.' },
   INVALID_REQUEST: { http: 400, rpc: -32600, expose: true, means: 'A batch, a duplicate or wrongly-cased protocol key, a second Host header, or a form that JSON-RPC or MCP does not know.' },
   INVALID_PARAMS: { http: 200, rpc: -32602, expose: true, means: 'Parameters are missing or of the wrong form, or the prompt or resource is permitted but does not exist. HTTP 400 where `_meta` of a 2026-07-28 request is wrong.' },
+  NOT_ACCEPTABLE: { http: 406, rpc: 406, expose: true, means: 'The `Accept` header takes neither `application/json` nor `text/event-stream`: send one of them, both, or `*/*`.' },
+  CAPABILITY_MISSING: { http: 400, rpc: -32021, expose: true, means: 'The tool asks the client something that it did not declare to be able to answer; `data.requiredCapabilities` names it.' },
   UNKNOWN_TOOL: { http: 200, rpc: -32602, expose: true, means: 'The tool is permitted but does not exist: `tools/list` names those that do.' },
   UNKNOWN_METHOD: { http: 404, rpc: -32601, expose: true, means: 'The server does not know the MCP method. HTTP 200 for clients of 2025-11-25 and before.' },
   VERSION_REFUSED: { http: 400, rpc: -32022, expose: true, means: 'The server does not speak this MCP revision; `data.supported` lists those that it does.' },
@@ -63,6 +65,8 @@ export type Reason = keyof typeof ERRORS
 export interface AppErrorOptions {
   /** What went wrong inside. Goes to the log, never to the answer. */
   cause?: unknown
+  /** Status of the answer, where it is another than the reason's: revisions of MCP differ. */
+  http?: number
   /** Shown in the answer beside the reason. */
   data?: Record<string, unknown>
   /** HTTP headers of the answer. */
@@ -77,6 +81,7 @@ export interface AppErrorOptions {
 export class AppError extends Error {
   override readonly name = 'AppError'
   readonly code: Reason
+  readonly http: number | undefined
   /** A plain field, because Fastify assigns to it. */
   statusCode: number
   readonly data: Record<string, unknown>
@@ -84,10 +89,11 @@ export class AppError extends Error {
   readonly rule: string | undefined
   readonly principal: string | undefined
 
-  constructor (code: Reason, message: string, { cause, data = {}, headers = {}, rule, principal }: AppErrorOptions = {}) {
+  constructor (code: Reason, message: string, { cause, http, data = {}, headers = {}, rule, principal }: AppErrorOptions = {}) {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
-    this.statusCode = ERRORS[code].http
+    this.http = http
+    this.statusCode = http ?? ERRORS[code].http
     this.data = data
     this.headers = headers
     this.rule = rule

@@ -1,5 +1,6 @@
 /** What leaves the process when something failed. */
 import { AppError, ERRORS, type Reason } from '../errors.ts'
+import { isRequestId } from './request-id.ts'
 
 export interface Refusal {
   status: number
@@ -19,7 +20,7 @@ export function toAnswer (thrown: unknown): Refusal {
   const error = thrown instanceof AppError ? thrown : fromFramework(thrown)
   const { http, rpc, expose } = ERRORS[error.code]
   return {
-    status: http,
+    status: error.http ?? http,
     reason: error.code,
     rpc,
     message: expose ? error.message : 'Internal error',
@@ -33,7 +34,7 @@ export function rpcError ({ rpc, reason, message, data }: Refusal, id: unknown) 
   const full = rpc > 0 ? { reason, ...data } : data
   return {
     jsonrpc: '2.0',
-    id: typeof id === 'string' || typeof id === 'number' ? id : null,
+    id: isRequestId(id) ? id : null,
     error: Object.keys(full).length > 0 ? { code: rpc, message, data: full } : { code: rpc, message }
   }
 }

@@ -57,7 +57,7 @@ export function paramHeaderFault (declared: readonly ParamHeader[], args: unknow
     // What is neither text, number nor boolean does not fit the schema, which the call will say.
     if (typeof value === 'object') continue
     if (typeof sent !== 'string') return { header, message: `The body has ${where}, but the header ${header} is missing` }
-    const text = decoded(sent)
+    const text = decodeHeader(sent)
     if (text === undefined) return { header, message: `The header ${header} is no valid base64` }
     const same = numeric && typeof value === 'number' && DECIMAL.test(text) ? Number(text) === value : text === String(value)
     if (!same) return { header, message: `The header ${header} and ${where} differ` }
@@ -65,8 +65,8 @@ export function paramHeaderFault (declared: readonly ParamHeader[], args: unknow
   return undefined
 }
 
-/** `=?base64?…?=` holds UTF-8; everything else stands for itself. Undefined for a malformed one. */
-function decoded (sent: string): string | undefined {
+/** The text of a mirroring header: `=?base64?…?=` holds UTF-8, everything else is itself. Undefined for a malformed one. */
+export function decodeHeader (sent: string): string | undefined {
   const base64 = SENTINEL.exec(sent)?.[1]
   if (base64 === undefined) return sent
   if (!BASE64.test(base64)) return undefined
