@@ -61,7 +61,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     return503OnClosing: false, // what still arrives while draining is served, and its connection ended
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
-    http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 16_384 },
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 32_768 },
     genReqId: requestIds()
   }) as unknown as FastifyInstance
 

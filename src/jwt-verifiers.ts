@@ -21,11 +21,13 @@ export async function jwtVerifiers (rules: readonly JwtRules[]): Promise<VerifyJ
       // Only the public half: this instance cannot sign.
       secret: { public: ({ header }: { header: Record<string, unknown> }) => key(header) } as never,
       verify: {
-        algorithms: [...algorithms] as never,
+        algorithms: knownAlgorithms(algorithms) as never,
         allowedIss: issuer,
         allowedAud: [...audiences],
         requiredClaims: REQUIRED,
         clockTolerance: skewMs,
+        // Judged afterwards, where null is absent.
+        ignoreNotBefore: true,
         cache: false,
         ...(typ === undefined ? {} : { checkTyp: typ })
       }
@@ -34,6 +36,12 @@ export async function jwtVerifiers (rules: readonly JwtRules[]): Promise<VerifyJ
   await holder.ready()
   const verifiers = holder.jwt as unknown as Record<string, { verify: VerifyJwt }>
   return rules.map((_, i) => token => verifiers[namespace(i)]!.verify(token))
+}
+
+/** An empty list would accept whatever fits the key: it never is one. `Ed25519` is verified beside it (src/auth/oauth2/jwt.ts). */
+function knownAlgorithms (algorithms: readonly string[]): string[] {
+  const known = algorithms.filter(name => name !== 'Ed25519')
+  return known.length > 0 ? known : ['EdDSA']
 }
 
 function namespace (i: number): string {

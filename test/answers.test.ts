@@ -164,7 +164,7 @@ t.test('a request without a credential is told how to go on', async t => {
       }
       const answer = await send(oauth.app, 'tools/list')
       refused(t, answer, { status: 401, code: 401, reason: 'AUTHENTICATION_REQUIRED', message: 'Authentication required', id: null })
-      t.equal(answer.headers['www-authenticate'], 'Bearer realm="mcp", scope="mcp:server:access", resource_metadata="http://localhost:3000/.well-known/oauth-protected-resource/mcp"')
+      t.equal(answer.headers['www-authenticate'], 'Bearer realm="mcp", scope="mcp:server:access mcp:tool:*", resource_metadata="http://localhost:3000/.well-known/oauth-protected-resource/mcp"')
     })
   }
   t.equal((await plain.app.inject({ method: 'POST', url: `/mcp?key=${plain.key}&access_token=${plain.key}`, headers: { host: 'localhost:3000' } })).statusCode, 401, 'the query string is never read')
@@ -195,7 +195,7 @@ t.test('every bad credential has the same answer, and the log says why', async t
     for (const [, send] of ERAS) {
       const answer = await send(app, 'tools/list', {}, { key: credential, address: `198.51.100.${address++}` })
       refused(t, answer, { status: 401, code: 401, reason: 'INVALID_CREDENTIAL', message: 'Authentication required', id: null })
-      t.equal(answer.headers['www-authenticate'], 'Bearer realm="mcp", error="invalid_token", scope="mcp:server:access", resource_metadata="http://localhost:3000/.well-known/oauth-protected-resource/mcp"', what)
+      t.equal(answer.headers['www-authenticate'], 'Bearer realm="mcp", error="invalid_token", scope="mcp:server:access mcp:tool:*", resource_metadata="http://localhost:3000/.well-known/oauth-protected-resource/mcp"', what)
       bodies.add(answer.body)
     }
   }
@@ -222,7 +222,7 @@ t.test('a token without the scope learns all that the call needs, whether the to
     await t.test(era, async t => {
       const [hidden, absent] = [await call(send, { app }, key, 'echo', { text: 'a' }), await call(send, { app }, key, 'nope', { text: 'a' })]
       refused(t, hidden, { status: 403, code: 403, reason: 'INSUFFICIENT_SCOPE' })
-      t.match(hidden.headers['www-authenticate'], /^Bearer realm="mcp", error="insufficient_scope", .*scope="mcp:server:access mcp:tool:get_\* mcp:tool:echo", resource_metadata="/)
+      t.match(hidden.headers['www-authenticate'], /^Bearer realm="mcp", error="insufficient_scope", .*scope="mcp:server:access mcp:tool:get_\* mcp:tool:\*", resource_metadata="/)
       t.equal(hidden.body, absent.body.replaceAll('nope', 'echo'))
       t.equal(hidden.headers['www-authenticate'], String(absent.headers['www-authenticate']).replaceAll('nope', 'echo'))
     })

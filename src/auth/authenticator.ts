@@ -30,5 +30,7 @@ export interface Authentication {
 export interface Authenticator {
   readonly type: AuthType
   authenticate (credential: Credential, presented: RequestFacts): Promise<Authentication | undefined>
+  /** Why a credential that no authenticator knew was not this one's, for the log. */
+  explain? (credential: Credential): string | undefined
   close? (): Promise<void>
 }

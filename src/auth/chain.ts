@@ -6,6 +6,7 @@ import { isRevoked } from '../core/revocation.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import type { Authenticator, RequestFacts } from './authenticator.ts'
+import { EndedCredential } from './refusals.ts'
 
 /** A caller that may go on: who it is, where it is counted, and the count of this request. */
 export interface Caller {
@@ -39,7 +40,7 @@ const REVOCATIONS_MAX_AGE_MS = 30_000
  */
 export type Identify = (credential: Credential, presented: RequestFacts) => Promise<Caller>
 
-export function authenticationChain ({ authenticators: links, store, required, rules }: ChainOptions): Identify {
+export function authenticationChain ({ authenticators, store, required, rules }: ChainOptions): Identify {
   return async function identify (credential, presented) {
     if (!required) return await anonymous(presented)
     if (credential.type === 'none') {
@@ -53,14 +54,14 @@ export function authenticationChain ({ authenticators: links, store, required, r
           cause: error, headers: { 'retry-after': '2' }
         })
       }
-      if (error.code === 'INVALID_CREDENTIAL') await countFailure(presented.address)
+      if (error.code === 'INVALID_CREDENTIAL' && !(error instanceof EndedCredential)) await countFailure(presented.address)
       throw error
     }
   }
 
   async function ask (credential: Credential, presented: RequestFacts): Promise<Caller> {
-    for (const link of links) {
-      const found = await link.authenticate(credential, presented)
+    for (const authenticator of authenticators) {
+      const found = await authenticator.authenticate(credential, presented)
       if (found === undefined) continue
       const { principal } = found
       refuseRevoked(principal)
@@ -69,16 +70,17 @@ export function authenticationChain ({ authenticators: links, store, required, r
       const rule = found.rule ?? rules[principal.authType]
       return { principal, subject, rule, rateLimit: found.rateLimit ?? await store.hit(subject, rule) }
     }
-    throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'no authenticator knows it' })
+    const why = authenticators.map(authenticator => authenticator.explain?.(credential)).find(Boolean)
+    throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: why ?? 'no authenticator knows it' })
   }
 
   function refuseRevoked (principal: Principal): void {
     const { authenticatedAt, expiresAt } = principal
     if (isRevoked(principal, store.revocations.entries())) {
-      throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'revoked' })
+      throw new EndedCredential('revoked')
     }
     if (expiresAt !== undefined && expiresAt <= authenticatedAt) {
-      throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: 'expired' })
+      throw new EndedCredential('expired')
     }
   }
 

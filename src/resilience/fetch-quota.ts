@@ -4,8 +4,9 @@ export interface FetchQuota {
    * Whether one more request may be made now; if so it is counted.
    *
    * @param now ms of a clock that only goes forward
+   * @param left how many of the window must be left for others
    */
-  take (now: number): boolean
+  take (now: number, left?: number): boolean
 }
 
 /** Metadata in up to three places, its keys, and a few more tries. */
@@ -16,9 +17,9 @@ export const WINDOW_MS = 60_000
 export function fetchQuota (most = MOST_FETCHES, windowMs = WINDOW_MS): FetchQuota {
   let taken: number[] = []
   return {
-    take (now) {
+    take (now, left = 0) {
       taken = taken.filter(at => now - at < windowMs)
-      if (taken.length >= most) return false
+      if (taken.length >= most - left) return false
       taken.push(now)
       return true
     }

@@ -4,11 +4,11 @@
  */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable'
-  /** Something answered, though not as it should. */
-  readonly answered: boolean
+  /** Another place of the same server would say no more: nobody listens there, or it is left alone for now. */
+  readonly final: boolean
 
-  constructor (message: string, { answered = false }: { answered?: boolean } = {}) {
+  constructor (message: string, { final = false }: { final?: boolean } = {}) {
     super(message)
-    this.answered = answered
+    this.final = final
   }
 }

@@ -41,13 +41,17 @@ export const Settings = Type.Object({
   API_KEYS_FILE: Type.String({ default: 'config/api_keys.json', description: 'API keys.' }),
   MCP_DEBUG: Type.Boolean({ default: false, description: 'Debug log level; `debug_info` tells more. Never a secret.' }),
   OAUTH2_AUTH_SERVER: Type.Optional(Type.String({ ...Name, description: 'Issuer; turns OAuth2 on. A comma list for several.' })),
+  OAUTH2_METADATA_URL: Type.Optional(Type.String({ ...Name, description: 'URL of the metadata of the issuer, if it is at none of the well-known places. With several issuers a comma list of `issuer=URL`, here and in the two settings below.' })),
+  OAUTH2_JWKS_URL: Type.Optional(Type.String({ ...Name, description: 'URL of the key set of the issuer; wins over `jwks_uri` of the metadata.' })),
+  OAUTH2_INTROSPECTION_URL: Type.Optional(Type.String({ ...Name, description: 'URL where the issuer answers questions about tokens; wins over `introspection_endpoint` of the metadata.' })),
   OAUTH2_CLIENT_ID: Type.Optional(Type.String({ ...Name, description: 'For browser login and introspection.' })),
   OAUTH2_CLIENT_SECRET: Type.Optional(Type.String({ ...Name, description: 'For browser login and introspection.' })),
   OAUTH2_AUDIENCE: Type.Optional(Type.String({ ...Name, description: 'Comma list of accepted `aud` values. Default: PUBLIC_URL + `/mcp`.' })),
   OAUTH2_VALIDATION: Type.Union([Type.Literal('auto'), Type.Literal('jwt'), Type.Literal('introspection'), Type.Literal('tokeninfo')], { default: 'auto', description: 'How access tokens are checked: `auto`, `jwt`, `introspection`, `tokeninfo`.' }),
+  OAUTH2_INTROSPECTION_WITHOUT_AUD: Type.Union([Type.Literal('refuse'), Type.Literal('accept')], { default: 'refuse', description: 'What an introspection answer without `aud` means: `refuse`, or `accept` where the authorization server answers this client only about tokens that are meant for it. Else every token of that server opens this one: see docs/oauth.md.' }),
   OAUTH2_TOKENINFO_URL: Type.Optional(Type.String({ ...Url, description: 'Where `tokeninfo` asks. Default: the issuer + `/tokeninfo`.' })),
   OAUTH2_TOKEN_TYP: Type.Union([Type.Literal('at+jwt'), Type.Literal('jwt')], { default: 'at+jwt', description: '`typ` that JWTs must bear: `at+jwt` (RFC 9068), or `jwt` for servers that do not mark access tokens (Keycloak, Entra ID, Okta).' }),
-  OAUTH2_ALGORITHMS: Type.String({ ...Name, default: 'RS256,PS256,ES256,EdDSA', description: 'Comma list of signature algorithms accepted with public keys.' }),
+  OAUTH2_ALGORITHMS: Type.String({ ...Name, default: 'RS256,PS256,ES256,EdDSA', description: 'Comma list of signature algorithms accepted with public keys. `EdDSA` accepts the name `Ed25519` (RFC 9864) as well.' }),
   OAUTH2_JWT_SECRET: Type.Optional(Type.String({ ...Name, description: 'Verifies HS256, HS384 and HS512 tokens, 32 characters or more; public keys are then not accepted. With one issuer only.' })),
   OAUTH2_SCOPE_CLAIMS: Type.String({ ...Name, default: 'scope,scp', description: 'Comma list of claims that hold scopes or roles, such as `permissions`, `roles`, `realm_access.roles`.' }),
   OAUTH2_SCOPE_MAP: Type.Optional(Type.String({ ...Name, description: 'What their values stand for here: `tools-user=mcp:server:access mcp:tool:get_*,admin=…`.' })),
@@ -82,7 +86,7 @@ export const Settings = Type.Object({
 type Raw = Static<typeof Settings>
 
 /** What the rest of the code reads: the settings, with lists split and defaults worked out. */
-export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'STATE_SECRET' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
+export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'STATE_SECRET' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
   /** No trailing slash. */
   PUBLIC_URL: string
   TRUST_PROXY: false | number | readonly string[]
@@ -90,6 +94,10 @@ export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_
   ALLOWED_ORIGINS: readonly string[]
   STATE_SECRET: readonly string[]
   OAUTH2_AUTH_SERVER: readonly string[]
+  /** By issuer, as the two below. */
+  OAUTH2_METADATA_URL: ReadonlyMap<string, string>
+  OAUTH2_JWKS_URL: ReadonlyMap<string, string>
+  OAUTH2_INTROSPECTION_URL: ReadonlyMap<string, string>
   OAUTH2_AUDIENCE: readonly string[]
   OAUTH2_ALGORITHMS: readonly string[]
   OAUTH2_SCOPE_CLAIMS: readonly string[]
@@ -133,6 +141,7 @@ export function loadConfig (env: Environment, file: Environment = {}): Config {
   const settings = raw as Raw
   const list = (text: string | undefined) => text === undefined ? [] : text.split(',').map(part => part.trim()).filter(part => part !== '')
   const publicUrl = (settings.PUBLIC_URL ?? originOf(settings.HOST, settings.PORT)).replace(/(?<!\/)\/+$/, '')
+  const issuers = list(settings.OAUTH2_AUTH_SERVER)
   const config: Config = {
     ...settings,
     PUBLIC_URL: publicUrl,
@@ -142,7 +151,10 @@ export function loadConfig (env: Environment, file: Environment = {}): Config {
       ? defaultHosts(publicUrl).map(host => `${new URL(publicUrl).protocol}//${host}`)
       : list(settings.ALLOWED_ORIGINS.toLowerCase()),
     STATE_SECRET: list(settings.STATE_SECRET),
-    OAUTH2_AUTH_SERVER: list(settings.OAUTH2_AUTH_SERVER),
+    OAUTH2_AUTH_SERVER: issuers,
+    OAUTH2_METADATA_URL: urlsByIssuer('OAUTH2_METADATA_URL', list(settings.OAUTH2_METADATA_URL), issuers, problems),
+    OAUTH2_JWKS_URL: urlsByIssuer('OAUTH2_JWKS_URL', list(settings.OAUTH2_JWKS_URL), issuers, problems),
+    OAUTH2_INTROSPECTION_URL: urlsByIssuer('OAUTH2_INTROSPECTION_URL', list(settings.OAUTH2_INTROSPECTION_URL), issuers, problems),
     OAUTH2_AUDIENCE: settings.OAUTH2_AUDIENCE === undefined ? [`${publicUrl}/mcp`] : list(settings.OAUTH2_AUDIENCE),
     OAUTH2_ALGORITHMS: list(settings.OAUTH2_ALGORITHMS),
     OAUTH2_SCOPE_CLAIMS: list(settings.OAUTH2_SCOPE_CLAIMS),
@@ -214,12 +226,26 @@ function crossProblems (config: Config): string[] {
 }
 
 /** Asymmetric ones only. */
-const ALGORITHMS: ReadonlySet<string> = new Set(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'])
+const ALGORITHMS: ReadonlySet<string> = new Set(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'])
 
 function scopeMap (text: string | undefined, problems: string[]): ScopeMap {
   const map = readScopeMap(text ?? '')
   if (map === undefined) problems.push('OAUTH2_SCOPE_MAP must look like "role=mcp:server:access mcp:tool:get_*,other=…"')
   return map ?? new Map()
+}
+
+/** `issuer=URL` for each, or one URL alone where there is one issuer. */
+function urlsByIssuer (name: string, entries: readonly string[], issuers: readonly string[], problems: string[]): Map<string, string> {
+  const urls = new Map<string, string>()
+  for (const entry of entries) {
+    const issuer = issuers.filter(issuer => entry.startsWith(`${issuer}=`)).sort((a, b) => b.length - a.length)[0]
+    const url = endpointUrl(issuer === undefined ? entry : entry.slice(issuer.length + 1), 'http://localhost')
+    const whose = issuer ?? (issuers.length === 1 && entries.length === 1 ? issuers[0] : undefined)
+    if (url === undefined || whose === undefined) {
+      problems.push(`${name} must be an https URL (http only on loopback); with several issuers a comma list of issuer=URL, where each issuer is one of OAUTH2_AUTH_SERVER`)
+    } else urls.set(whose, url)
+  }
+  return urls
 }
 
 function trustProxy (text: string, problems: string[]): Config['TRUST_PROXY'] {

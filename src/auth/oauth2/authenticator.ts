@@ -1,21 +1,22 @@
 /** OAuth2 access tokens, as a link of the chain. */
 import { createHash } from 'node:crypto'
 import Type from 'typebox'
-import type { TokenFacts, TokenRules } from '../../core/access-token.ts'
+import { shown, type Refusal, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
 import type { Credential } from '../../core/credential.ts'
-import { looksLikeJwt } from '../../core/jwt-form.ts'
+import { looksLikeJwt, readJwtForm } from '../../core/jwt-form.ts'
 import { ACCESS_SCOPE, permissionsOf } from '../../core/oauth-scopes.ts'
 import type { Principal } from '../../core/principal.ts'
 import { compileSchema } from '../../core/schema.ts'
 import { AppError } from '../../errors.ts'
-import type { Store } from '../../state/store.ts'
-import type { Authenticator, RequestFacts } from '../authenticator.ts'
-import { InsufficientScope } from '../scopes.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
+import type { Store } from '../../state/store.ts'
+import type { Authentication, Authenticator, RequestFacts } from '../authenticator.ts'
+import { EndedCredential } from '../refusals.ts'
+import { InsufficientScope } from '../scopes.ts'
 import { checkProof, PROOF_WINDOW_MS } from './dpop.ts'
 import type { Introspection } from './introspection.ts'
 import type { Issuer } from './issuer.ts'
-import { checkJwt, type VerifyJwt } from './jwt.ts'
+import { checkJwt, type TokenVerifier } from './jwt.ts'
 import { cacheUntil, tokenCache } from './token-cache.ts'
 
 export interface OAuth2Options {
@@ -23,18 +24,18 @@ export interface OAuth2Options {
   rules: TokenRules
   issuers: readonly Issuer[]
   /** By issuer; empty where JWTs are not verified here. */
-  verifiers: ReadonlyMap<string, VerifyJwt>
+  verifiers: ReadonlyMap<string, TokenVerifier>
   /** Whom to ask about tokens that cannot be verified here, in order. */
   introspections: readonly Introspection[]
 }
 
 /** Good tokens known at once in this process. */
-const MOST_GOOD = 10_000
+const MAX_GOOD = 10_000
 /** Bad ones: few, since anyone can make them. */
 const MAX_REJECTED = 500
 const JWT_MS = 60_000
 const INTROSPECTED_MS = 30_000
-const BAD_MS = 10_000
+const REJECTED_MS = 10_000
 
 /** A good token, and what its principal is made of. */
 interface Known {
@@ -44,137 +45,165 @@ interface Known {
   readonly generation: number
 }
 
-export function oauth2Authenticator ({ store, rules, issuers, verifiers, introspections }: OAuth2Options): Authenticator {
-  const good = tokenCache<Known>(MOST_GOOD)
-  const bad = tokenCache<string>(MAX_REJECTED)
-  const underWay = new Map<string, Promise<Known | undefined>>()
-  const byName = new Map(issuers.map(issuer => [issuer.name, issuer]))
-  const generationOf = (issuer: string) => byName.get(issuer)?.keys?.generation ?? 0
+export class OAuth2Authenticator implements Authenticator {
+  readonly type = 'oauth2'
+  readonly #options: OAuth2Options
+  readonly #issuers: ReadonlyMap<string, Issuer>
+  readonly #good = tokenCache<Known>(MAX_GOOD)
+  readonly #rejected = tokenCache<Refusal>(MAX_REJECTED)
+  readonly #underWay = new Map<string, Promise<Known | undefined>>()
 
-  return {
-    type: 'oauth2',
-
-    async authenticate (credential, presented) {
-      if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
-      const hash = createHash('sha256').update(credential.value).digest('base64url')
-      const now = Date.now()
-      const known = recall(hash, now) ?? await established(credential.value, hash)
-      if (known === undefined) return undefined
-
-      await checkBinding(credential, known.facts, presented)
-      const { scopes } = known.facts
-      if (!scopes.includes(ACCESS_SCOPE)) {
-        throw new InsufficientScope(scopes, [ACCESS_SCOPE], known.facts.issuer)
-      }
-      return { principal: { ...known.principal, authenticatedAt: now } }
-    },
-
-    async close () {
-      for (const issuer of issuers) issuer.close()
-    }
+  constructor (options: OAuth2Options) {
+    this.#options = options
+    this.#issuers = new Map(options.issuers.map(issuer => [issuer.name, issuer]))
   }
 
-  function recall (hash: string, now: number): Known | undefined {
-    const known = good.get(hash, now)
-    if (known !== undefined) return known.generation === generationOf(known.facts.issuer) ? known : undefined
-    const why = bad.get(hash, now)
-    if (why !== undefined) throw refused(why)
+  async authenticate (credential: Credential, presented: RequestFacts): Promise<Authentication | undefined> {
+    if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
+    const hash = createHash('sha256').update(credential.value).digest('base64url')
+    const now = Date.now()
+    const known = this.#recall(hash, now) ?? await this.#established(credential.value, hash)
+    if (known === undefined) return undefined
+
+    await this.#checkBinding(credential, known.facts, presented)
+    const { scopes, issuer } = known.facts
+    if (!scopes.includes(ACCESS_SCOPE)) throw new InsufficientScope(scopes, [ACCESS_SCOPE], issuer)
+    return { principal: { ...known.principal, authenticatedAt: now } }
+  }
+
+  /** Why a token was not ours to judge, for the log: its issuer is read, and nothing of it believed. */
+  explain (credential: Credential): string | undefined {
+    if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
+    if (!looksLikeJwt(credential.value)) {
+      return this.#options.introspections.length === 0 ? 'not a JWT, and no introspection is configured (OAUTH2_VALIDATION, OAUTH2_CLIENT_ID)' : undefined
+    }
+    const form = readJwtForm(credential.value)
+    const trusted = [...this.#issuers.keys()].map(shown).join(', ')
+    return `token of issuer ${shown(form?.claims.iss)}; trusted: ${trusted} (OAUTH2_AUTH_SERVER)`
+  }
+
+  async close (): Promise<void> {
+    for (const issuer of this.#options.issuers) issuer.close()
+  }
+
+  #recall (hash: string, now: number): Known | undefined {
+    const known = this.#good.get(hash, now)
+    if (known !== undefined) return known.generation === this.#generationOf(known.facts.issuer) ? known : undefined
+    const refusal = this.#rejected.get(hash, now)
+    if (refusal !== undefined) throw refused(refusal)
     return undefined
   }
 
+  #generationOf (issuer: string): number {
+    return this.#issuers.get(issuer)?.keys?.generation ?? 0
+  }
+
   /** Single flight: however many present a token at once, it is looked at once. */
-  async function established (token: string, hash: string): Promise<Known | undefined> {
-    let work = underWay.get(hash)
+  async #established (token: string, hash: string): Promise<Known | undefined> {
+    let work = this.#underWay.get(hash)
     if (work === undefined) {
-      work = establish(token, hash).finally(() => underWay.delete(hash))
-      underWay.set(hash, work)
+      work = this.#establish(token, hash).finally(() => this.#underWay.delete(hash))
+      this.#underWay.set(hash, work)
     }
     return await work
   }
 
-  async function establish (token: string, hash: string): Promise<Known | undefined> {
+  async #establish (token: string, hash: string): Promise<Known | undefined> {
+    const { verifiers, introspections } = this.#options
     try {
-      if (verifiers.size > 0 && looksLikeJwt(token)) return await verified(token, hash)
-      return introspections.length > 0 ? await introspected(token, hash) : undefined
+      if (verifiers.size > 0 && looksLikeJwt(token)) return await this.#verified(token, hash)
+      return introspections.length > 0 ? await this.#introspected(token, hash) : undefined
     } catch (error) {
       if (error instanceof Unreachable) throw unavailable(error.message)
       throw error
     }
   }
 
-  async function verified (token: string, hash: string): Promise<Known | undefined> {
+  async #verified (token: string, hash: string): Promise<Known | undefined> {
     const now = Date.now()
     // Before the look at the keys: a change in between must make this entry old.
-    const generations = new Map(issuers.map(({ name }) => [name, generationOf(name)]))
-    const checked = await checkJwt(token, verifiers, rules, now)
+    const generations = new Map([...this.#issuers.keys()].map(name => [name, this.#generationOf(name)]))
+    const checked = await checkJwt(token, this.#options.verifiers, this.#options.rules, now)
     if (checked === undefined) return undefined
     if ('refused' in checked) {
-      if (checked.lasting) bad.set(hash, checked.refused, now + BAD_MS)
-      throw refused(checked.refused)
+      if (checked.lasting) this.#rejected.set(hash, checked, now + REJECTED_MS)
+      throw refused(checked)
     }
     const known = { facts: checked.facts, principal: principalOf(checked.facts), generation: generations.get(checked.facts.issuer) ?? 0 }
-    good.set(hash, known, cacheUntil(checked.facts, now, JWT_MS))
+    this.#good.set(hash, known, cacheUntil(checked.facts, now, JWT_MS))
     return known
   }
 
-  async function introspected (token: string, hash: string): Promise<Known | undefined> {
+  async #introspected (token: string, hash: string): Promise<Known | undefined> {
+    const { store } = this.#options
     const shared = await store.cacheGet(`token:${hash}`).catch(() => undefined)
-    const remembered = shared === undefined ? undefined : readFacts(shared)
-    if (remembered !== undefined) return keep(hash, remembered)
+    const remembered = shared === undefined ? undefined : this.#readFacts(shared)
+    if (remembered !== undefined) return this.#keep(hash, remembered)
 
-    let refusal: string | undefined
+    const judged = await this.#ask(token)
+    if (judged === undefined) return undefined
+    const now = Date.now()
+    if ('refused' in judged) {
+      this.#rejected.set(hash, judged, now + REJECTED_MS)
+      throw refused(judged)
+    }
+    const until = cacheUntil(judged.facts, now, INTROSPECTED_MS)
+    store.cacheSet(`token:${hash}`, JSON.stringify({ ...judged.facts, until }), until - now).catch(() => {})
+    return this.#keep(hash, judged.facts)
+  }
+
+  /**
+   * Ask one server after the other, until one knows the token.
+   *
+   * @returns undefined if none of them answers such questions
+   * @throws {Unreachable} if one that may know it cannot be asked
+   */
+  async #ask (token: string): Promise<{ readonly facts: TokenFacts } | Refusal | undefined> {
+    let refusal: Refusal | undefined
     let trouble: unknown
-    for (const introspection of introspections) {
+    for (const introspection of this.#options.introspections) {
       try {
         const judged = await introspection.ask(token)
-        if (judged === undefined) continue
-        if ('facts' in judged) {
-          const now = Date.now()
-          const text = JSON.stringify({ ...judged.facts, until: cacheUntil(judged.facts, now, INTROSPECTED_MS) })
-          store.cacheSet(`token:${hash}`, text, cacheUntil(judged.facts, now, INTROSPECTED_MS) - now).catch(() => {})
-          return keep(hash, judged.facts)
-        }
-        refusal = judged.refused
+        if (judged !== undefined && 'facts' in judged) return judged
+        // What a server says of a token of its own tells more than that another does not know it.
+        if (refusal === undefined || judged?.refused !== 'not active') refusal = judged ?? refusal
       } catch (error) {
-        // Another server may still know the token.
         trouble = error
       }
     }
     if (trouble !== undefined) throw trouble
-    if (refusal === undefined) return undefined
-    bad.set(hash, refusal, Date.now() + BAD_MS)
-    throw refused(refusal)
+    return refusal
   }
 
-  function keep (hash: string, facts: TokenFacts & { until?: number }): Known {
+  #keep (hash: string, facts: TokenFacts & { until?: number }): Known {
     const { until, ...rest } = facts
     const now = Date.now()
-    const known = { facts: rest, principal: principalOf(rest), generation: generationOf(facts.issuer) }
-    good.set(hash, known, Math.min(until ?? Infinity, cacheUntil(rest, now, INTROSPECTED_MS)))
+    const known = { facts: rest, principal: principalOf(rest), generation: this.#generationOf(facts.issuer) }
+    this.#good.set(hash, known, Math.min(until ?? Infinity, cacheUntil(rest, now, INTROSPECTED_MS)))
     return known
   }
 
   /** Facts that another replica established, if they are of an issuer that this one trusts too. */
-  function readFacts (text: string): (TokenFacts & { until: number }) | undefined {
+  #readFacts (text: string): (TokenFacts & { until: number }) | undefined {
     try {
       const value = JSON.parse(text) as TokenFacts & { until: number }
-      return shape.fits(value) && byName.has(value.issuer) && value.until > Date.now() ? value : undefined
+      return shape.fits(value) && this.#issuers.has(value.issuer) && value.until > Date.now() ? value : undefined
     } catch {
       return undefined
     }
   }
 
   /** A bound token is no bearer token, and a bearer token proves nothing (RFC 9449 §7.1, §7.2). */
-  async function checkBinding (credential: Credential & { type: 'bearer' | 'dpop' }, { keyThumbprint }: TokenFacts, { method, url }: RequestFacts): Promise<void> {
+  async #checkBinding (credential: Credential & { type: 'bearer' | 'dpop' }, { keyThumbprint }: TokenFacts, { method, url }: RequestFacts): Promise<void> {
     if (credential.type === 'bearer') {
-      if (keyThumbprint !== undefined) throw refused('the token is bound to a key and came without a proof')
+      if (keyThumbprint !== undefined) throw refused({ refused: 'the token is bound to a key and came without a proof' })
       return
     }
-    if (keyThumbprint === undefined) throw refused('the token is not bound to a key')
+    if (keyThumbprint === undefined) throw refused({ refused: 'the token is not bound to a key' })
     const checked = checkProof(credential.proof, { method, url, token: credential.value, keyThumbprint }, Date.now())
-    if ('refused' in checked) throw refused(checked.refused)
+    if ('refused' in checked) throw refused(checked)
     // Kept for as long as the proof could be shown again; every replica asks the same place.
-    if (!await store.claim(`dpop:${checked.once}`, 2 * PROOF_WINDOW_MS)) throw refused('dpop proof: used before')
+    if (!await this.#options.store.claim(`dpop:${checked.once}`, 2 * PROOF_WINDOW_MS)) throw refused({ refused: 'dpop proof: used before' })
   }
 }
 
@@ -211,8 +240,8 @@ function principalOf ({ issuer, subject, client, scopes, issuedAt, expiresAt, jt
   }
 }
 
-function refused (why: string): AppError {
-  return new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: `token: ${why}` })
+function refused ({ refused: why, expired = false }: Refusal): AppError {
+  return expired ? new EndedCredential(`token: ${why}`) : new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: `token: ${why}` })
 }
 
 function unavailable (why: string): AppError {

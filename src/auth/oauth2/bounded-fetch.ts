@@ -1,6 +1,5 @@
 /** The one way this service asks an authorization server anything. */
 import { Unreachable } from '../../resilience/unreachable.ts'
-
 export interface Bounds {
   /** For everything: connecting, waiting, reading. */
   readonly timeoutMs: number
@@ -40,12 +39,12 @@ export async function askJson (url: string, { method = 'GET', headers = {}, body
       ...(body === undefined ? {} : { body })
     })
     const text = await read(response, bounds.maxBytes)
-    const json: unknown = JSON.parse(text)
+    const json: unknown = JSON.parse(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text)
     if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new Error('the answer is not a JSON object')
     return { status: response.status, json: json as Record<string, unknown> }
-  } catch (error) {
-    const why = reason(error)
-    throw new Unreachable(`${method} ${where.origin}${where.pathname}: ${why}`, { answered: ANSWERED.test(why) })
+  } catch (thrown) {
+    const error = thrown as Error
+    throw new Unreachable(`${method} ${where.origin}${where.pathname}: ${reason(error)}`, { final: nobodyListens(error) })
   }
 }
 
@@ -61,7 +60,19 @@ async function read (response: Response, maxBytes: number): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-const ANSWERED = /^(the answer is not|more than)|unexpected redirect/
+const BYTE_ORDER_MARK = '\ufeff'
+const NOBODY = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'])
+
+/** No connection was made at all: the host is unknown, down, or not who its certificate says. */
+function nobodyListens ({ cause }: { cause?: unknown }): boolean {
+  const { code } = (cause ?? {}) as { code?: unknown }
+  return typeof code === 'string' && (NOBODY.has(code) || /CERT|^ERR_TLS|SELF_SIGNED|UNABLE_TO/.test(code))
+}
+
+/** What an error answer says about itself (RFC 6749 §5.2), for the log. */
+export function errorOf ({ error, error_description: description }: BoundedResponse['json']): string {
+  return [error, description].filter(text => typeof text === 'string').map(text => `, ${JSON.stringify(text).slice(0, 200)}`).join('')
+}
 
 /** Never the body of an answer: it may repeat what was sent. */
 function reason (error: unknown): string {

@@ -1,7 +1,7 @@
 /** Metadata of an authorization server (RFC 8414, OpenID Connect Discovery). */
 import { endpointUrl } from '../../core/endpoint.ts'
-import type { BoundedResponse } from './bounded-fetch.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
+import { errorOf, type BoundedResponse } from './bounded-fetch.ts'
 
 /** What of the metadata is used; endpoints that may not be asked are left out. */
 export interface Metadata {
@@ -33,34 +33,36 @@ export function metadataUrls (issuer: string): string[] {
 }
 
 /**
- * Find an issuer's metadata. A place that answers with something else is
- * passed over; one that does not answer at all ends the search, since the
- * others are on the same server.
+ * Find an issuer's metadata. Whatever a place answers that is not it, the next
+ * one is looked at: behind one name paths often lead to different servers.
  *
  * @param ask a GET of one place
  * @param places where to look
  * @returns the metadata, and the place that had it
- * @throws {Unreachable} if none has it, or it is that of another issuer
+ * @throws {Unreachable} if none has it, naming what each said
  */
 export async function discover (issuer: string, ask: (url: string) => Promise<BoundedResponse>, places: readonly string[] = metadataUrls(issuer)): Promise<{ metadata: Metadata, place: string }> {
+  const troubles: string[] = []
   for (const place of places) {
     try {
       const { status, json } = await ask(place)
-      if (status >= 500) throw new Unreachable(`GET ${place}: status ${status}`)
-      if (status === 200 && json.issuer !== undefined) return { metadata: readMetadata(json, issuer), place }
+      if (status !== 200) throw new Unreachable(`GET ${place}: status ${status}${errorOf(json)}`)
+      return { metadata: readMetadata(json, issuer, place), place }
     } catch (error) {
-      if (!(error instanceof Unreachable && error.answered)) throw error
+      if (!(error instanceof Unreachable) || error.final) throw error
+      troubles.push(error.message)
     }
   }
-  throw new Unreachable(`no metadata at ${places.join(', ')}`)
+  throw new Unreachable(`no metadata of ${issuer}: ${troubles.join('; ')}`)
 }
 
 const MAX_SCOPES = 1000
 
 /** @throws {Unreachable} for metadata of another issuer (RFC 8414 §3.3) */
-function readMetadata (json: Readonly<Record<string, unknown>>, issuer: string): Metadata {
+function readMetadata (json: Readonly<Record<string, unknown>>, issuer: string, place: string): Metadata {
+  if (typeof json.issuer !== 'string') throw new Unreachable(`GET ${place}: no metadata, it names no issuer`)
   if (json.issuer !== issuer) {
-    throw new Unreachable(`the server calls itself ${JSON.stringify(json.issuer).slice(0, 200)}; OAUTH2_AUTH_SERVER must name exactly that`)
+    throw new Unreachable(`GET ${place}: the server calls itself ${JSON.stringify(json.issuer).slice(0, 200)}; OAUTH2_AUTH_SERVER must name exactly that`)
   }
   const at = (name: string) => endpointUrl(json[name], issuer)
   const auth = (name: string) => {

@@ -1,7 +1,8 @@
 /** Proof that the caller holds the key its token is bound to (RFC 9449). */
-import { constants, createHash, verify, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createHash, type JsonWebKey } from 'node:crypto'
 import { readJwtForm } from '../../core/jwt-form.ts'
 import { algorithmsOf, publicKeyOf } from './jwks.ts'
+import { signatureFits } from './jws.ts'
 
 /** What the proof must be for. */
 export interface ProofTarget {
@@ -14,7 +15,7 @@ export interface ProofTarget {
 }
 
 /** Accepted in proofs, and named in the resource metadata. */
-export const PROOF_ALGORITHMS: readonly string[] = ['ES256', 'ES384', 'EdDSA', 'RS256', 'PS256']
+export const PROOF_ALGORITHMS: readonly string[] = ['ES256', 'ES384', 'EdDSA', 'Ed25519', 'RS256', 'PS256']
 
 /** How far a proof's `iat` may lie from now, ms, either way. */
 export const PROOF_WINDOW_MS = 60_000
@@ -56,15 +57,6 @@ function refused (why: string) {
 export function thumbprintOf ({ kty, crv, x, y, e, n }: JsonWebKey): string {
   const members = kty === 'RSA' ? { e, kty, n } : kty === 'EC' ? { crv, kty, x, y } : { crv, kty, x }
   return createHash('sha256').update(JSON.stringify(members)).digest('base64url')
-}
-
-function signatureFits (alg: string, key: KeyObject, signed: string, signature: Buffer): boolean {
-  const data = Buffer.from(signed)
-  if (alg === 'EdDSA') return verify(null, data, key, signature)
-  const hash = `sha${alg.slice(2)}`
-  if (alg.startsWith('ES')) return verify(hash, data, { key, dsaEncoding: 'ieee-p1363' }, signature)
-  if (alg.startsWith('PS')) return verify(hash, data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }, signature)
-  return verify(hash, data, key, signature)
 }
 
 /** RFC 9449 §4.3: without query and fragment, in normal form. */

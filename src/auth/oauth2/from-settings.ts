@@ -5,10 +5,10 @@ import type { GrantableScopes } from '../../core/oauth-scopes.ts'
 import type { Store } from '../../state/store.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Authenticator } from '../authenticator.ts'
-import { oauth2Authenticator } from './authenticator.ts'
+import { OAuth2Authenticator } from './authenticator.ts'
 import type { RefreshPolicy } from '../../resilience/refreshing-cache.ts'
 import { introspection, tokenInfo, type Introspection } from './introspection.ts'
-import { METADATA_PACE, trustedIssuer, type Issuer } from './issuer.ts'
+import { Issuer, METADATA_PACE } from './issuer.ts'
 import { JWKS_PACE } from './jwks.ts'
 import { rulesFor, type JwtRules, type VerifyJwt } from './jwt.ts'
 
@@ -41,11 +41,13 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
     scopeClaims: config.OAUTH2_SCOPE_CLAIMS,
     scopeMap: config.OAUTH2_SCOPE_MAP,
     skewMs: config.OAUTH2_CLOCK_SKEW_MS,
-    maxAgeMs: config.OAUTH2_MAX_TOKEN_AGE_MS
+    maxAgeMs: config.OAUTH2_MAX_TOKEN_AGE_MS,
+    introspectionWithoutAud: config.OAUTH2_INTROSPECTION_WITHOUT_AUD
   }
 
-  const issuers = config.OAUTH2_AUTH_SERVER.map(name => trustedIssuer({
+  const issuers = config.OAUTH2_AUTH_SERVER.map(name => new Issuer({
     name,
+    urls: { metadata: config.OAUTH2_METADATA_URL.get(name), jwks: config.OAUTH2_JWKS_URL.get(name), introspection: config.OAUTH2_INTROSPECTION_URL.get(name) },
     publicKeys: verifiesJwt && secret === undefined,
     metadataPace: { ...METADATA_PACE, ...paces.metadata },
     jwksPace: { ...JWKS_PACE, staleMs: config.OAUTH2_STALE_KEYS_MS, ...paces.jwks },
@@ -57,16 +59,15 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
     }
   }))
 
-  const made = verifiesJwt
-    ? await makeVerifiers(issuers.map(issuer => rulesFor(issuer, {
-      audiences: config.OAUTH2_AUDIENCE, algorithms: config.OAUTH2_ALGORITHMS, typ: config.OAUTH2_TOKEN_TYP, skewMs: rules.skewMs, secret
-    })))
-    : []
-  const authenticator = oauth2Authenticator({
+  const jwtRules = (verifiesJwt ? issuers : []).map(issuer => rulesFor(issuer, {
+    audiences: config.OAUTH2_AUDIENCE, algorithms: config.OAUTH2_ALGORITHMS, typ: config.OAUTH2_TOKEN_TYP, skewMs: rules.skewMs, secret
+  }))
+  const made = await makeVerifiers(jwtRules)
+  const authenticator = new OAuth2Authenticator({
     store,
     rules,
     issuers,
-    verifiers: new Map(made.map((verify, i) => [issuers[i]!.name, verify])),
+    verifiers: new Map(made.map((verify, i) => [issuers[i]!.name, { rules: jwtRules[i]!, verify }])),
     introspections: issuers.flatMap(issuer => whomToAsk(issuer, rules, config, paces.answerMs))
   })
   return {

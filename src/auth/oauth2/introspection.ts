@@ -1,7 +1,7 @@
 /** Tokens that only their authorization server can read (RFC 7662), and the older `tokeninfo` form. */
 import { judgeIntrospection, judgeTokenInfo, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
-import { askJson, type BoundedResponse, type Bounds } from './bounded-fetch.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
+import { askJson, errorOf, type BoundedResponse, type Bounds } from './bounded-fetch.ts'
 import type { Issuer } from './issuer.ts'
 
 export interface Introspection {
@@ -31,14 +31,15 @@ export function introspection (issuer: Issuer, rules: TokenRules, credentials: C
   const guarded = guard()
   return {
     async ask (token) {
-      const { introspectionEndpoint: url, introspectionAuth } = await issuer.metadata()
-      if (url === undefined) return undefined
-      const { headers, fields } = clientAuth(credentials, introspectionAuth)
+      const endpoint = await issuer.introspection()
+      if (endpoint === undefined) return undefined
+      const { url, auth } = endpoint
+      const { headers, fields } = clientAuth(credentials, auth)
       const { status, json } = await guarded(() => askJson(url, form({ token, token_type_hint: 'access_token', ...fields }, headers), { ...DECISION, timeoutMs: answerMs }))
       // Servers differ in how they say that something is no token of theirs.
       if (status === 400 && typeof json.error === 'string' && ABOUT_THE_TOKEN.has(json.error)) return { refused: 'not active' }
       // 401 here is about us, not about the token: our own credentials are wrong.
-      if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}`)
+      if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}${errorOf(json)}`)
       return judgeIntrospection(json, issuer.name, rules, Date.now())
     }
   }
@@ -51,7 +52,7 @@ export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string, answe
     async ask (token) {
       const { status, json } = await guarded(() => askJson(url, form({ access_token: token }, {}), { ...DECISION, timeoutMs: answerMs }))
       if (status === 400 || status === 401) return { refused: 'not active' }
-      if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}`)
+      if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}${errorOf(json)}`)
       return judgeTokenInfo(json, issuer.name, rules, Date.now())
     }
   }

@@ -1,27 +1,27 @@
 /** One authorization server that is trusted: its name, and what it publishes. */
-import { askJson, BOUNDS } from './bounded-fetch.ts'
+import { fetchQuota, MOST_FETCHES, type FetchQuota } from '../../resilience/fetch-quota.ts'
+import { refreshingCache, type RefreshingCache, type RefreshPolicy } from '../../resilience/refreshing-cache.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
-import { fetchQuota, MOST_FETCHES } from '../../resilience/fetch-quota.ts'
+import { askJson, BOUNDS, type BoundedResponse } from './bounded-fetch.ts'
 import { discover, type Metadata } from './discovery.ts'
-import { refreshingCache, type RefreshPolicy } from '../../resilience/refreshing-cache.ts'
-import { jwks, JWKS_PACE, type Jwks } from './jwks.ts'
+import { Jwks, JWKS_PACE } from './jwks.ts'
 
 /** Metadata hardly ever changes. */
 export const METADATA_PACE: RefreshPolicy = { everyMs: 3_600_000, retryMs: 30_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000 }
 
-export interface Issuer {
-  readonly name: string
-  /** @throws {Unreachable} */
-  metadata (): Promise<Metadata>
-  /** As the last metadata said it; undefined before the first, or where it says nothing. */
-  readonly scopesSupported: readonly string[] | undefined
-  /** Undefined where a secret is configured instead. */
-  readonly keys: Jwks | undefined
-  close (): void
+/** Of the fetches of a minute, those that the search for metadata leaves to the keys. */
+const LEFT_FOR_KEYS = 2
+
+/** Where something stands that discovery does not find; from the settings. */
+export interface IssuerUrls {
+  readonly metadata?: string | undefined
+  readonly jwks?: string | undefined
+  readonly introspection?: string | undefined
 }
 
 export interface IssuerOptions {
   name: string
+  urls?: IssuerUrls
   /** False where tokens are verified by a secret, or not here at all. */
   publicKeys: boolean
   metadataPace?: RefreshPolicy
@@ -34,38 +34,95 @@ export interface IssuerOptions {
   onState?: (what: 'metadata' | 'keys', trouble: Error | undefined) => void
 }
 
-export function trustedIssuer ({ name, publicKeys, metadataPace = METADATA_PACE, jwksPace = JWKS_PACE, mostFetches = MOST_FETCHES, answerMs = BOUNDS.timeoutMs, onState = () => {} }: IssuerOptions): Issuer {
-  const fetches = fetchQuota(mostFetches)
-  const ask = async (url: string) => {
-    if (!fetches.take(performance.now())) throw new Unreachable(`${new URL(url).origin} was asked ${mostFetches} times within a minute; it is left alone for a while`)
-    return await askJson(url, {}, { ...BOUNDS, timeoutMs: answerMs })
+export class Issuer {
+  readonly name: string
+  /** Undefined where a secret is configured instead, or tokens are not verified here. */
+  readonly keys: Jwks | undefined
+  readonly #urls: IssuerUrls
+  readonly #answerMs: number
+  readonly #mostFetches: number
+  readonly #fetches: FetchQuota
+  readonly #metadata: RefreshingCache<Metadata>
+  /** The last metadata, however old. */
+  #last: Metadata | undefined
+  /** Where it was found. A server in trouble is asked one thing, not three. */
+  #place: string | undefined
+
+  constructor ({ name, urls = {}, publicKeys, metadataPace = METADATA_PACE, jwksPace = JWKS_PACE, mostFetches = MOST_FETCHES, answerMs = BOUNDS.timeoutMs, onState = () => {} }: IssuerOptions) {
+    this.name = name
+    this.#urls = urls
+    this.#answerMs = answerMs
+    this.#mostFetches = mostFetches
+    this.#fetches = fetchQuota(mostFetches)
+    this.#place = urls.metadata
+    this.#metadata = refreshingCache({ pace: metadataPace, onState: trouble => onState('metadata', trouble), fetch: () => this.#fetchMetadata() })
+    this.keys = publicKeys
+      ? new Jwks({
+        ask: url => this.#ask(url),
+        uri: async () => urls.jwks ?? (await this.metadata()).jwksUri,
+        pace: jwksPace,
+        onState: trouble => onState('keys', trouble)
+      })
+      : undefined
   }
 
-  let known: string | undefined
-  let scopesSupported: readonly string[] | undefined
-  const metadata = refreshingCache({
-    pace: metadataPace,
-    onState: trouble => onState('metadata', trouble),
-    async fetch () {
-      // Once found, always there: a server in trouble is asked one thing, not three.
-      const { metadata, place } = await discover(name, ask, known === undefined ? undefined : [known])
-      known = place
-      scopesSupported = metadata.scopesSupported
-      setImmediate(() => keys?.refreshNow())
-      return metadata
+  /** @throws {Unreachable} */
+  async metadata (): Promise<Metadata> {
+    return await this.#metadata.get()
+  }
+
+  /**
+   * Where to ask about tokens, and how this client says who it is.
+   *
+   * @returns undefined if the server offers no such thing
+   * @throws {Unreachable}
+   */
+  async introspection (): Promise<{ url: string, auth: 'basic' | 'post' } | undefined> {
+    const configured = this.#urls.introspection
+    if (configured !== undefined) return { url: configured, auth: this.#last?.introspectionAuth ?? 'basic' }
+    const { introspectionEndpoint: url, introspectionAuth: auth } = await this.metadata()
+    return url === undefined ? undefined : { url, auth }
+  }
+
+  /** As the last metadata said it; undefined before the first, or where it says nothing. */
+  get scopesSupported (): readonly string[] | undefined {
+    return this.#last?.scopesSupported
+  }
+
+  /** Where its metadata was found last. */
+  get metadataUrl (): string | undefined {
+    return this.#last === undefined ? undefined : this.#place
+  }
+
+  close (): void {
+    this.#metadata.close()
+    this.keys?.close()
+  }
+
+  async #ask (url: string, left = 0): Promise<BoundedResponse> {
+    if (!this.#fetches.take(performance.now(), left)) {
+      throw new Unreachable(`${new URL(url).origin} was asked ${this.#mostFetches} times within a minute; it is left alone for a while`, { final: true })
     }
-  })
-  const keys: Jwks | undefined = publicKeys
-    ? jwks({ ask, uri: async () => (await metadata.get()).jwksUri, pace: jwksPace, onState: trouble => onState('keys', trouble) })
-    : undefined
-  return {
-    name,
-    metadata: () => metadata.get(),
-    get scopesSupported () { return scopesSupported },
-    keys,
-    close () {
-      metadata.close()
-      keys?.close()
+    return await askJson(url, {}, { ...BOUNDS, timeoutMs: this.#answerMs })
+  }
+
+  async #fetchMetadata (): Promise<Metadata> {
+    let gone = false
+    const ask = async (url: string) => {
+      const answer = await this.#ask(url, LEFT_FOR_KEYS)
+      gone = answer.status !== 200 && answer.status < 500
+      return answer
     }
+    try {
+      const { metadata, place } = await discover(this.name, ask, this.#place === undefined ? undefined : [this.#place])
+      this.#place = place
+      this.#last = metadata
+    } catch (error) {
+      // It moved: all places are looked at the next time.
+      if (gone) this.#place = this.#urls.metadata
+      throw error
+    }
+    setImmediate(() => this.keys?.refreshNow())
+    return this.#last
   }
 }

@@ -11,7 +11,7 @@ export interface Key { kid: string, alg: string, privateKey: KeyObject, publicKe
 export function makeKey (alg = 'ES256'): Key {
   const { privateKey, publicKey } = alg.startsWith('ES')
     ? generateKeyPairSync('ec', { namedCurve: { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }[alg]! })
-    : alg === 'EdDSA' ? generateKeyPairSync('ed25519') : generateKeyPairSync('rsa', { modulusLength: 2048 })
+    : alg === 'EdDSA' || alg === 'Ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('rsa', { modulusLength: 2048 })
   const kid = randomUUID()
   return { kid, alg, privateKey, publicKey, jwk: { ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' } }
 }
@@ -31,7 +31,7 @@ export function hmacJws (header: Json, claims: unknown, secret: string | Buffer)
 
 function signatureOf (signed: string, key: KeyObject, alg: string): Buffer {
   const data = Buffer.from(signed)
-  if (alg === 'EdDSA') return sign(null, data, key)
+  if (alg === 'EdDSA' || alg === 'Ed25519') return sign(null, data, key)
   const hash = `sha${alg.slice(2)}`
   if (alg.startsWith('ES')) return sign(hash, data, { key, dsaEncoding: 'ieee-p1363' })
   if (alg.startsWith('PS')) return sign(hash, data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST })

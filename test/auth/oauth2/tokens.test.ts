@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomInt, randomUUID } from 'node:crypto'
+import { request } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { RefreshPolicies } from '../../../src/auth/oauth2/from-settings.ts'
@@ -22,7 +23,7 @@ async function served (t: Test, { paces = {}, ...more }: { env?: Record<string, 
 }
 
 t.test('serves a good token of every algorithm, and what it may use', async t => {
-  for (const alg of ['ES256', 'RS256', 'PS256', 'EdDSA']) {
+  for (const alg of ['ES256', 'RS256', 'PS256', 'EdDSA', 'Ed25519']) {
     const { app, issuer } = await served(t, { alg })
     const response = await echo(app, issuer.mint())
     t.equal(response.statusCode, 200, alg)
@@ -152,7 +153,8 @@ t.test('refuses every forged token, and none of them is a failure of the server'
     'a key that the token brings (jwk)': jws({ alg: 'ES256', typ: 'at+jwt', kid: key.kid, jwk: stranger.jwk }, issuer.claims(), stranger),
     'a key from a URL in the token (jku)': jws({ alg: 'ES256', typ: 'at+jwt', kid: stranger.kid, jku: `${other.url}/jwks` }, issuer.claims(), stranger),
     'a certificate from a URL in the token (x5u)': jws({ alg: 'ES256', typ: 'at+jwt', kid: stranger.kid, x5u: `${other.url}/cert` }, issuer.claims(), stranger),
-    'no kid': issuer.mint({}, { kid: undefined }),
+    'no kid, under a stranger’s key': issuer.mint({}, { kid: undefined }, stranger),
+    'a kid that is empty': issuer.mint({}, { kid: '' }),
     'a kid that is a path': issuer.mint({}, { kid: '../../../../dev/null' }),
     'a kid that is a prototype’s': issuer.mint({}, { kid: '__proto__' }),
     'a kid that is a list': issuer.mint({}, { kid: [key.kid] }),
@@ -268,6 +270,161 @@ t.test('keeps several issuers and their keys apart', async t => {
   t.equal((await echo(app, b.mint())).statusCode, 200)
   t.equal((await echo(app, a.mint({ iss: b.url }))).statusCode, 401)
   t.equal((await echo(app, a.mint({ iss: b.url }, {}, b.keys[0]!))).statusCode, 200)
+})
+
+t.test('verifies a token without kid by the only key for its algorithm', async t => {
+  const { app, issuer } = await served(t, { paces: { jwks: { gapMs: 0 }, mostFetches: 1000 } })
+  const status = async (header: Json = {}, key = issuer.keys[0]!) => (await echo(app, issuer.mint({}, { kid: undefined, ...header }, key))).statusCode
+  t.equal(await status(), 200)
+  t.equal(await status({ kid: null }), 200, 'null is absent')
+
+  const old = issuer.keys[0]!
+  const renamed = { ...makeKey(), kid: 'other' }
+  delete renamed.jwk.kid
+  issuer.keys = [renamed]
+  t.equal(await status(), 200, 'a key without a name replaced the only one')
+  t.equal(await status({}, old), 401)
+
+  issuer.keys = [renamed, makeKey('RS256')]
+  t.equal(await status(), 200, 'a key for another algorithm is no choice')
+  issuer.keys = [renamed, makeKey()]
+  t.equal(await status({}, issuer.keys[1]), 401, 'two keys for the algorithm: which one?')
+  t.equal(await status({ kid: issuer.keys[1]!.kid }, issuer.keys[1]), 200)
+})
+
+t.test('accepts Ed25519 and EdDSA as names of one algorithm, and holds both to everything', async t => {
+  for (const [published, declared, env] of [['EdDSA', 'Ed25519', {}], ['Ed25519', 'EdDSA', {}], ['EdDSA', 'Ed25519', { OAUTH2_ALGORITHMS: 'Ed25519' }]] as const) {
+    const { app, issuer } = await served(t, { alg: published, env })
+    const mint = (claims: Json = {}, header: Json = {}, key = issuer.keys[0]!) => issuer.mint(claims, { alg: declared, ...header }, key)
+    t.equal((await echo(app, mint())).statusCode, 200, `${declared} under a key for ${published}`)
+    const now = Math.floor(Date.now() / 1000)
+    const bad: Record<string, string> = {
+      'a stranger’s signature': mint({}, { kid: issuer.keys[0]!.kid }, makeKey(published)),
+      'another audience': mint({ aud: 'https://other.example' }),
+      'a suffix of the audience': mint({ aud: `${AUDIENCE}/` }),
+      expired: mint({ exp: now - 1 }),
+      'no exp': mint({ exp: undefined }),
+      'no iat': mint({ iat: undefined }),
+      'no subject': mint({ sub: undefined }),
+      'not valid yet': mint({ nbf: now + 3600 }),
+      'critical header': mint({}, { crit: ['x'], x: 1 }),
+      'b64 false': mint({}, { crit: ['b64'], b64: false }),
+      'typ of an ID token': mint({}, { typ: 'JWT' }),
+      'no typ': mint({}, { typ: undefined }),
+      Ed448: mint({}, { alg: 'Ed448' }),
+      'another case': mint({}, { alg: 'ed25519' })
+    }
+    for (const [name, token] of Object.entries(bad)) t.equal((await echo(app, token)).statusCode, 401, name)
+  }
+  const { app, issuer } = await served(t, { alg: 'Ed25519', env: { OAUTH2_ALGORITHMS: 'RS256,ES256' } })
+  t.equal((await echo(app, issuer.mint())).statusCode, 401, 'not where it is not accepted')
+})
+
+t.test('holds keys by name and algorithm, and asks again when either is new', async t => {
+  const { app, issuer } = await served(t, { alg: 'RS256', paces: { jwks: { gapMs: 0 }, mostFetches: 1000 } })
+  const status = async (key: typeof issuer.keys[0]) => (await echo(app, issuer.mint({}, {}, key))).statusCode
+  const rsa = issuer.keys[0]!
+  t.equal(await status(rsa), 200)
+
+  const pss = { ...rsa, alg: 'PS256', jwk: { ...rsa.jwk, alg: 'PS256' } }
+  issuer.keys = [pss]
+  t.equal(await status(pss), 200, 'the same key under the same name for another algorithm')
+  t.equal(await status(rsa), 401, 'and no longer for the old one')
+
+  issuer.keys = [rsa, pss]
+  t.equal(await status(rsa), 200, 'both at once')
+  t.equal(await status(pss), 200)
+
+  const fresh = { ...makeKey('PS256'), kid: rsa.kid }
+  fresh.jwk.kid = rsa.kid
+  issuer.keys = [rsa, fresh]
+  t.equal(await status(fresh), 200, 'another key under the same name for the same algorithm')
+  t.equal(await status(pss), 401)
+  const curve = { ...makeKey('ES256'), kid: rsa.kid }
+  curve.jwk.kid = rsa.kid
+  issuer.keys = [rsa, fresh, curve]
+  t.equal(await status(curve), 200, 'of another type')
+  t.equal(await status(rsa), 200)
+})
+
+t.test('serves an access token with a nonce, and no ID token', async t => {
+  const { app, issuer } = await served(t, { env: { OAUTH2_TOKEN_TYP: 'jwt' } })
+  const cases: Array<[string, Json, Json, number]> = [
+    ['Keycloak before 25', { nonce: 'n', typ: 'Bearer', azp: 'app', client_id: undefined, session_state: 's' }, { typ: 'JWT' }, 200],
+    ['typ at+jwt and a nonce', { nonce: 'n' }, {}, 200],
+    ['a scope and a nonce', { nonce: 'n' }, { typ: 'JWT' }, 200],
+    ['a nonce and nothing that an access token has', { nonce: 'n', scope: undefined }, { typ: 'JWT' }, 401],
+    ['Keycloak’s ID token', { nonce: 'n', typ: 'ID' }, { typ: 'JWT' }, 401],
+    ['Keycloak’s refresh token', { typ: 'Refresh' }, { typ: 'JWT' }, 401],
+    ['a hash of the access token', { at_hash: 'x' }, { typ: 'JWT' }, 401],
+    ['an ID token that names its use', { token_use: 'id' }, { typ: 'JWT' }, 401],
+    ['a refresh token that names its use', { token_use: 'refresh_token' }, { typ: 'JWT' }, 401],
+    ['an access token that names its use', { token_use: 'access' }, { typ: 'JWT' }, 200],
+    ['members that are null', { nonce: null, at_hash: null, jti: null, cnf: null, client_id: null, typ: null, nbf: null }, { typ: 'JWT' }, 200],
+    ['a life that ends between seconds', { exp: Math.floor(Date.now() / 1000) + 60.5 }, { typ: 'JWT' }, 200],
+    ['scopes as a list', { scope: ALL_SCOPES.split(' ') }, { typ: 'JWT' }, 200]
+  ]
+  for (const [name, claims, header, status] of cases) t.equal((await echo(app, issuer.mint(claims, header))).statusCode, status, name)
+})
+
+t.test('serves tokens of 16,000 characters, over a socket as well', async t => {
+  const { app, issuer } = await served(t, { env: { OAUTH2_TOKEN_TYP: 'jwt' } })
+  const groups = Array.from({ length: 140 }, () => randomUUID())
+  const token = issuer.mint({ groups, filler: 'x'.repeat(6000) }, { typ: 'JWT' })
+  const longest = issuer.mint({ groups, filler: 'x'.repeat(6000 + Math.floor((16_300 - token.length) * 3 / 4)) }, { typ: 'JWT' })
+  t.ok(token.length > 8256 && longest.length > 16_000 && longest.length <= 16_384, `${token.length} and ${longest.length} characters`)
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as { port: number }
+  const over = await new Promise<number>((resolve, reject) => {
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' })
+    request({ port, path: '/mcp', method: 'POST', headers: { host: 'localhost:3000', authorization: `Bearer ${longest}`, 'content-type': 'application/json', accept: 'application/json, text/event-stream', 'x-filler': 'x'.repeat(8000) } },
+      response => { response.resume(); resolve(response.statusCode!) }).on('error', reject).end(body)
+  })
+  t.equal(over, 200)
+  t.equal((await echo(app, 'e'.repeat(16_385))).statusCode, 400)
+})
+
+t.test('an expired token of a good signature is answered 401, however many come from one address', async t => {
+  const { app, issuer, store } = await served(t)
+  const now = Math.floor(Date.now() / 1000)
+  const ask = async (key: string) => (await modern(app, 'tools/list', {}, { key, address: '192.0.2.77' })).statusCode
+  for (let i = 0; i < 50; i++) t.equal(await ask(issuer.mint({ sub: `user-${i}`, iat: now - 7200, exp: now - 60 })), 401)
+  const same = issuer.mint({ iat: now - 7200, exp: now - 60 })
+  for (let i = 0; i < 50; i++) t.equal(await ask(same), 401, 'the same one, over and over')
+  const revoked = issuer.mint({ jti: 'gone' })
+  await store.revocations.set('jti:gone', { since: Date.now(), until: Date.now() + 60_000 })
+  for (let i = 0; i < 30; i++) t.equal(await ask(revoked), 401, 'a revoked one')
+  t.equal(await ask(issuer.mint()), 200)
+
+  const statuses = []
+  for (let i = 0; i < 25; i++) statuses.push(await ask(issuer.mint({ iat: now - 7200, exp: now - 60 }, {}, { ...makeKey(), kid: issuer.keys[0]!.kid })))
+  t.equal(statuses.filter(status => status === 401).length, 20, 'expired, but of another’s signature: a guess like any other')
+  t.equal(statuses.at(-1), 429)
+})
+
+t.test('the log says what was seen and what was wanted; the answer does not', async t => {
+  const { app, issuer, lines } = await served(t)
+  const other = await startIssuer(t)
+  const cases: Array<[string, string, RegExp[]]> = [
+    ['another issuer', other.mint(), [/token of issuer/, new RegExp(other.url), new RegExp(`trusted: "${issuer.url}"`), /OAUTH2_AUTH_SERVER/]],
+    ['no issuer', issuer.mint({ iss: undefined }), [/token of issuer none/]],
+    ['another audience', issuer.mint({ aud: 'https://seen.example' }), [/"https:\/\/seen.example" seen/, new RegExp(`"${AUDIENCE}" wanted`), /OAUTH2_AUDIENCE/]],
+    ['several audiences', issuer.mint({ aud: ['https://a.example', 'https://b.example'] }), [/\["https:\/\/a.example","https:\/\/b.example"\] seen/]],
+    ['no audience', issuer.mint({ aud: undefined }), [/aud/]],
+    ['another typ', issuer.mint({}, { typ: 'JWT' }), [/typ "JWT"/, /OAUTH2_TOKEN_TYP/]],
+    ['another algorithm', issuer.mint({}, { alg: 'ES512' }), [/alg "ES512"/, /OAUTH2_ALGORITHMS/]],
+    ['a name without end', issuer.mint({ iss: 'x'.repeat(5000) }), [/x{100}…/]],
+    ['opaque', 'an-opaque-token', [/not a JWT, and no introspection is configured/]]
+  ]
+  for (const [name, token, patterns] of cases) {
+    const before = lines.length
+    const response = await echo(app, token)
+    t.equal(response.statusCode, 401, name)
+    const why = lines.slice(before).map(({ why }) => why).find(why => typeof why === 'string')
+    for (const pattern of patterns) t.match(why, pattern, name)
+    t.ok(String(why).length < 700, `${name}: a line of bounded length`)
+    for (const told of ['seen', 'trusted', 'OAUTH2', issuer.url]) t.notOk(response.body.includes(told), `${name}: ${told}`)
+  }
 })
 
 t.test('lets API keys and tokens live side by side', async t => {

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import type { RefreshPolicies } from '../../../src/auth/oauth2/from-settings.ts'
 import { BOUNDS } from '../../../src/auth/oauth2/bounded-fetch.ts'
 import { JWKS_PACE } from '../../../src/auth/oauth2/jwks.ts'
+import { loadConfig } from '../../../src/settings/schema.ts'
 import { addKey, build, messageOf, modern, type Built } from '../../support/app.ts'
 import { until } from '../../support/until.ts'
 import { ALL_SCOPES, AUDIENCE, makeKey, startIssuer, type Handler, type Issuer } from './issuer.ts'
@@ -169,4 +170,150 @@ t.test('holds what introspection says to the same rules: issuer, audience, times
     issuer.bend.set('/introspect', issuer.json(answer))
     t.equal((await echo(app, `opaque ${name}`.replaceAll(' ', '-'))).status, status, name)
   }
+})
+
+const WELL_KNOWN = ['/.well-known/oauth-authorization-server/realm', '/.well-known/openid-configuration/realm', '/realm/.well-known/openid-configuration']
+
+/** What the place answers of an issuer whose name has a path. */
+const metadataOf = (issuer: Issuer, more: object = {}) => {
+  const { origin } = new URL(issuer.url)
+  return { issuer: issuer.url, jwks_uri: `${origin}/jwks`, introspection_endpoint: `${origin}/introspect`, ...more }
+}
+
+t.test('finds metadata at the third place, whatever the others answer', async t => {
+  const others: Record<string, Handler> = {
+    ...TROUBLES,
+    'an error with JSON': (_request, response) => { response.writeHead(500, { 'content-type': 'application/json' }).end('{"error":"server_error"}') },
+    'out of service': (_request, response) => { response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '60' }).end('{}') },
+    'a page of a gateway': (_request, response) => { response.writeHead(502, { 'content-type': 'text/html' }).end('<html>Bad Gateway</html>') },
+    'a list': (_request, response) => { response.writeHead(200).end('[]') },
+    'nothing at all': (_request, response) => { response.writeHead(200).end() },
+    'a broken connection': (_request, response) => { response.destroy() },
+    'the metadata of another tenant': (_request, response) => { response.writeHead(200, { 'content-type': 'application/json' }).end('{"issuer":"https://other.example"}') }
+  }
+  delete others['no set at all']
+  for (const [name, other] of Object.entries(others)) {
+    const issuer = await startIssuer(t, { path: '/realm' })
+    issuer.bend.set(WELL_KNOWN[0]!, other)
+    issuer.bend.set(WELL_KNOWN[1]!, other)
+    // As some servers and proxies write it: a byte order mark, and a type that is not that of JSON.
+    issuer.bend.set(WELL_KNOWN[2]!, (_request, response) => { response.writeHead(200, { 'content-type': 'text/plain' }).end(`\ufeff${JSON.stringify(metadataOf(issuer))}`) })
+    const { app } = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url }, oauth2Paces: { ...SOON, answerMs: name === 'no answer' ? 200 : 3000 } })
+    t.ok(await until(async () => (await echo(app, issuer.mint())).status === 200), name)
+    t.strictSame(WELL_KNOWN.map(place => issuer.counts.get(place)), [1, 1, 1], name)
+    await app.close()
+  }
+})
+
+t.test('finds metadata again that has moved, and asks one place while the server is in trouble', async t => {
+  const { app, issuer } = await served(t, { paces: { ...EAGER, metadata: { everyMs: 100, retryMs: 50, gapMs: 50, waitMs: 3000 } } })
+  t.ok(await until(async () => (await echo(app, issuer.mint())).status === 200))
+  const [first, second] = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration']
+  const fetches = (place: string) => issuer.counts.get(place) ?? 0
+  issuer.bend.set(first, TROUBLES['an error']!)
+  const before = fetches(first)
+  t.ok(await until(() => fetches(first) > before + 2))
+  t.equal(fetches(second), 0, 'in trouble: no other place is asked')
+  issuer.bend.set(first, issuer.json({ error: 'not_found' }, 404))
+  issuer.bend.set(second, issuer.json({ issuer: issuer.url, jwks_uri: `${issuer.url}/jwks` }))
+  t.ok(await until(() => fetches(second) > 2), 'gone: all places are looked at')
+  t.equal((await echo(app, issuer.mint())).status, 200)
+})
+
+t.test('asks the URLs that the settings name, for each issuer its own', async t => {
+  const [a, b] = [await startIssuer(t), await startIssuer(t)]
+  for (const issuer of [a, b]) issuer.bend.set('*', issuer.json({}, 404))
+  // One publishes its metadata at a place of its own, the other none at all.
+  a.bend.set('/api/oidc/metadata', (request, response) => a.json({ issuer: a.url, jwks_uri: `${a.url}/elsewhere` })(request, response))
+  a.bend.set('/elsewhere', (request, response) => a.json({ keys: a.keys.map(({ jwk }) => jwk) })(request, response))
+  b.bend.set('/api/keys', (request, response) => b.json({ keys: b.keys.map(({ jwk }) => jwk) })(request, response))
+  const said = { active: true, aud: AUDIENCE, sub: 'ada', client_id: 'c', scope: ALL_SCOPES }
+  b.bend.set('/api/introspect', (request, response) => b.json(request.body.includes('known-opaque-token') ? said : { active: false })(request, response))
+  for (const issuer of [a, b]) { issuer.bend.delete('/jwks'); issuer.bend.set('/.well-known/oauth-authorization-server', issuer.json({}, 404)); issuer.bend.set('/jwks', issuer.json({}, 404)) }
+  const { app } = await build(t, {
+    env: {
+      OAUTH2_AUTH_SERVER: `${a.url}, ${b.url}`,
+      OAUTH2_METADATA_URL: `${a.url}=${a.url}/api/oidc/metadata`,
+      OAUTH2_JWKS_URL: `${b.url}=${b.url}/api/keys`,
+      OAUTH2_INTROSPECTION_URL: `${b.url}=${b.url}/api/introspect?tenant=x`,
+      OAUTH2_CLIENT_ID: 'rs',
+      OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server'
+    },
+    oauth2Paces: SOON
+  })
+  t.ok(await until(async () => (await echo(app, a.mint())).status === 200), 'metadata')
+  t.ok(await until(async () => (await echo(app, b.mint())).status === 200), 'keys without any metadata')
+  t.equal((await echo(app, b.mint({}, {}, a.keys[0]))).status, 401, 'each its own')
+  t.equal((await echo(app, 'known-opaque-token')).status, 200, 'introspection')
+  t.equal((await echo(app, 'another-opaque-token')).status, 401)
+  t.strictSame([...a.counts.keys()].sort(), ['/api/oidc/metadata', '/elsewhere'])
+})
+
+t.test('refuses URLs in the settings that belong to no issuer or may not be asked', async t => {
+  const [one, two] = ['https://a.example', 'https://a.example, https://b.example/realm']
+  const cases: Array<[string, string, boolean]> = [
+    [one, 'https://a.example/keys', true],
+    [one, 'https://keys.example/a?b=c', true],
+    [one, 'https://a.example=https://keys.example', true],
+    [two, 'https://a.example=https://keys.example/a?b=c, https://b.example/realm=https://keys.example/b', true],
+    [two, 'https://b.example/realm=https://keys.example/b', true],
+    [one, 'http://127.0.0.1:8080/keys', true],
+    [two, 'https://keys.example', false],
+    [two, 'https://c.example=https://keys.example', false],
+    [one, 'http://a.example/keys', false],
+    [one, 'https://user:secret@a.example/keys', false],
+    [one, '/keys', false],
+    [one, 'https://a.example=', false],
+    [one, 'https://x.example, https://y.example', false]
+  ]
+  for (const name of ['OAUTH2_METADATA_URL', 'OAUTH2_JWKS_URL', 'OAUTH2_INTROSPECTION_URL'] as const) {
+    for (const [issuers, value, good] of cases) {
+      const load = () => loadConfig({ OAUTH2_AUTH_SERVER: issuers, [name]: value })
+      if (good) t.ok(load()[name].size > 0, `${name}=${value}`)
+      else t.throws(load, { message: new RegExp(`${name} must be an https URL`) }, `${name}=${value}`)
+    }
+  }
+  for (const issuer of ['https://', 'http://[::1', 'https://user:secret@as.example', 'http://as.example', 'https://as.example?x', 'as.example', '/realm']) {
+    t.throws(() => loadConfig({ OAUTH2_AUTH_SERVER: issuer }), { name: 'UsageError' }, issuer)
+  }
+})
+
+t.test('accepts an introspection answer without audience only where a setting says so', async t => {
+  for (const [setting, expected] of [[undefined, 401], ['refuse', 401], ['accept', 200]] as const) {
+    const { app, issuer, lines } = await served(t, {
+      env: { OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server', ...(setting === undefined ? {} : { OAUTH2_INTROSPECTION_WITHOUT_AUD: setting }) }, paces: SOON
+    })
+    const said = { active: true, iss: issuer.url, sub: 'ada', client_id: 'c', scope: ALL_SCOPES, exp: Math.floor(Date.now() / 1000) + 600 }
+    issuer.bend.set('/introspect', issuer.json(said))
+    t.equal((await echo(app, `opaque-without-${setting}`)).status, expected, String(setting))
+    if (expected === 401) t.ok(lines.some(({ why }) => /audience: none seen/.test(String(why))))
+    issuer.bend.set('/introspect', issuer.json({ ...said, aud: 'https://other.example' }))
+    t.equal((await echo(app, `opaque-with-another-${setting}`)).status, 401, 'another audience never is')
+  }
+})
+
+t.test('one of two issuers that is down costs its own tokens alone', async t => {
+  const [up, down] = [await startIssuer(t), await startIssuer(t)]
+  down.bend.set('/.well-known/oauth-authorization-server', TROUBLES['no answer']!)
+  down.bend.set('*', TROUBLES['no answer']!)
+  up.bend.set('/introspect', (request, response) => up.json(request.body.includes('good') ? { active: true, aud: AUDIENCE, sub: 'ada', client_id: 'c', scope: ALL_SCOPES } : { active: false })(request, response))
+  for (const order of [[up, down], [down, up]]) {
+    const { app } = await build(t, {
+      env: { OAUTH2_AUTH_SERVER: order.map(({ url }) => url).join(','), OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server' },
+      oauth2Paces: { answerMs: 300, metadata: { waitMs: 300 }, jwks: { waitMs: 300 } }
+    })
+    t.ok(await until(async () => (await echo(app, up.mint())).status === 200))
+    t.equal((await echo(app, down.mint())).status, 503)
+    t.equal((await echo(app, 'good-opaque-token')).status, 200, 'the one that answers knows it')
+    t.equal((await echo(app, 'other-opaque-token')).status, 503, 'the one that is down may know it')
+    t.equal((await echo(app, up.mint({ aud: 'x' }))).status, 401)
+    await app.close()
+  }
+})
+
+t.test('the log names the error that the authorization server gives', async t => {
+  const { app, issuer, lines } = await served(t, { env: { OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server' }, paces: SOON })
+  issuer.bend.set('/introspect', issuer.json({ error: 'invalid_client', error_description: 'unknown client rs' }, 401))
+  t.equal((await echo(app, 'an-opaque-token')).status, 503)
+  t.ok(lines.some(({ why }) => /status 401, "invalid_client", "unknown client rs"/.test(String(why))))
 })
