@@ -16,8 +16,8 @@ export default fp(async function errors (app) {
   app.setErrorHandler((error, request, reply) => {
     const answer = toAnswer(error)
     const { trace } = request.secureMcp
-    trace.refuse(answer.reason, error instanceof AppError ? error.rule : undefined)
-    if (error instanceof AppError) trace.principal ??= error.principal
+    trace.refuse(answer.reason, answer.rule)
+    trace.principal ??= answer.principal
     const inner = error instanceof AppError ? error.cause : error
     // A stack for what nobody foresaw. While state is out of reach there is a refusal for every request.
     if (answer.status === 503) request.log.warn({ why: why(inner ?? error), reason: answer.reason }, 'request refused')
@@ -27,14 +27,14 @@ export default fp(async function errors (app) {
     reply.code(answer.status).headers(answer.headers)
     if (request.routeOptions.config.jsonRpc === true) {
       reply.type('application/json; charset=utf-8')
-      return rpcError(answer, (request.body as { id?: unknown } | undefined)?.id)
+      return rpcError(answer, (request.body as { id?: unknown } | undefined)?.id, request.id)
     }
-    return { error: answer.reason, message: answer.message, ...answer.data }
+    return { error: answer.reason, message: answer.message, ...answer.data, requestId: request.id }
   })
 
   app.setNotFoundHandler((request, reply) => {
     request.secureMcp.trace.refuse('NOT_FOUND')
-    return reply.code(404).send({ error: 'NOT_FOUND', message: 'There is nothing here' })
+    return reply.code(404).send({ error: 'NOT_FOUND', message: 'There is nothing here', requestId: request.id })
   })
 }, { name: 'errors', fastify: '5.x', dependencies: ['request-context'] })
 

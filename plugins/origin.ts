@@ -11,7 +11,7 @@ export interface OriginOptions {
 }
 
 const ALLOWED_HEADERS = 'authorization, content-type, dpop, last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, x-api-key'
-const EXPOSED_HEADERS = 'www-authenticate, mcp-session-id, mcp-protocol-version, retry-after, ratelimit, ratelimit-policy'
+const EXPOSED_HEADERS = 'www-authenticate, x-request-id, mcp-session-id, mcp-protocol-version, retry-after, ratelimit, ratelimit-policy'
 
 /**
  * Refuses a Host or Origin that is not ours, before authentication and before

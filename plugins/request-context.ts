@@ -29,11 +29,12 @@ declare module 'fastify' {
   }
 }
 
-/** Gives every request its object before anything else looks at it. */
+/** Gives every request its object, and its answer the request's id, before anything else looks at it. */
 export default fp(async function requestContext (app) {
   app.decorateRequest('secureMcp', null!)
-  app.addHook('onRequest', function begin (request, _reply, done) {
+  app.addHook('onRequest', function begin (request, reply, done) {
     request.secureMcp = new SecureMcpRequest(request.id)
+    reply.header('x-request-id', request.id)
     done()
   })
 }, { name: 'request-context', fastify: '5.x' })

@@ -1,11 +1,13 @@
-import type { FastifyPluginAsync, FastifyReply } from 'fastify'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { Caller } from '../src/auth/chain.ts'
+import type { RateLimitResult } from '../src/core/limit.ts'
+import { NOTHING_NAMED, type Decision } from '../src/decision/decide.ts'
+import type { Trace } from '../src/decision/trace.ts'
 import { AppError } from '../src/errors.ts'
-import { redact } from '../src/telemetry/redact.ts'
 import type { Message } from '../src/mcp/admit.ts'
-import { knownMethod } from '../src/mcp/methods.ts'
 import type { HttpResponse } from '../src/mcp/http-response.ts'
-import { requireServed } from '../src/mcp/sessions/sessions.ts'
-import { targetOf, type Target } from '../src/mcp/target.ts'
+import { requireServed, type RequestContext } from '../src/mcp/sessions/sessions.ts'
+import type { Log } from '../src/telemetry/log.ts'
 
 export interface McpRouteOptions {
   maxRequestBytes: number
@@ -19,19 +21,8 @@ export interface McpRouteOptions {
 const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBytes }) => {
   app.post('/mcp', { config: { jsonRpc: true }, bodyLimit: maxRequestBytes }, async (request, reply) => {
     const message = (request.body ?? {}) as Message
-    const { method, params } = message
-    const { secureMcp } = request
-    const caller = secureMcp.caller!
-    if (typeof method === 'string') {
-      secureMcp.trace.method = knownMethod(method)
-      secureMcp.trace.target = shown(targetOf(method, params))
-    }
-
-    secureMcp.rateLimit = await app.mcp.admit(message, caller, request.headers)
     reply.header('cache-control', 'no-store')
-    return send(reply, await app.mcp.serve(message, request.headers, {
-      caller, log: request.log, becomesStream: () => app.traffic.becomesStream(request), abortSignal: () => gone(reply)
-    }))
+    return send(reply, await app.mcp.serve(message, request.headers, new HttpContext(request, reply)))
   })
 
   app.route({
@@ -59,27 +50,40 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
 
 export default mcpRoute
 
-/** What was named, as permissions spell it: the caller's own words, without what looks like a credential. */
-function shown (target: Target | undefined): string | undefined {
-  if (target === undefined) return undefined
-  const { kind, name } = target
-  const spelled = kind === 'tool' ? name : `${kind}:${name}`
-  return spelled.length < 16 ? spelled : redact(spelled, 128)
-}
+/** One message over HTTP, as the protocol sees who sends it. */
+class HttpContext implements RequestContext {
+  readonly #request: FastifyRequest
+  readonly #reply: FastifyReply
+  readonly caller: Caller
+  readonly trace: Trace
+  decision: Decision = NOTHING_NAMED
 
-/** Fires when the client closes the connection before it has its answer. */
-function gone (reply: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  if (reply.raw.closed) controller.abort()
-  else reply.raw.once('close', () => controller.abort())
-  return controller.signal
-}
-
-/** Fastify sends a web Response and a stream like any payload, so hooks and headers still apply. */
-function send (reply: FastifyReply, answer: Response | HttpResponse): FastifyReply {
-  if (answer instanceof Response) {
-    answer.headers.delete('connection') // whether it ends is not the SDK's to say
-    return reply.send(answer)
+  constructor (request: FastifyRequest, reply: FastifyReply) {
+    this.#request = request
+    this.#reply = reply
+    this.caller = request.secureMcp.caller!
+    this.trace = request.secureMcp.trace
   }
+
+  get log (): Log { return this.#request.log }
+
+  get rateLimit (): RateLimitResult | undefined { return this.#request.secureMcp.rateLimit }
+  set rateLimit (counted: RateLimitResult | undefined) { this.#request.secureMcp.rateLimit = counted }
+
+  // Functions of their own, because they travel without their object.
+  readonly becomesStream = (): void => { this.#request.server.traffic.becomesStream(this.#request) }
+
+  /** Fires when the client closes the connection before it has its answer. */
+  readonly abortSignal = (): AbortSignal => {
+    const controller = new AbortController()
+    const { raw } = this.#reply
+    if (raw.closed) controller.abort()
+    else raw.once('close', () => controller.abort())
+    return controller.signal
+  }
+}
+
+/** Fastify sends a stream like any payload, so hooks and headers still apply. */
+function send (reply: FastifyReply, answer: HttpResponse): FastifyReply {
   return reply.code(answer.status).headers(answer.headers).send(answer.body)
 }

@@ -96,7 +96,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   await app.register(rateLimit, { rule: runtime.rules.none })
   await app.register(jsonBody)
   await app.register(mcp, {
-    catalogue: runtime.catalogue,
+    offer: runtime.offer,
     inspection: config.INSPECTION,
     sealer: runtime.sealer,
     authentication: runtime.authentication,

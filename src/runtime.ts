@@ -14,9 +14,10 @@ import { jwtVerifiers } from './jwt-verifiers.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import type { Log } from './telemetry/log.ts'
-import { buildCatalogue, type Catalogue, type Source } from './tools/catalogue.ts'
+import { buildCatalogue, type Source } from './tools/catalogue.ts'
 import { tellMore } from './tools/builtin/debug-info.ts'
 import { loadTools } from './tools/load.ts'
+import { CurrentOffer } from './tools/offer.ts'
 
 export interface RuntimeOptions {
   config: Config
@@ -29,7 +30,7 @@ export interface RuntimeOptions {
 }
 
 export interface Runtime {
-  catalogue: Catalogue
+  offer: CurrentOffer
   authenticators: readonly Authenticator[]
   rules: Readonly<Record<AuthType, RateLimit>>
   identify: ReturnType<typeof authenticationChain>
@@ -61,7 +62,7 @@ export async function buildRuntime ({ config, store, logger, sources = [], oauth
   const secrets = config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')]
   const patterns = new Set(PATTERNS.map(({ name }) => name))
   return {
-    catalogue: buildCatalogue([...await loadTools(config.TOOLS_DIR), ...sources], patterns),
+    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR), ...sources], patterns)),
     authenticators: links,
     rules,
     identify: authenticationChain({ authenticators: links, store, required: config.MCP_AUTH_ENABLED, rules }),

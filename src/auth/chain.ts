@@ -105,6 +105,6 @@ export function authenticationChain ({ authenticators, store, required, rules }:
   /** Counts apart from everything else: other callers behind the same address are not touched. */
   async function countFailure (address: string): Promise<void> {
     const verdict = await store.hit(`failures:${addressGroup(address)}`, FAILURES)
-    if (!verdict.allowed) throw rateLimited(verdict, 'TOO_MANY_FAILURES')
+    if (!verdict.allowed) throw rateLimited(verdict, { reason: 'TOO_MANY_FAILURES', rule: `failures of ${addressGroup(address)}` })
   }
 }

@@ -1,7 +1,7 @@
 import { ACCESS_SCOPE } from '../core/oauth-scopes.ts'
-import { scopeFor, type Kind } from '../core/permissions.ts'
+import { scopeFor, type Target } from '../core/permissions.ts'
+import type { Principal } from '../core/principal.ts'
 import { AppError } from '../errors.ts'
-import type { Caller } from './chain.ts'
 
 /** An access token lacks scopes. What to ask for depends on its authorization server: whoever writes the challenge decides it. */
 export class InsufficientScope extends AppError {
@@ -11,8 +11,9 @@ export class InsufficientScope extends AppError {
   readonly wanted: readonly string[]
   readonly issuer: string | undefined
 
-  constructor (held: readonly string[], wanted: readonly string[], issuer: string | undefined) {
-    super('INSUFFICIENT_SCOPE', 'The token lacks a scope that this call needs', { data: { scope: [...new Set([...held, ...wanted])].join(' ') } })
+  /** @param rule what decided, for the log */
+  constructor (held: readonly string[], wanted: readonly string[], issuer: string | undefined, rule?: string) {
+    super('INSUFFICIENT_SCOPE', 'The token lacks a scope that this call needs', { data: { scope: [...new Set([...held, ...wanted])].join(' ') }, rule })
     this.held = held
     this.wanted = wanted
     this.issuer = issuer
@@ -25,6 +26,6 @@ export class InsufficientScope extends AppError {
 }
 
 /** What an OAuth2 caller lacks for something it named. */
-export function insufficientScope ({ principal }: Caller, kind: Kind, name: string): InsufficientScope {
-  return new InsufficientScope(principal.scopes ?? [], [ACCESS_SCOPE, scopeFor(kind, name)], principal.issuer)
+export function insufficientScope ({ scopes, issuer }: Principal, { kind, name }: Target, rule?: string): InsufficientScope {
+  return new InsufficientScope(scopes ?? [], [ACCESS_SCOPE, scopeFor(kind, name)], issuer, rule)
 }

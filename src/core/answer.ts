@@ -2,7 +2,7 @@
 import { AppError, ERRORS, type Reason } from '../errors.ts'
 import { isRequestId } from './request-id.ts'
 
-export interface Refusal {
+export interface ErrorAnswer {
   status: number
   /** PRODUCT's UPPER_SNAKE reason. */
   reason: Reason
@@ -10,13 +10,16 @@ export interface Refusal {
   message: string
   data: Record<string, unknown>
   headers: Record<string, string>
+  /** What decided, and who was refused: for the log, never for the answer. */
+  rule: string | undefined
+  principal: string | undefined
 }
 
 /**
  * The one decision about what a failure may say. Unknown errors become
  * "Internal error": their text goes to the log only.
  */
-export function toAnswer (thrown: unknown): Refusal {
+export function toAnswer (thrown: unknown): ErrorAnswer {
   const error = thrown instanceof AppError ? thrown : fromFramework(thrown)
   const { http, rpc, expose } = ERRORS[error.code]
   return {
@@ -25,17 +28,21 @@ export function toAnswer (thrown: unknown): Refusal {
     rpc,
     message: expose ? error.message : 'Internal error',
     data: expose ? error.data : {},
-    headers: error.headers
+    headers: error.headers,
+    rule: error.rule,
+    principal: error.principal
   }
 }
 
-/** A JSON-RPC error body. `data.reason` is there for our own refusals and left out for JSON-RPC's codes. */
-export function rpcError ({ rpc, reason, message, data }: Refusal, id: unknown) {
-  const full = rpc > 0 ? { reason, ...data } : data
+/**
+ * A JSON-RPC error body. `data.reason` is there for our own refusals and left
+ * out for JSON-RPC's codes; the request's id is always there, to ask about.
+ */
+export function rpcError ({ rpc, reason, message, data }: ErrorAnswer, id: unknown, requestId: string) {
   return {
     jsonrpc: '2.0',
     id: isRequestId(id) ? id : null,
-    error: Object.keys(full).length > 0 ? { code: rpc, message, data: full } : { code: rpc, message }
+    error: { code: rpc, message, data: rpc > 0 ? { reason, ...data, requestId } : { ...data, requestId } }
   }
 }
 

@@ -25,9 +25,16 @@ export interface RateLimitResult {
   readonly degraded?: boolean
 }
 
-/** The refusal of a verdict: waiting `Retry-After` is enough. */
-export function rateLimited ({ retryAfterMs }: RateLimitResult, code: 'RATE_LIMITED' | 'TOO_MANY_FAILURES' = 'RATE_LIMITED'): AppError {
-  return new AppError(code, 'Rate limit exceeded', {
-    data: { retryAfterMs }, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }
+export interface Limited {
+  /** Default RATE_LIMITED. */
+  readonly reason?: 'RATE_LIMITED' | 'TOO_MANY_FAILURES'
+  /** Whose limit, for the log: `limit of the key`. */
+  readonly rule?: string | undefined
+}
+
+/** The refusal of a count: waiting `Retry-After` is enough. */
+export function rateLimited ({ retryAfterMs }: Pick<RateLimitResult, 'retryAfterMs'>, { reason = 'RATE_LIMITED', rule }: Limited = {}): AppError {
+  return new AppError(reason, 'Rate limit exceeded', {
+    data: { retryAfterMs }, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }, rule
   })
 }

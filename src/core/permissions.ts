@@ -63,6 +63,18 @@ export function mayUse (principal: Principal, kind: Kind, name: string): boolean
   return allows(principal.permissions, spelled(kind, name))
 }
 
+/**
+ * Whether anything whose name begins so may be used: some pattern gives such
+ * names, and none takes all of them away. A hint, for names that are not whole yet.
+ */
+export function mayUseSome (principal: Principal, kind: Kind, beginning: string): boolean {
+  if (principal.role !== 'caller') return false
+  const prefix = spelled(kind, beginning)
+  const isWhole = (pattern: string) => pattern === '*' || (pattern.endsWith('*') && pattern.length > kindLength(prefix) && prefix.startsWith(pattern.slice(0, -1)))
+  return principal.permissions.some(pattern => !pattern.startsWith('!') && (isWhole(pattern) || pattern.startsWith(prefix))) &&
+    !principal.permissions.some(pattern => pattern.startsWith('!') && isWhole(pattern.slice(1)))
+}
+
 /** The same decision with what made it: for the log, the audit and explanations. */
 export function usableBy (principal: Principal, kind: Kind, name: string): Allowing {
   return principal.role === 'caller' ? allowing(principal.permissions, spelled(kind, name)) : ROLE

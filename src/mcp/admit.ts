@@ -1,14 +1,18 @@
-/** What is decided of a message once its body is known, however it came. */
+/** Asks for the decision of one message, however it came. */
 import { PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server'
 import type { Caller } from '../auth/chain.ts'
-import { insufficientScope } from '../auth/scopes.ts'
-import { rateLimited, type RateLimit, type RateLimitResult } from '../core/limit.ts'
-import { paramHeaderFault } from '../core/param-headers.ts'
-import { mayUse } from '../core/permissions.ts'
-import { AppError } from '../errors.ts'
+import type { RateLimitResult } from '../core/limit.ts'
+import { spelled, type Target } from '../core/permissions.ts'
+import { charge } from '../decision/charge.ts'
+import { decide, NOTHING_NAMED, type Decision } from '../decision/decide.ts'
+import type { Headers, InspectionMode } from '../decision/layers.ts'
+import type { Trace } from '../decision/trace.ts'
+import type { Log } from '../telemetry/log.ts'
+import { redact } from '../telemetry/redact.ts'
 import type { Store } from '../state/store.ts'
-import type { Catalogue } from '../tools/catalogue.ts'
-import { targetOf } from './target.ts'
+import type { Offer } from '../tools/offer.ts'
+import { knownMethod, targetOf } from './methods.ts'
+import { raiseAtOnce } from './refusals.ts'
 
 /** A parsed JSON-RPC message; its form is checked by what serves it. */
 export interface Message {
@@ -18,57 +22,67 @@ export interface Message {
   readonly params?: unknown
 }
 
-type Headers = Readonly<Record<string, unknown>>
+export interface AdmitOptions {
+  offer: Offer
+  store: Store
+  inspection: InspectionMode
+}
+
+/** Who sends a message, and where what is decided of it is written. */
+export interface Sender {
+  readonly caller: Caller
+  readonly trace: Trace
+  readonly log: Log
+  /** The count of the caller, as the answer's headers tell it. */
+  rateLimit: RateLimitResult | undefined
+}
 
 /**
- * Decide what depends on the message itself, before it is served: the scopes
- * it needs, whether headers that repeat its arguments agree with them, and
- * what its tool costs beyond the one that every request counts.
+ * Decide a message, and count what it costs. Refusals that are no answer of a
+ * handler are thrown at once; the others are answered where the message would
+ * have run (refusals.ts).
  *
  * @param headers of the request, in lower case; undefined where there are none
- * @returns the caller's count afterwards
  * @throws {AppError} INSUFFICIENT_SCOPE, HEADER_MISMATCH, RATE_LIMITED, STATE_UNAVAILABLE
  */
-export async function admitMessage (catalogue: Catalogue, store: Store, { method, params }: Message, caller: Caller, headers?: Headers): Promise<RateLimitResult> {
-  const target = typeof method === 'string' ? targetOf(method, params) : undefined
-  if (target === undefined) return caller.rateLimit
-  const { principal } = caller
-  if (principal.authType === 'oauth2' && !mayUse(principal, target.kind, target.name)) {
-    throw insufficientScope(caller, target.kind, target.name)
+export function admitMessage ({ offer, store, inspection }: AdmitOptions, { method, params }: Message, sender: Sender, headers?: Headers): Decision | Promise<Decision> {
+  if (typeof method !== 'string') return NOTHING_NAMED
+  const { caller, trace } = sender
+  const target = targetOf(method, params)
+  trace.method = knownMethod(method)
+  trace.target = target === undefined ? undefined : shown(target)
+  const decision = decide({
+    principal: caller.principal,
+    method,
+    target,
+    args: (params as { arguments?: unknown } | undefined)?.arguments,
+    headers: headers !== undefined && isModern(params) ? headers : undefined
+  }, {
+    catalogue: offer.current,
+    inspection,
+    charge: (tool, target) => charge(store, caller, tool, target, counted => { sender.rateLimit = counted })
+  })
+  return decision instanceof Promise ? decision.then(decided => settled(decided, sender)) : settled(decision, sender)
+}
+
+function settled (decision: Decision, { caller, log }: Sender): Decision {
+  const suspicious = decision.outcome === 'allow' ? decision.observed : decision.layer === 'inspection' ? decision : undefined
+  if (suspicious !== undefined) {
+    const { target, data, outcome } = suspicious
+    log.warn({ tool: target?.name, ...data, principal: caller.principal.id, blocked: decision.outcome === outcome }, 'suspicious argument')
   }
-  const offered = method === 'tools/call' ? catalogue.tools.get(target.name) : undefined
-  // To those who may not use it, the tool is one that is not there.
-  if (offered !== undefined && headers !== undefined && isModern(params) && mayUse(principal, 'tool', target.name)) {
-    const fault = paramHeaderFault(offered.headers, (params as { arguments?: unknown }).arguments, headers)
-    if (fault !== undefined) throw new AppError('HEADER_MISMATCH', fault.message, { data: { header: fault.header } })
-  }
-  return offered === undefined || (offered.cost === 1 && offered.tool.rate === undefined)
-    ? caller.rateLimit
-    : await charge(store, caller, target.name, offered.cost, offered.tool.rate)
+  if (decision.outcome === 'refuse') raiseAtOnce(decision, caller.principal)
+  return decision
+}
+
+/** What was named, as permissions spell it: the caller's own words, without what looks like a credential. */
+function shown ({ kind, name }: Target): string {
+  const text = spelled(kind, name)
+  return text.length < 16 ? text : redact(text, 128)
 }
 
 /** Whether the message claims a revision that has such headers: the older ones claim theirs in the header only. */
 function isModern (params: unknown): boolean {
-  const meta = (params as { _meta?: unknown })._meta
+  const meta = (params as { _meta?: unknown } | null | undefined)?._meta
   return typeof meta === 'object' && meta !== null && Object.hasOwn(meta, PROTOCOL_VERSION_META_KEY)
-}
-
-/**
- * Count what a call costs beyond the one that every request counts, and its
- * tool's own window. All of it is counted or none of it.
- *
- * @throws {AppError} RATE_LIMITED
- */
-async function charge (store: Store, { subject, rule, rateLimit: verdict }: Caller, tool: string, cost: number, rate: RateLimit | undefined): Promise<RateLimitResult> {
-  const own = rate === undefined ? undefined : await store.hit(subject, rate, { tool })
-  if (own !== undefined && !own.allowed) {
-    await store.giveBack(subject, verdict.slice)
-    throw rateLimited(own)
-  }
-  if (cost === 1) return verdict
-  const rest = await store.hit(subject, rule, { cost: cost - 1 })
-  if (rest.allowed) return rest
-  await store.giveBack(subject, verdict.slice)
-  if (own !== undefined) await store.giveBack(subject, own.slice, { tool })
-  throw rateLimited(rest)
 }

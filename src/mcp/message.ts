@@ -6,10 +6,11 @@
  */
 import { accepted, type Accepted } from '../core/accept.ts'
 import { decodeHeader } from '../core/param-headers.ts'
+import type { Target } from '../core/permissions.ts'
 import { isRequestId } from '../core/request-id.ts'
 import { AppError } from '../errors.ts'
 import { answerObject, integer, isObject, Misread, object, text, type Json, type Read } from './members.ts'
-import { methodOf, type Era, type Method, type Target } from './methods.ts'
+import { methodOf, type Era, type Method } from './methods.ts'
 import { CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY, SUPPORTED_PROTOCOL_VERSIONS } from './sdk/protocol.ts'
 
 /** Of a request, names in lower case. */

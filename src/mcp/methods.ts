@@ -1,6 +1,6 @@
 /** The table of methods: what each may hold, what it names, and by which ways it is served. */
 import { CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, LOG_LEVEL_META_KEY, PROTOCOL_VERSION_META_KEY } from './sdk/protocol.ts'
-import type { Kind } from '../core/permissions.ts'
+import type { Kind, Target } from '../core/permissions.ts'
 import {
   answerObject, anyObject, flag, hint, isObject, listOf, Misread, object, oneOf, record, text, token, type Json, type Read
 } from './members.ts'
@@ -20,12 +20,6 @@ export interface Method {
   readonly fast: readonly Era[]
   /** Over stdio: may be asked by a client that has not shown who it is. */
   readonly open: boolean
-}
-
-/** What a message names. */
-export interface Target {
-  readonly kind: Kind
-  readonly name: string
 }
 
 /** A row of the table as it is written. */

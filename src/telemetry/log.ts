@@ -10,6 +10,16 @@ export interface Log {
   error (data: object, message?: string): void
 }
 
+/** A log whose every line bears the id of one request. */
+export function logOf (requestId: string, log: Log): Log {
+  return {
+    debug: (data, message) => log.debug({ reqId: requestId, ...data }, message),
+    info: (data, message) => log.info({ reqId: requestId, ...data }, message),
+    warn: (data, message) => log.warn({ reqId: requestId, ...data }, message),
+    error: (data, message) => log.error({ reqId: requestId, ...data }, message)
+  }
+}
+
 /** ISO 8601 in UTC. The text of the second is kept: making it anew is a tenth of the cost of a line. */
 const isoTime = (() => {
   let second = -1

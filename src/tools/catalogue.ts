@@ -33,6 +33,12 @@ export interface OfferedResource {
   readonly listed: Readonly<Record<string, unknown>>
 }
 
+/** A resource that a URI names, and the values of its template's variables. */
+export interface FoundResource {
+  readonly offered: OfferedResource
+  readonly variables: Record<string, string>
+}
+
 export interface OfferedPrompt {
   readonly prompt: Prompt
   readonly listed: Readonly<Record<string, unknown>>
@@ -106,7 +112,7 @@ export function visible<T> (offered: ReadonlyMap<string, T>, kind: 'tool' | 'res
 }
 
 /** The resource that a URI names, and the values of its template's variables. Permission for the URI itself is asked apart. */
-export function resourceAt ({ resources, templates }: Catalogue, principal: Principal, uri: string): { offered: OfferedResource, variables: Record<string, string> } | undefined {
+export function resourceAt ({ resources, templates }: Catalogue, principal: Principal, uri: string): FoundResource | undefined {
   const fixed = resources.get(uri)
   if (fixed !== undefined) return { offered: fixed, variables: {} }
   for (const offered of visible(templates, 'resource', principal)) {

@@ -21,6 +21,20 @@ export class ToolError extends Error {
   }
 }
 
+/** Why a call of a tool that belongs to an MCP server behind this one failed. */
+export type UpstreamReason = 'UPSTREAM_UNREACHABLE' | 'UPSTREAM_TIMEOUT' | 'UPSTREAM_BUSY' | 'UPSTREAM_BROKEN'
+
+/** Thrown by what stands for a tool of an upstream; the model reads its message. */
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError'
+  readonly reason: UpstreamReason
+
+  constructor (reason: UpstreamReason, message: string) {
+    super(message)
+    this.reason = reason
+  }
+}
+
 /** Who is calling, without the credential, which no tool ever sees. */
 export interface CallerInfo {
   readonly id: string
@@ -142,6 +156,13 @@ export interface Tool<Input extends TSchema = TSchema> {
   run (input: Static<Input>, context: Context): Outcome | Promise<Outcome>
 }
 
+/**
+ * Values for a variable or an argument that begin with what was typed; `others`
+ * holds those that are filled in already. Values that lead to a resource which
+ * the caller may not use are left out of the answer.
+ */
+export type Complete = (typed: string, others: Readonly<Record<string, string>>, context: Context) => readonly string[] | Promise<readonly string[]>
+
 export interface Resource {
   /** A fixed URI, or an RFC 6570 template of simple `{variables}`. */
   uri: string
@@ -150,7 +171,7 @@ export interface Resource {
   description?: string
   mimeType?: string
   /** Values for a template's variable that begin with what was typed. */
-  complete?: Readonly<Record<string, (typed: string, others: Readonly<Record<string, string>>) => readonly string[] | Promise<readonly string[]>>>
+  complete?: Readonly<Record<string, Complete>>
   read (at: { uri: string, variables: Readonly<Record<string, string>> }, context: Context):
   string | Uint8Array | readonly ResourceContents[] | InputNeeded | Promise<string | Uint8Array | readonly ResourceContents[] | InputNeeded>
 }
@@ -160,7 +181,7 @@ export interface PromptArgument {
   title?: string
   description?: string
   required?: boolean
-  complete?: (typed: string, others: Readonly<Record<string, string>>) => readonly string[] | Promise<readonly string[]>
+  complete?: Complete
 }
 
 export interface PromptMessage {

@@ -13,6 +13,8 @@ export interface UriTemplate {
    * spelling of it would slip by a pattern that takes the first away.
    */
   match (uri: string): Record<string, string> | undefined
+  /** The URI that these values make, or its beginning up to the first variable that has none; undefined for a value that no URI can hold. */
+  expand (values: Readonly<Record<string, string>>): { readonly uri: string, readonly whole: boolean } | undefined
 }
 
 /** @returns null if the text is no such template */
@@ -38,6 +40,18 @@ export function uriTemplate (text: string): UriTemplate | null {
       } catch {
         return undefined
       }
+    },
+    expand (values) {
+      let uri = parts[0]!
+      for (const [i, name] of variables.entries()) {
+        if (!Object.hasOwn(values, name)) return { uri, whole: false }
+        try {
+          uri += encoded(values[name]!) + parts[2 * i + 2]!
+        } catch {
+          return undefined // half a pair of surrogates
+        }
+      }
+      return { uri, whole: true }
     }
   }
 }

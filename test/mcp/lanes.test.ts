@@ -10,6 +10,8 @@ import { Readable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { NOTHING_NAMED } from '../../src/decision/decide.ts'
+import { Trace } from '../../src/decision/trace.ts'
 import { sealer } from '../../src/core/seal.ts'
 import { sessionIds } from '../../src/core/session.ts'
 import { toAnswer } from '../../src/core/answer.ts'
@@ -18,6 +20,7 @@ import { fastLane } from '../../src/mcp/fast/lane.ts'
 import { mcpService, type McpService } from '../../src/mcp/dispatch.ts'
 import { memoryStore } from '../../src/state/memory/store.ts'
 import { buildCatalogue, type Catalogue } from '../../src/tools/catalogue.ts'
+import { CurrentOffer } from '../../src/tools/offer.ts'
 import { loadTools } from '../../src/tools/load.ts'
 import { folder, silent } from '../support/app.ts'
 import { BOTH, messages, TOOLS, type Sent } from './messages.ts'
@@ -58,7 +61,7 @@ function open (t: Test, catalogue: Catalogue) {
   const options = {
     store,
     log: silent,
-    catalogue,
+    offer: new CurrentOffer(catalogue),
     inspection: 'block',
     sealer: sealer(secret, 'request state'),
     authentication: { required: true, types: ['api_key'] },
@@ -92,19 +95,20 @@ function open (t: Test, catalogue: Catalogue) {
 async function begin (service: McpService): Promise<string> {
   const body = { jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: { elicitation: {}, sampling: {}, roots: {} }, clientInfo: { name: 'test', version: '1' } } }
   const served = await service.serve(body, { accept: BOTH }, asking())
-  return (served as { headers: Record<string, string> }).headers['mcp-session-id']!
+  return served.headers['mcp-session-id']!
 }
 
 async function answerOf (service: McpService, { headers, body }: Sent, session: string): Promise<Answer> {
   const gone = new AbortController()
   try {
-    const own = headers['mcp-session-id'] === 'session' ? { ...headers, 'mcp-session-id': session } : headers
+    // As HTTP carries them: without space around a value.
+    const own = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, name === 'mcp-session-id' && value === 'session' ? session : value.trim()]))
     const served = await service.serve(body as Message, own, asking(gone.signal))
-    const given = served instanceof Response ? Object.fromEntries(served.headers) : { ...served.headers }
+    const given: Record<string, string> = { ...served.headers }
     delete given.connection // taken off by the route
     if (given['content-type'] === 'application/json') given['content-type'] += '; charset=utf-8' // Fastify adds it
     if (given['mcp-session-id'] !== undefined) given['mcp-session-id'] = 'made at random'
-    const text = served instanceof Response ? await served.text() : await textOf(served.body)
+    const text = await textOf(served.body)
     return { status: served.status, headers: given, messages: given['content-type']?.startsWith('text/event-stream') ? eventsOf(text) : text === '' ? '' : steady(JSON.parse(text)) }
   } catch (error) {
     const { status, rpc, reason, message, data } = toAnswer(error)
@@ -115,7 +119,7 @@ async function answerOf (service: McpService, { headers, body }: Sent, session: 
 }
 
 function asking (gone = new AbortController().signal) {
-  return { caller: CALLER, log: silent, abortSignal: () => gone, becomesStream () {} }
+  return { caller: CALLER, trace: new Trace('r-1'), decision: NOTHING_NAMED, rateLimit: undefined, log: silent, abortSignal: () => gone, becomesStream () {} }
 }
 
 /** What a stream says until it ends, or until it asks and waits. */

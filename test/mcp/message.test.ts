@@ -36,7 +36,7 @@ function refusal (body: unknown, headers: Record<string, string> = {}): Refused 
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     const answer = toAnswer(error)
-    const { id, error: { code, message } } = rpcError(answer, (typeof body === 'string' ? JSON.parse(body) : body)?.id)
+    const { id, error: { code, message } } = rpcError(answer, (typeof body === 'string' ? JSON.parse(body) : body)?.id, 'r-1')
     return { status: answer.status, code, message, id }
   }
 }

@@ -5,19 +5,22 @@
  * and what is wrong goes to the SDK, and so does whatever this module is not
  * sure of: test/mcp/lanes.test.ts holds the two to the same answers.
  *
- * Nothing is decided here that is not decided there: admission comes before
- * (admit.ts), permission and inspection are callTool's.
+ * Nothing is decided here: the decision comes with the message (admit.ts).
  */
 import { CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY, SUPPORTED_PROTOCOL_VERSIONS } from '@modelcontextprotocol/server'
 import type { Principal } from '../../core/principal.ts'
 import type { Log } from '../../telemetry/log.ts'
-import { callTool, type CallOutcome, type ToolResult } from '../../tools/call.ts'
-import { visible } from '../../tools/catalogue.ts'
+import { rpcError, toAnswer } from '../../core/answer.ts'
+import type { Decision } from '../../decision/decide.ts'
+import type { Trace } from '../../decision/trace.ts'
+import { runTool, type CallOutcome, type ToolResult } from '../../tools/call.ts'
+import { visible, type OfferedTool } from '../../tools/catalogue.ts'
 import { CallContext, type Host } from '../../tools/context.ts'
 import { InputNeeded } from '../../tools/tool.ts'
 import type { Message } from '../admit.ts'
 import { emptyListMeta } from '../empty-list.ts'
 import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from '../identity.ts'
+import { resultOf, settle } from '../refusals.ts'
 import type { ServingOptions } from '../sdk/server.ts'
 
 /** A request that the lane can answer, and all that it needs of it. */
@@ -31,6 +34,8 @@ export interface FastRequest {
 /** For whom a request is answered. */
 export interface FastLaneContext {
   readonly principal: Principal
+  readonly decision: Decision
+  readonly trace: Trace
   readonly log: Log
   /** Fires when the client is gone. Made on first use. */
   readonly abortSignal: () => AbortSignal
@@ -81,7 +86,7 @@ const METHODS: Readonly<Record<FastRequest['era'], ReadonlyMap<string, ReadonlyS
 }
 
 export function fastLane (options: ServingOptions): FastLane {
-  const { catalogue } = options
+  const { offer } = options
   /** What a modern result has besides its own members. */
   const completeWith = (meta: Json) => `"resultType":"complete","_meta":${JSON.stringify({ ...meta, [SERVER_INFO_META_KEY]: SERVER_INFO })}`
   const complete = completeWith({})
@@ -89,10 +94,10 @@ export function fastLane (options: ServingOptions): FastLane {
   const discovered = JSON.stringify({ supportedVersions: [MODERN], capabilities: CAPABILITIES(options.authentication, true) }).slice(1, -1)
   const welcome = [false, true].map(pushes => JSON.stringify({ capabilities: CAPABILITIES(options.authentication, pushes), serverInfo: SERVER_INFO }).slice(1, -1))
   const lists: Readonly<Record<string, (principal: Principal) => string>> = {
-    'tools/list': lister('tools', principal => visible(catalogue.tools, 'tool', principal)),
-    'prompts/list': lister('prompts', principal => visible(catalogue.prompts, 'prompt', principal)),
-    'resources/list': lister('resources', principal => visible(catalogue.resources, 'resource', principal)),
-    'resources/templates/list': lister('resourceTemplates', principal => visible(catalogue.templates, 'resource', principal))
+    'tools/list': lister('tools', principal => visible(offer.current.tools, 'tool', principal)),
+    'prompts/list': lister('prompts', principal => visible(offer.current.prompts, 'prompt', principal)),
+    'resources/list': lister('resources', principal => visible(offer.current.resources, 'resource', principal)),
+    'resources/templates/list': lister('resourceTemplates', principal => visible(offer.current.templates, 'resource', principal))
   }
 
   function read ({ jsonrpc, id, method, params }: Message, headers: Headers): FastRequest | undefined {
@@ -125,8 +130,15 @@ export function fastLane (options: ServingOptions): FastLane {
     return `${text},${kept},${meta === undefined ? complete : completeWith(meta)}`
   }
 
-  function call (era: FastRequest['era'], id: string | number, { name, arguments: args, _meta }: Params, who: FastLaneContext): string | PendingCall | Promise<string | PendingCall> {
-    const { principal, log, abortSignal: gone } = who
+  function call (era: FastRequest['era'], id: string | number, { _meta }: Params, who: FastLaneContext): string | PendingCall | Promise<string | PendingCall> {
+    const { principal, decision, trace, log, abortSignal: gone } = who
+    if (decision.outcome === 'refuse') {
+      try {
+        return respond(id, written(resultOf(decision, trace), era))
+      } catch (error) {
+        return refused(id, error, trace)
+      }
+    }
     const said: Array<(host: Host) => void> = []
     let onSaid: () => void = () => {}
     let signal: AbortSignal | undefined
@@ -142,15 +154,13 @@ export function fastLane (options: ServingOptions): FastLane {
       clientCapabilities: era === 'modern' ? (_meta as Json)[CLIENT_CAPABILITIES_META_KEY] as Json : who.session?.clientCapabilities,
       ...(era === 'modern' ? {} : { message: (...words) => { said.push(host => host.message?.(...words)); onSaid() } })
     }
-    let result: CallOutcome | Promise<CallOutcome>
-    try {
-      result = callTool(options, principal, name as string, args, new CallContext(host))
-    } catch (error) {
-      return { async resume () { throw error } } // the SDK words it
+    const outcome = runTool(decision.offered as OfferedTool, decision.input, new CallContext(host))
+    if (!isPromise(outcome) && said.length === 0) {
+      const result = settle(outcome, trace)
+      if (isPlain(result)) return respond(id, written(result, era))
     }
-    if (!isPromise(result) && said.length === 0 && isPlain(result)) return respond(id, resultOf(result, era))
 
-    const work = Promise.resolve(result)
+    const work = Promise.resolve(outcome)
     const begun: PendingCall = {
       resume (next) {
         Object.assign(host, next)
@@ -174,11 +184,12 @@ export function fastLane (options: ServingOptions): FastLane {
         if (needsMore) return begun
       }
       const done = await work.catch(() => undefined)
-      return done !== undefined && isPlain(done) ? respond(id, resultOf(done, era)) : begun
+      const result = done === undefined ? undefined : settle(done, trace)
+      return result !== undefined && isPlain(result) ? respond(id, written(result, era)) : begun
     }
   }
 
-  function resultOf (result: ToolResult, era: FastRequest['era']): string {
+  function written (result: ToolResult, era: FastRequest['era']): string {
     const own = JSON.stringify(result).slice(1, -1)
     return era === 'modern' ? `${own},${complete}` : own
   }
@@ -203,6 +214,13 @@ function lister (name: string, of: (principal: Principal) => ReadonlyArray<{ lis
 
 function respond (id: string | number, result: string): string {
   return `{"jsonrpc":"2.0","id":${typeof id === 'number' ? id : JSON.stringify(id)},"result":{${result}}}`
+}
+
+/** An error of the protocol, as the SDK would answer with it. */
+function refused (id: string | number, error: unknown, trace: Trace): string {
+  const answer = toAnswer(error)
+  trace.refuse(answer.reason, answer.rule)
+  return JSON.stringify(rpcError(answer, id, trace.requestId))
 }
 
 /** The envelope of 2026-07-28, well formed, with the headers that repeat it, and nothing that asks for more. */
@@ -273,7 +291,7 @@ function takesBoth (accept: unknown): boolean {
 }
 
 /** A result of text, or one that its tool's output schema was held to: it cannot break the protocol's. */
-function isPlain (result: CallOutcome): result is ToolResult {
+function isPlain (result: ToolResult | InputNeeded): result is ToolResult {
   if (result instanceof InputNeeded) return false
   for (const key in result) if (key !== 'content' && key !== 'structuredContent' && key !== 'isError') return false
   const { content, structuredContent, isError } = result

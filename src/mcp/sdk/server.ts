@@ -6,20 +6,25 @@
 import { createHash } from 'node:crypto'
 import { CLIENT_CAPABILITIES_META_KEY, ResourceNotFoundError, Server, type InputRequests, type ServerContext } from '@modelcontextprotocol/server'
 import { toAnswer } from '../../core/answer.ts'
-import { mayUse } from '../../core/permissions.ts'
+import { mayUse, mayUseSome } from '../../core/permissions.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Sealer } from '../../core/seal.ts'
+import type { Allowance, Decision } from '../../decision/decide.ts'
+import type { Trace } from '../../decision/trace.ts'
 import { AppError } from '../../errors.ts'
-import { callTool, type CallOptions } from '../../tools/call.ts'
-import { resourceAt, visible } from '../../tools/catalogue.ts'
+import { runTool } from '../../tools/call.ts'
+import { visible, type FoundResource, type OfferedPrompt, type OfferedResource, type OfferedTool } from '../../tools/catalogue.ts'
 import { CallContext, type Host } from '../../tools/context.ts'
 import type { Log } from '../../telemetry/log.ts'
+import type { Offer } from '../../tools/offer.ts'
 import { InputNeeded, type Change, type Context, type PromptMessage, type ResourceContents } from '../../tools/tool.ts'
 import type { PendingCall } from '../fast/lane.ts'
 import { emptyListMeta } from '../empty-list.ts'
 import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from '../identity.ts'
+import { resultOf, settle } from '../refusals.ts'
 
-export interface ServingOptions extends CallOptions {
+export interface ServingOptions {
+  offer: Offer
   /** Seals what `ask` was given as state. */
   sealer: Sealer
   /** Publishes a change to subscribers on every replica. */
@@ -29,9 +34,12 @@ export interface ServingOptions extends CallOptions {
 }
 
 export interface Serving {
-  /** Asked for each message: over stdio they may differ. */
+  /** These four are asked for each message: over stdio they differ. */
   readonly principal: Principal
-  log: Log
+  /** What was decided of the message. */
+  readonly decision: Decision
+  readonly trace: Trace
+  readonly log: Log
   era: 'legacy' | 'modern'
   /** Legacy with a session: requests and notifications reach the client later, too. */
   session?: SessionNotes | undefined
@@ -49,8 +57,8 @@ const STATE_TTL_MS = 3_600_000
 const PRIVATE = { ttlMs: LIST_TTL_MS, cacheScope: 'private' } as const
 
 export function sdkServer (options: ServingOptions, serving: Serving): Server {
-  const { catalogue, sealer } = options
-  const { log, era, session } = serving
+  const { offer, sealer } = options
+  const { era, session } = serving
   let { begun } = serving
   const server = new Server(SERVER_INFO, {
     capabilities: CAPABILITIES(options.authentication, era === 'modern' || session !== undefined),
@@ -70,7 +78,7 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
       try {
         return await answer((request.params ?? {}) as Params, ctx) as never
       } catch (error) {
-        throw wireError(error, log)
+        throw wireError(error, serving)
       }
     })
   }
@@ -81,7 +89,7 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
     const token = mcpReq._meta?.progressToken
     return {
       principal: serving.principal,
-      log,
+      log: serving.log,
       signal: () => mcpReq.signal,
       progress: token === undefined
         ? undefined
@@ -111,24 +119,24 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
   })
 
   on('tools/list', () => {
-    const tools = visible(catalogue.tools, 'tool', serving.principal).map(({ listed }) => listed)
-    const meta = tools.length === 0 ? emptyListMeta(serving.principal, log) : undefined
+    const tools = visible(offer.current.tools, 'tool', serving.principal).map(({ listed }) => listed)
+    const meta = tools.length === 0 ? emptyListMeta(serving.principal, serving.log) : undefined
     return { tools, ...(meta === undefined ? {} : { _meta: meta }) }
   })
 
   on('tools/call', async (params, ctx) => {
-    const running = begun?.resume(hostOf(ctx, params)) ?? callTool(options, serving.principal, String(params.name), params.arguments, contextOf(ctx, params))
+    const { decision, trace } = serving
+    if (decision.outcome === 'refuse') return resultOf(decision, trace)
+    const running = begun?.resume(hostOf(ctx, params)) ?? runTool(decision.offered as OfferedTool, decision.input, contextOf(ctx, params))
     begun = undefined
-    const result = await running
+    const result = settle(await running, trace)
     return result instanceof InputNeeded ? asked(result, params, 'tools/call') : result
   })
 
-  on('prompts/list', () => ({ prompts: visible(catalogue.prompts, 'prompt', serving.principal).map(({ listed }) => listed) }))
+  on('prompts/list', () => ({ prompts: visible(offer.current.prompts, 'prompt', serving.principal).map(({ listed }) => listed) }))
 
   on('prompts/get', async (params, ctx) => {
-    const name = String(params.name)
-    const offered = permitted('prompt', name) ? catalogue.prompts.get(name) : undefined
-    if (offered === undefined) throw new AppError('INVALID_PARAMS', `Unknown prompt: ${name.slice(0, 128)}`)
+    const offered = allowed().offered as OfferedPrompt
     const values = params.arguments ?? {}
     const missing = offered.prompt.arguments?.filter(arg => arg.required === true && typeof values[arg.name] !== 'string').map(arg => arg.name) ?? []
     if (missing.length > 0) throw new AppError('INVALID_PARAMS', `Missing arguments: ${missing.join(', ')}`)
@@ -138,50 +146,71 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
     return { ...(offered.prompt.description === undefined ? {} : { description: offered.prompt.description }), messages }
   })
 
-  on('resources/list', () => ({ resources: visible(catalogue.resources, 'resource', serving.principal).map(({ listed }) => listed) }))
+  on('resources/list', () => ({ resources: visible(offer.current.resources, 'resource', serving.principal).map(({ listed }) => listed) }))
 
-  on('resources/templates/list', () => ({ resourceTemplates: visible(catalogue.templates, 'resource', serving.principal).map(({ listed }) => listed) }))
+  on('resources/templates/list', () => ({ resourceTemplates: visible(offer.current.templates, 'resource', serving.principal).map(({ listed }) => listed) }))
 
   on('resources/read', async (params, ctx) => {
     const uri = String(params.uri)
-    const found = permitted('resource', uri) ? resourceAt(catalogue, serving.principal, uri) : undefined
-    if (found === undefined) throw new ResourceNotFoundError(uri)
-    const { offered: { resource }, variables } = found
+    const { offered: { resource }, variables } = allowed().offered as FoundResource
     const read = await resource.read({ uri, variables }, contextOf(ctx, params))
     if (read instanceof InputNeeded) return asked(read, params, 'resources/read')
     return { contents: contentsOf(read, uri, resource.mimeType) }
   })
 
-  on('completion/complete', async (params) => {
-    const { ref, argument, context } = params
+  on('completion/complete', async (params, ctx) => {
+    const { argument, context } = params
+    const { offered } = allowed()
     const typed = String(argument?.value ?? '')
     const others = (context?.arguments ?? {}) as Record<string, string>
     const name = String(argument?.name)
-    const complete = ref?.type === 'ref/prompt'
-      ? permitted('prompt', String(ref.name)) ? catalogue.prompts.get(String(ref.name))?.prompt.arguments?.find(arg => arg.name === name)?.complete : undefined
-      : permitted('resource', String(ref?.uri)) ? own(catalogue.templates.get(String(ref?.uri))?.resource.complete, name) : undefined
-    const values = complete === undefined ? [] : [...await complete(typed, others)]
+    const complete = offered === undefined
+      ? undefined
+      : 'prompt' in offered
+        ? offered.prompt.arguments?.find(arg => arg.name === name)?.complete
+        : own((offered as OfferedResource).resource.complete, name)
+    const found = complete === undefined ? [] : [...await complete(typed, others, contextOf(ctx, params))]
+    const values = offered !== undefined && 'template' in offered ? usable(offered, serving.principal, { name, others }, found) : found
     return { completion: { values: values.slice(0, 100), total: values.length, hasMore: values.length > 100 } }
   })
 
   if (era === 'legacy') {
     on('resources/subscribe', async ({ uri }) => {
-      if (!permitted('resource', String(uri)) || resourceAt(catalogue, serving.principal, String(uri)) === undefined) throw new ResourceNotFoundError(String(uri))
+      allowed()
       await session?.subscribe(String(uri))
       return {}
     })
     on('resources/unsubscribe', async ({ uri }) => {
+      allowed()
       await session?.unsubscribe(String(uri))
       return {}
     })
   }
   return server
 
-  /** Authorization comes before look-up: a name one may not use is refused, whether it exists or not. */
-  function permitted (kind: 'prompt' | 'resource', name: string): boolean {
-    if (mayUse(serving.principal, kind, name)) return true
-    throw new AppError('FORBIDDEN', 'Access denied')
+  /** What was decided, where it lets through; what was refused is answered by an error of the protocol. */
+  function allowed (): Allowance {
+    const { decision, trace } = serving
+    if (decision.outcome === 'allow') return decision
+    const { reason, target, rule } = decision
+    if (reason === 'INVALID_PARAMS' && target?.kind === 'resource') {
+      trace.refuse(reason, rule)
+      throw new ResourceNotFoundError(target.name)
+    }
+    resultOf(decision, trace)
+    throw new AppError(reason, 'Security validation failed', { rule })
   }
+}
+
+interface Completing { readonly name: string, readonly others: Readonly<Record<string, string>> }
+
+/** Values that lead to something the principal may use: what it may not read is not told by its name, either. */
+function usable ({ template }: OfferedResource, principal: Principal, { name, others }: Completing, values: readonly string[]): string[] {
+  return values.filter(value => {
+    const expanded = template!.expand({ ...others, [name]: value })
+    if (expanded === undefined) return false
+    return expanded.whole ? mayUse(principal, 'resource', expanded.uri) : mayUseSome(principal, 'resource', expanded.uri)
+  })
 }
 
 interface Params {
@@ -200,12 +229,13 @@ export function stateBinding (principal: Principal, method: string, { name, uri,
 }
 
 /** An error as the SDK puts it on the wire: numeric code, data, and a text that may be shown. */
-function wireError (thrown: unknown, log: Log): Error {
+function wireError (thrown: unknown, { trace, log }: Serving): Error {
   if (!(thrown instanceof AppError)) {
     if (typeof (thrown as { code?: unknown })?.code === 'number') return thrown as Error
     log.error({ err: thrown }, 'handler failed')
   }
-  const { rpc, reason, message, data } = toAnswer(thrown)
+  const { rpc, reason, message, data, rule } = toAnswer(thrown)
+  trace.refuse(reason, rule)
   return Object.assign(new Error(message), { code: rpc, ...(rpc > 0 ? { data: { reason, ...data } } : Object.keys(data).length > 0 ? { data } : {}) })
 }
 

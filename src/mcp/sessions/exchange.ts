@@ -5,7 +5,7 @@
  */
 import {
   isJSONRPCErrorResponse, isJSONRPCRequest, isJSONRPCResultResponse,
-  type JSONRPCMessage, type JSONRPCNotification, type JSONRPCRequest, type Transport
+  type JSONRPCErrorResponse, type JSONRPCMessage, type JSONRPCNotification, type JSONRPCRequest, type Transport
 } from '@modelcontextprotocol/server'
 import { AppError } from '../../errors.ts'
 import { eventStream, EVENT_STREAM_HEADERS, type EventStream } from '../streams/event-stream.ts'
@@ -17,6 +17,8 @@ export interface ExchangeOptions {
   ask: (deliver: (answer: ClientAnswer) => void) => string
   forget: (id: string) => void
   onCut: () => void
+  /** Sees an error that the server answers with, and says how it leaves. */
+  onError: (error: JSONRPCErrorResponse['error']) => JSONRPCErrorResponse['error']
 }
 
 export interface Exchange {
@@ -36,7 +38,7 @@ export interface Exchange {
 const QUIET_MS = 10_000
 const REPLAY = 'replay'
 
-export function exchange ({ ask, forget, onCut }: ExchangeOptions): Exchange {
+export function exchange ({ ask, forget, onCut, onError }: ExchangeOptions): Exchange {
   /** Questions by the server's own id for them. */
   const asked = new Map<unknown, string>()
   const listeners: Array<() => void> = []
@@ -64,7 +66,7 @@ export function exchange ({ ask, forget, onCut }: ExchangeOptions): Exchange {
     async send (message, options) {
       if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
         if (message.id === REPLAY && replayed !== undefined) return replayed(message)
-        if (message.id === request?.id) finish(message)
+        if (message.id === request?.id) finish('error' in message ? { ...message, error: onError(message.error) } : message)
         return
       }
       if (closed) throw new Error('the exchange is over')

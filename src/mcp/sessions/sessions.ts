@@ -16,7 +16,9 @@ import type { FoundSession } from '../../state/sessions.ts'
 import type { Store } from '../../state/store.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Level } from '../../tools/tool.ts'
-import type { Message } from '../admit.ts'
+import type { Decision } from '../../decision/decide.ts'
+import type { Message, Sender } from '../admit.ts'
+import { noted } from '../refusals.ts'
 import { noticesOf, type Events } from '../streams/changes.ts'
 import { eventStream, EVENT_STREAM_HEADERS, type EventStream } from '../streams/event-stream.ts'
 import { exchange, type Exchange } from './exchange.ts'
@@ -43,9 +45,9 @@ export interface Session extends FoundSession {
   readonly owner: string
 }
 
-export interface RequestContext {
-  readonly caller: Caller
-  readonly log: Log
+export interface RequestContext extends Sender {
+  /** What was decided of the message. Nothing is refused before that. */
+  decision: Decision
   /** Fires when the client is gone. Made on first use. */
   readonly abortSignal: () => AbortSignal
   /** Told when the answer waits for the client, perhaps for long. */
@@ -149,7 +151,7 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
   })
 
   /** A server that stands where the session stands. */
-  async function open ({ owner, id }: Pick<Session, 'owner' | 'id'>, { caller: { principal }, log, becomesStream }: RequestContext, begun?: PendingCall): Promise<Exchange> {
+  async function open ({ owner, id }: Pick<Session, 'owner' | 'id'>, { caller: { principal }, decision, trace, log, becomesStream }: RequestContext, begun?: PendingCall): Promise<Exchange> {
     let release: (() => void) | undefined
     const one = exchange({
       ask (deliver) {
@@ -159,9 +161,10 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
         return asked.ask(owner, id, deliver)
       },
       forget: asked.forget,
+      onError: error => noted(error, trace),
       onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow')
     })
-    const server = makeServer({ principal, log, era: 'legacy', session: notesOf({ owner, id }), begun })
+    const server = makeServer({ principal, decision, trace, log, era: 'legacy', session: notesOf({ owner, id }), begun })
     server.onerror = error => log.debug({ err: error }, 'sdk refused a message')
     await server.connect(one.transport)
     one.onClose(() => release?.())
@@ -200,10 +203,10 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
 
   /** By the fast lane, as far as it goes. */
   async function serveQuickly (session: Session, quick: FastRequest, message: Message, asking: RequestContext): Promise<HttpResponse> {
-    const { caller: { principal }, log, abortSignal: gone } = asking
+    const { caller: { principal }, decision, trace, log, abortSignal: gone } = asking
     const stopped = new AbortController()
     const clientCapabilities = session.record.initialize.capabilities as Record<string, unknown> | undefined
-    const answer = lane.answer(quick, { principal, log, abortSignal: () => AbortSignal.any([gone(), stopped.signal]), session: { clientCapabilities } })
+    const answer = lane.answer(quick, { principal, decision, trace, log, abortSignal: () => AbortSignal.any([gone(), stopped.signal]), session: { clientCapabilities } })
     if (typeof answer === 'string') return json(answer)
     const stop = () => stopped.abort()
     const leave = enter(session, quick.id, { cancel: stop, close: stop })
@@ -226,10 +229,10 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
     find,
 
     async begin (message, asking, quick) {
-      const { caller: { principal }, log, abortSignal: gone } = asking
+      const { caller: { principal }, decision, trace, log, abortSignal } = asking
       const owner = sessionOwner(principal.id, MOUNT)
       const id = ids.make(owner)
-      const who = { principal, log, abortSignal: gone, session: { clientCapabilities: undefined } }
+      const who = { principal, decision, trace, log, abortSignal, session: { clientCapabilities: undefined } }
       const served = quick === undefined ? await greet({ owner, id }, message, asking) : json(lane.answer(quick, who) as string)
       if (quick === undefined && (JSON.parse(String(served.body)) as { result?: unknown }).result === undefined) return served
 

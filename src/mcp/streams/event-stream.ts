@@ -1,6 +1,6 @@
 /** An event stream that holds little: whoever reads too slowly is cut, not waited for. */
 import { Readable } from 'node:stream'
-import type { JSONRPCMessage } from '@modelcontextprotocol/server'
+import type { JSONRPCErrorResponse, JSONRPCMessage } from '@modelcontextprotocol/server'
 import type { HttpResponse } from '../http-response.ts'
 
 export interface EventStream {
@@ -88,8 +88,32 @@ export function event (text: string): string {
   return `event: message\ndata: ${text}\n\n`
 }
 
+type WireError = JSONRPCErrorResponse['error']
+
+export interface Watching {
+  /** Told of a reader that was too slow. */
+  onCut: () => void
+  /** Sees an error that is answered, and says how it leaves. */
+  onError: (error: WireError) => WireError
+}
+
+/** Events of the SDK's, which come whole, with their errors as `onError` words them. */
+function withErrors (bytes: Uint8Array, onError: Watching['onError']): Uint8Array | string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+  if (!text.includes('"error":')) return bytes
+  return text.replace(/^data: (\{.*\})$/gm, (line, json: string) => {
+    try {
+      const message = JSON.parse(json) as { error?: WireError, method?: unknown }
+      if (message.error === undefined || message.method !== undefined) return line
+      return `data: ${JSON.stringify({ ...message, error: onError(message.error) })}`
+    } catch {
+      return line
+    }
+  })
+}
+
 /** A stream of the SDK's, which would hold whatever is not read, in the same bounds. */
-export function bounded (response: Response, onCut: () => void): HttpResponse {
+export function bounded (response: Response, { onCut, onError }: Watching): HttpResponse {
   const source = response.body!.getReader()
   const body = new Readable({ highWaterMark: 16_384, read () {} })
   body.on('error', () => {})
@@ -101,7 +125,7 @@ export function bounded (response: Response, onCut: () => void): HttpResponse {
         onCut()
         return body.destroy()
       }
-      body.push(next.value)
+      body.push(withErrors(next.value, onError))
     }
     body.push(null)
   }

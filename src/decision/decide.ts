@@ -1,0 +1,83 @@
+/** The fold over the layers that look at a message: may it run, with what, and what does it cost. */
+import type { Target } from '../core/permissions.ts'
+import type { Principal } from '../core/principal.ts'
+import type { Catalogue, OfferedTool } from '../tools/catalogue.ts'
+import {
+  judgeArguments, judgeExistence, judgeInspection, judgeParamHeaders, judgePermission, judgeScope, offeredFor,
+  type Headers, type InspectionMode, type Offered, type Question, type Refusal
+} from './layers.ts'
+
+export interface Allowance {
+  readonly outcome: 'allow'
+  readonly target?: Target | undefined
+  /** What the catalogue has for the target; undefined for methods that name nothing. */
+  readonly offered?: Offered | undefined
+  /** The arguments that were judged: these and no others are run. */
+  readonly input?: unknown
+  /** Units it takes from the principal's limit. */
+  readonly cost: number
+  /** What would have refused it, were its policy not only observed. */
+  readonly observed?: Refusal | undefined
+}
+
+export type Decision = Allowance | Refusal
+
+/** A message as it came, and who sends it. */
+export interface Asked {
+  readonly principal: Principal
+  readonly method: string
+  /** What the message names; undefined for methods that name nothing. */
+  readonly target: Target | undefined
+  readonly args?: unknown
+  readonly headers?: Headers | undefined
+}
+
+export interface Policy {
+  readonly catalogue: Catalogue
+  readonly inspection: InspectionMode
+  /**
+   * Counts what a call costs beyond the one that every request counts.
+   * Absent: nothing is counted, for explanations and dry runs.
+   */
+  readonly charge?: ((tool: OfferedTool, target: Target) => Promise<Refusal | undefined>) | undefined
+}
+
+/** A message that names nothing is let through. */
+export const NOTHING_NAMED: Allowance = { outcome: 'allow', cost: 1 }
+
+/**
+ * Decide a message: scope, permission, existence, headers that repeat
+ * arguments, cost, arguments, inspection; the first that refuses ends it. Only
+ * a call that costs more than one, or has a rate of its own, needs a promise.
+ *
+ * What may not be used is refused before anything is looked up or counted, so
+ * it looks and costs like what does not exist.
+ */
+export function decide (asked: Asked, policy: Policy): Decision | Promise<Decision> {
+  if (asked.target === undefined) return NOTHING_NAMED
+  const question = asked as Question
+  const { target, method } = question
+  const refused = judgeScope(question) ?? judgePermission(question)
+  if (refused !== undefined) return refused
+  const offered = offeredFor(question, policy.catalogue)
+  const missing = judgeExistence(question, offered)
+  if (missing !== undefined) return missing
+  return method === 'tools/call' ? decideCall(question, offered as OfferedTool, policy) : { outcome: 'allow', target, offered, cost: 1 }
+}
+
+function decideCall (question: Question, tool: OfferedTool, policy: Policy): Decision | Promise<Decision> {
+  const mismatch = judgeParamHeaders(question, tool)
+  if (mismatch !== undefined) return mismatch
+  const { charge } = policy
+  if (charge === undefined || (tool.cost === 1 && tool.tool.rate === undefined)) return decideArguments(question, tool, policy)
+  return charge(tool, question.target).then(over => over ?? decideArguments(question, tool, policy))
+}
+
+function decideArguments ({ target, args }: Question, tool: OfferedTool, { inspection }: Policy): Decision {
+  const input = args ?? {}
+  const wrong = judgeArguments(target, input, tool)
+  if (wrong !== undefined) return wrong
+  const suspicious = inspection === 'off' ? undefined : judgeInspection(target, input, tool)
+  if (suspicious !== undefined && inspection === 'block') return suspicious
+  return { outcome: 'allow', target, offered: tool, input, cost: tool.cost, observed: suspicious }
+}
