@@ -1,33 +1,162 @@
-/** Writing files so that a crash at any moment leaves the old content or the new, never half of one. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, watch, writeSync } from 'node:fs'
+/**
+ * Reading files that people write, and writing files so that a crash at any
+ * moment leaves the old content or the new, never half of one. Whatever goes
+ * wrong is told in words for the operator, with the setting that named the file.
+ */
+import {
+  chownSync, closeSync, fchmodSync, fchownSync, fsyncSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync,
+  watch, writeFileSync, writeSync, type Stats
+} from 'node:fs'
 import { randomBytes } from 'node:crypto'
-import { basename, dirname } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeText, parseJson } from './core/text.ts'
+import { UsageError } from './errors.ts'
+
+/** A file, and the setting that names it, for messages. */
+export interface NamedFile {
+  readonly path: string
+  readonly setting?: string | undefined
+}
+
+/**
+ * A file's text without a byte order mark, or undefined if there is no file.
+ *
+ * @throws {UsageError} for a folder, a file that may not be read, or bytes that are no text
+ */
+export function readIfThere (path: string, setting?: string): string | undefined {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new UsageError(`${nameOf({ path, setting })} cannot be read: ${reasonOf(error)}`)
+  }
+  const decoded = decodeText(bytes)
+  if ('problem' in decoded) throw new UsageError(`${nameOf({ path, setting })} ${decoded.problem}; save it as UTF-8`)
+  return decoded.text
+}
+
+/**
+ * A file's JSON, or undefined if there is no file.
+ *
+ * @throws {UsageError} as `readIfThere`, and where the text is not JSON: the line, never what stands there
+ */
+export function readJsonIfThere (path: string, setting?: string): unknown {
+  const text = readIfThere(path, setting)
+  return text === undefined ? undefined : jsonOf(text, path, setting)
+}
+
+/** @throws {UsageError} */
+export function jsonOf (text: string, path: string, setting?: string): unknown {
+  const parsed = parseJson(text)
+  if ('problem' in parsed) throw new UsageError(`${nameOf({ path, setting })} ${parsed.problem}; correct it or move it away`)
+  return parsed.value
+}
 
 /**
  * Write to a temporary file beside it, sync, rename, sync the folder. What was
- * written is on disk when this returns.
+ * written is on disk when this returns. Owner, group and mode stay those of the
+ * file before, so that a command run by root does not take the file away from
+ * the server; a new file belongs to whoever owns its folder. A link is followed.
  *
- * @param mode of the new file; 0600 unless said
+ * @param mode of a new file; 0600 unless said
+ * @throws {UsageError} if it cannot be written, or not without changing its owner; nothing was changed then
  */
-export function writeAtomically (path: string, text: string, mode = 0o600): void {
-  const folder = dirname(path)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+export function writeAtomically (path: string, text: string, { mode = 0o600, setting }: { mode?: number, setting?: string | undefined } = {}): void {
+  const file = { path, setting }
+  makeFolder(file)
+  const target = realPathOf(path)
+  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`
   try {
-    const file = openSync(temporary, 'wx', mode)
+    const before = statSync(target, { throwIfNoEntry: false })
+    if (before?.isDirectory() === true) throw Object.assign(new Error(), { code: 'EISDIR' })
+    const handle = openSync(temporary, 'wx', mode)
     try {
-      writeSync(file, text)
-      fsyncSync(file)
+      keepOwner(handle, before, statSync(dirname(target)), file)
+      writeFileSync(handle, text)
+      fsyncSync(handle)
     } finally {
-      closeSync(file)
+      closeSync(handle)
     }
-    renameSync(temporary, path)
+    renameSync(temporary, target)
   } catch (error) {
     rmSync(temporary, { force: true })
-    throw error
+    throw error instanceof UsageError ? error : new UsageError(cannotWrite(file, error))
   }
-  syncFolder(folder)
+  syncFolder(dirname(target))
+}
+
+/** @throws {UsageError} where the owner cannot be kept, and with it whoever reads the file today */
+function keepOwner (handle: number, before: Stats | undefined, folder: Stats, file: NamedFile): void {
+  const uid = process.geteuid?.()
+  // No owners on this system.
+  if (uid === undefined) return
+  if (before === undefined) {
+    if (uid === 0 && folder.uid !== 0) fchownSync(handle, folder.uid, folder.gid)
+    return
+  }
+  try {
+    fchownSync(handle, before.uid, before.gid)
+  } catch {
+    const groupMatters = (before.mode & 0o070) !== 0
+    if (before.uid !== uid || groupMatters) {
+      throw new UsageError(`${nameOf(file)} belongs to uid ${before.uid}, and a change by uid ${uid} would take it away from the server. ` +
+        'Nothing was changed: run this as that user')
+    }
+  }
+  fchmodSync(handle, before.mode & 0o777)
+}
+
+/** Make the folder of a file; what root makes belongs to the owner of the folder above. */
+function makeFolder (file: NamedFile): void {
+  const folder = dirname(resolve(file.path))
+  try {
+    const first = mkdirSync(folder, { recursive: true, mode: 0o700 })
+    if (first === undefined || process.geteuid?.() !== 0) return
+    const { uid, gid } = statSync(dirname(first))
+    for (let made = folder; made.length >= first.length; made = dirname(made)) chownSync(made, uid, gid)
+  } catch (error) {
+    throw new UsageError(cannotWrite(file, error))
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EISDIR: 'it is a folder, not a file',
+  ENOTDIR: 'a part of its path is a file, not a folder',
+  ENOENT: 'there is no such folder',
+  ELOOP: 'its links lead in a circle',
+  ENAMETOOLONG: 'the name is too long',
+  EMFILE: 'too many files are open'
+}
+
+function reasonOf (error: unknown): string {
+  const { code = '', message } = error as NodeJS.ErrnoException
+  const reason = REASONS[code] ?? message
+  return reason === REASONS.EACCES && process.geteuid !== undefined ? `${reason} for uid ${process.geteuid()}` : reason
+}
+
+/** The file as messages name it: after its setting where there is one. */
+function nameOf ({ path, setting }: NamedFile): string {
+  return setting === undefined ? path : `${setting}: ${path}`
+}
+
+function cannotWrite (file: NamedFile, error: unknown): string {
+  const remedy = file.setting === undefined ? '' : `; let this user write there, or set ${file.setting} to a file in a folder that it may write`
+  return `${nameOf(file)} cannot be written: ${reasonOf(error)}${remedy}`
+}
+
+function realPathOf (path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return resolve(path)
+  }
 }
 
 /** How old a lock may be before its holder is taken for dead, ms. */
@@ -37,11 +166,12 @@ const LOCK_STALE_MS = 10_000
  * Run a change of a file alone, across processes: read, change and write
  * inside, and no update is lost.
  *
+ * @throws {UsageError} if nothing may be written there
  * @throws {Error} if the lock cannot be had within ten seconds
  */
-export async function withLock<T> (path: string, change: () => T | Promise<T>): Promise<T> {
+export async function withLock<T> (path: string, change: () => T | Promise<T>, setting?: string): Promise<T> {
   const lock = `${path}.lock`
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolder({ path, setting })
   const until = Date.now() + LOCK_STALE_MS + 1000
   for (;;) {
     try {
@@ -50,7 +180,7 @@ export async function withLock<T> (path: string, change: () => T | Promise<T>): 
       closeSync(file)
       break
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw new UsageError(cannotWrite({ path, setting }, error))
       if (holderIsGone(lock)) rmSync(lock, { force: true })
       else if (Date.now() > until) throw new Error(`${lock} is held by another process; remove it if none is running`)
       else await sleep(5 + Math.random() * 20)
@@ -60,16 +190,6 @@ export async function withLock<T> (path: string, change: () => T | Promise<T>): 
     return await change()
   } finally {
     rmSync(lock, { force: true })
-  }
-}
-
-/** A file's text, or undefined if there is none. */
-export function readIfThere (path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
   }
 }
 

@@ -17,6 +17,8 @@ export interface KeySource {
   readonly keyFile: string
 }
 
+const SETTING = 'CONFIG_ENCRYPTION_KEY_FILE'
+
 /** A new key, as text: 32 random bytes, base64url. */
 export function newKey (): string {
   return randomBytes(32).toString('base64url')
@@ -29,13 +31,14 @@ export function newKey (): string {
  */
 export function readKeys ({ keys, keyFile }: KeySource): ConfigKey[] {
   if (keys !== undefined && keys.trim() !== '') return parseKeys(keys.split(','), 'CONFIG_ENCRYPTION_KEY')
-  const text = readIfThere(keyFile)
+  const text = readIfThere(keyFile, SETTING)
   if (text === undefined) return []
   const { mode, uid } = statSync(keyFile)
   // Kubernetes mounts secrets as root's, readable for the pod's group: the process could not change that.
   const othersMayRead = (mode & 0o007) !== 0 || ((mode & 0o070) !== 0 && uid !== 0)
   if (othersMayRead || (mode & 0o022) !== 0) {
-    throw new UsageError(`${keyFile} can be read by others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}): chmod 600 ${keyFile}`)
+    throw new UsageError(`${keyFile} can be read by others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}): chmod 600 ${keyFile}, ` +
+      'or for a mounted Secret set its mode where it is mounted: defaultMode: 0440 (Kubernetes), mode: 0440 (Docker Compose)')
   }
   return parseKeys(text.split('\n'), keyFile)
 }
@@ -50,7 +53,7 @@ export function readOrMakeKeys (source: KeySource): ConfigKey[] {
 
 /** @param keys as text, in order */
 export function writeKeys (keyFile: string, keys: readonly string[]): void {
-  writeAtomically(keyFile, keys.join('\n') + '\n', 0o600)
+  writeAtomically(keyFile, keys.join('\n') + '\n', { setting: SETTING })
 }
 
 function parseKeys (texts: readonly string[], where: string): ConfigKey[] {

@@ -1,6 +1,6 @@
 /** The file of settings, some of them encrypted: `{"encrypted_redis_url": "v1.…", "port": 3000}`. */
 import { UsageError } from '../errors.ts'
-import { readIfThere, withLock, writeAtomically } from '../files.ts'
+import { readIfThere, readJsonIfThere, withLock, writeAtomically } from '../files.ts'
 import { newKey, readKeys, readOrMakeKeys, writeKeys, type ConfigKey, type KeySource } from './keys.ts'
 import { decryptValue, encryptValue, keyIdOf } from './value.ts'
 
@@ -9,6 +9,7 @@ export interface SecureConfig extends KeySource {
 }
 
 const PREFIX = 'encrypted_'
+const SETTING = 'SECURE_CONFIG_FILE'
 const NAME = /^[A-Za-z][A-Za-z0-9_]{0,63}$/
 
 /**
@@ -19,10 +20,22 @@ const NAME = /^[A-Za-z][A-Za-z0-9_]{0,63}$/
 export function readSecureConfig (source: SecureConfig): Record<string, string> {
   const content = readContent(source.file)
   const members = Object.entries(content)
+  refuseDoubled(members.map(([member]) => member), source.file)
   const keys = members.some(([member]) => member.startsWith(PREFIX)) ? readKeys(source) : []
   return Object.fromEntries(members.map(([member, value]) => member.startsWith(PREFIX)
     ? [member.slice(PREFIX.length).toUpperCase(), opened(source, member, value, keys)]
     : [member.toUpperCase(), value]))
+}
+
+/** Two members of one setting: which of them counts cannot be known. */
+function refuseDoubled (members: readonly string[], file: string): void {
+  const seen = new Map<string, string>()
+  for (const member of members) {
+    const name = (member.startsWith(PREFIX) ? member.slice(PREFIX.length) : member).toUpperCase()
+    const other = seen.get(name)
+    if (other !== undefined) throw new UsageError(`${file}: ${other.slice(0, 80)} and ${member.slice(0, 80)} are the same setting: keep one`)
+    seen.set(name, member)
+  }
 }
 
 /** @throws {UsageError} */
@@ -53,7 +66,7 @@ export async function setValue (source: SecureConfig, name: string, value: strin
     const member = memberOf(content, name) ?? PREFIX + name.toLowerCase()
     content[member] = encryptValue(value, member.slice(PREFIX.length), keys[0]!)
     write(source.file, content)
-  })
+  }, SETTING)
 }
 
 /**
@@ -77,7 +90,7 @@ export async function rotateKey (source: SecureConfig): Promise<string> {
     write(source.file, rewritten(source, keys, () => true))
     writeKeys(source.keyFile, [key])
     return keys[0]!.id
-  })
+  }, SETTING)
 }
 
 /** Encrypt everything with the first key, without making one: after a key was put in front of the list by hand. */
@@ -86,7 +99,7 @@ export async function rewriteAll (source: SecureConfig): Promise<string> {
     const keys = readOrMakeKeys(source)
     write(source.file, rewritten(source, keys, () => true))
     return keys[0]!.id
-  })
+  }, SETTING)
 }
 
 /** The content with some values encrypted anew, after every one was opened. */
@@ -100,26 +113,20 @@ function rewritten (source: SecureConfig, keys: readonly ConfigKey[], which: (ke
   return content
 }
 
-function opened ({ file }: SecureConfig, member: string, text: string, keys: readonly ConfigKey[]): string {
+function opened ({ file, keyFile }: SecureConfig, member: string, text: string, keys: readonly ConfigKey[]): string {
   const result = decryptValue(text, member.slice(PREFIX.length), keys)
   if ('value' in result) return result.value
   const why = {
     altered: 'was altered, or belongs to another name',
-    unknown_key: `was encrypted with a key that is not here (${keyIdOf(text)}); add that key to CONFIG_ENCRYPTION_KEY or its file`,
+    unknown_key: `was encrypted with a key that is not here (${keyIdOf(text)}); ${keys.length === 0 ? `there is no key: set CONFIG_ENCRYPTION_KEY, or let CONFIG_ENCRYPTION_KEY_FILE (${keyFile}) name the file of that key` : 'add that key to CONFIG_ENCRYPTION_KEY or its file'}`,
     malformed: 'is not an encrypted value'
   }[result.problem]
   throw new UsageError(`${file}: ${member} ${why}. Nothing was changed`)
 }
 
 function readContent (file: string): Record<string, string> {
-  const text = readIfThere(file)
-  if (text === undefined) return {}
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new UsageError(`${file} is not JSON; mend it or move it away`)
-  }
+  const value = readJsonIfThere(file, SETTING)
+  if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UsageError(`${file} must hold one JSON object`)
   return Object.fromEntries(Object.entries(value).map(([member, inner]) => {
     if (typeof inner === 'object' || (member.startsWith(PREFIX) && typeof inner !== 'string')) {
@@ -134,5 +141,5 @@ function memberOf (content: Record<string, string>, name: string): string | unde
 }
 
 function write (file: string, content: Record<string, string>): void {
-  writeAtomically(file, JSON.stringify(content, null, 2) + '\n')
+  writeAtomically(file, JSON.stringify(content, null, 2) + '\n', { setting: SETTING })
 }

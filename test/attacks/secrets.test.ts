@@ -25,7 +25,7 @@ t.test('no secret is in a log, in Redis, in an answer, in the metrics or in what
   const cwd = folder(t)
   const data = folder(t)
   const canary = () => `canary-${randomBytes(24).toString('base64url')}`
-  const secrets = { redisPassword: canary(), envKey: `sk-${canary()}`, stateSecret: canary(), clientSecret: canary(), configValue: canary(), configKey: randomBytes(32).toString('base64') }
+  const secrets = { redisPassword: canary(), envKey: `sk-${canary()}`, stateSecret: canary(), clientSecret: canary(), configValue: canary(), configKey: randomBytes(32).toString('base64url') }
   const searched: Record<string, string> = { ...secrets }
 
   // Nothing is packed, so that a secret in the file would be seen.

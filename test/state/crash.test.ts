@@ -13,7 +13,7 @@ const DIST = join(import.meta.dirname, '../../dist/src')
 
 /** Writes for ever, and says what is on disk. The parent kills it. */
 const WRITER = `
-import { openKeyFile } from '${DIST}/state/key-file.js'
+import { openKeyFile } from '${DIST}/state/memory/key-file.js'
 import { setValue } from '${DIST}/secrets/secure-config.js'
 import { hashKey, makeKey } from '${DIST}/core/api-key.js'
 const [keysPath, file, keyFile, round] = process.argv.slice(2)

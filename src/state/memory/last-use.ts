@@ -5,7 +5,7 @@
  */
 import Type from 'typebox'
 import { compileSchema } from '../../core/schema.ts'
-import { readIfThere, writeAtomically } from '../../files.ts'
+import { readJsonIfThere, writeAtomically } from '../../files.ts'
 
 export interface LastUse {
   /** ms since the epoch. */
@@ -44,7 +44,7 @@ export function fileLastUse (path: string, warn: (message: string) => void): Las
 
 function read (path: string, warn: (message: string) => void): Record<string, number> {
   try {
-    const value: unknown = JSON.parse(readIfThere(path) ?? '{}')
+    const value: unknown = readJsonIfThere(path) ?? {}
     if (shape.fits(value)) return value as Record<string, number>
   } catch {
     // Not JSON, or not to be read: warned of below.
