@@ -1,7 +1,7 @@
 // Writes docs/configuration.md from the settings' schema and docs/errors.md from the table of refusals: npm run docs.
 import { writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { Settings } from '../src/settings/schema.ts'
+import { properties, type wanted } from '../src/settings/load.ts'
 import { ERRORS } from '../src/errors.ts'
 
 /** Both pages, by path. */
@@ -9,23 +9,34 @@ export function pages (): Record<string, string> {
   return { 'docs/configuration.md': configuration(), 'docs/errors.md': errors() }
 }
 
-interface Property { default?: unknown, description?: string, minimum?: number, maximum?: number }
-
 function configuration (): string {
-  const rows = Object.entries(Settings.properties as Record<string, Property>).map(([name, { default: value, description, minimum, maximum }]) =>
-    `| \`${name}\` | ${value === undefined ? '' : `\`${value}\``} | ${description}${maximum === undefined ? '' : ` ${minimum} to ${maximum}.`} |`)
+  const rows = Object.entries(properties).map(([name, schema]) => {
+    const { default: value, description } = schema as { default?: unknown, description?: string }
+    return `| \`${name}\` | ${value === undefined ? '' : `\`${String(value)}\``} | ${allowed(schema)} | ${description} |`
+  })
   return `# Configuration
 
-Settings come from the environment, or from the encrypted file (\`secure-mcp config set\`); the environment wins. \`<NAME>_FILE\` names
-a file that holds the value of \`<NAME>\`, as orchestrators mount secrets. A wrong setting stops the start with code 2; every problem is
-named at once, and no value is printed.
+Set these in the environment, or in the encrypted file (\`npx secure-mcp-server config set\`); the environment wins. \`<NAME>_FILE\`
+names a file that holds the value of \`<NAME>\`, as orchestrators mount secrets; \`<NAME>\` and \`<NAME>_FILE\` together are refused.
+
+A wrong, empty or contradicting setting stops the start with exit code 2. The message names every problem at once and prints no value.
+A name that looks like a setting but is none is a warning with the nearest real name, so that an older release starts with the settings
+of a newer one. Switches take \`true\` or \`false\`, also \`yes\`, \`no\`, \`on\`, \`off\`, \`1\` and \`0\`.
 
 This page is generated from \`src/settings/schema.ts\`.
 
-| name | default | meaning |
-|---|---|---|
+| name | default | allowed | meaning |
+|---|---|---|---|
 ${rows.join('\n')}
 `
+}
+
+/** Numbers with their range and unit, and choices; texts say it in their meaning. */
+function allowed (schema: Parameters<typeof wanted>[0]): string {
+  const { minimum, maximum, unit } = schema
+  if (maximum !== undefined) return `${minimum} to ${maximum}${unit === undefined ? '' : ` ${unit}`}`
+  if (schema.type === 'boolean') return '`true`, `false`'
+  return schema.anyOf === undefined ? '' : schema.anyOf.map(({ const: value }) => `\`${String(value)}\``).join(', ')
 }
 
 function errors (): string {

@@ -18,7 +18,7 @@ export interface Refusing {
 
 export const ERRORS = {
   TRANSPORT: { http: 400, rpc: 400, expose: true, means: 'The request cannot be read as HTTP: a bad method, header or length, or a header that came too slowly. The log names the code of the parser.' },
-  ADDRESS_BLOCKED: { http: 403, rpc: 403, expose: true, means: 'The address is on the blocklist: `secure-mcp ip list`.' },
+  ADDRESS_BLOCKED: { http: 403, rpc: 403, expose: true, means: 'The address is on the blocklist: `npx secure-mcp-server ip list`.' },
   ORIGIN_REFUSED: { http: 403, rpc: 403, expose: true, means: 'The Host or Origin is not one of `ALLOWED_HOSTS`, `ALLOWED_ORIGINS`. The log names the value that came.' },
   TOO_LARGE: { http: 413, rpc: 413, expose: true, means: 'The body is longer than `MAX_REQUEST_BYTES`.' },
   PARSE_ERROR: { http: 400, rpc: -32700, expose: true, means: 'The body is not JSON.' },

@@ -1,11 +1,12 @@
 /** Settings whose values stand in files of their own, as orchestrators mount secrets: `REDIS_URL_FILE=/run/secrets/redis_url`. */
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { UsageError } from '../errors.ts'
+import { readIfThere } from '../files.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** No setting is longer; a mount that went wrong can be anything. */
-const MOST_BYTES = 65_536
+const MAX_BYTES = 65_536
 
 /**
  * The values of every `<NAME>_FILE` in the environment, by NAME. Settings that
@@ -21,26 +22,30 @@ export function readSettingFiles (env: Environment, names: readonly string[]): R
   for (const name of names) {
     const member = `${name}_FILE`
     const path = env[member]?.trim()
-    if (path === undefined || path === '' || name.endsWith('_FILE') || names.includes(member)) continue
-    if ((env[name] ?? '').trim() !== '') {
+    if (path === undefined || name.endsWith('_FILE') || names.includes(member)) continue
+    if (path === '') problems.push(`${member} is empty: name a file, or remove it`)
+    else if ((env[name] ?? '').trim() !== '') {
       // Which of the two was meant cannot be known, and one of them may be last year's.
       problems.push(`${name} and ${member} are both set: keep one`)
-      continue
+    } else {
+      const read = valueIn(path, member)
+      if ('problem' in read) problems.push(read.problem)
+      else values[name] = read.value
     }
-    const value = contentOf(path)
-    if (value === '') problems.push(`${member}: ${path} cannot be read, is empty, or is no file of at most ${MOST_BYTES} bytes`)
-    else values[name] = value
   }
   if (problems.length > 0) throw new UsageError(['Invalid configuration:', ...problems].join('\n  '))
   return values
 }
 
-/** Empty for whatever cannot be a value. A line's end at the end is the editor's, not the secret's. */
-function contentOf (path: string): string {
+/** A line's end at the end is the editor's, not the secret's. */
+function valueIn (path: string, member: string): { value: string } | { problem: string } {
   try {
-    const found = statSync(path)
-    return found.isFile() && found.size <= MOST_BYTES ? readFileSync(path, 'utf8').trim() : ''
-  } catch {
-    return ''
+    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+    if (size > MAX_BYTES) return { problem: `${member}: ${path} has ${size} bytes; a setting has at most ${MAX_BYTES}` }
+    const value = readIfThere(path, member)?.trim()
+    if (value === undefined) return { problem: `${member}: ${path} does not exist` }
+    return value === '' ? { problem: `${member}: ${path} is empty` } : { value }
+  } catch (error) {
+    return { problem: (error as Error).message }
   }
 }

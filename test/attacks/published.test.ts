@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { loadConfig } from '../../src/settings/schema.ts'
+import { loadConfig } from '../../src/settings/load.ts'
 import { defineTool, Type } from '../../src/tools/index.ts'
 import { addKey, build, legacy, messageOf, modern } from '../support/app.ts'
 

@@ -7,7 +7,7 @@ import { customAuthenticator, loadCustomAuthenticator, type CustomAuthenticator 
 import type { Principal } from '../../src/core/principal.ts'
 import { AppError } from '../../src/errors.ts'
 import { openStore } from '../../src/state/open.ts'
-import { loadConfig } from '../../src/settings/schema.ts'
+import { loadConfig } from '../../src/settings/load.ts'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { addKey, build, folder, modern, silent } from '../support/app.ts'

@@ -3,7 +3,8 @@
  * control, and what a reviewer of a service like this one looks for besides.
  * Each claim comes with a way to break it, so that a test can show that it bites.
  */
-import { Settings, loadConfig } from '../../src/settings/schema.ts'
+import { loadConfig } from '../../src/settings/load.ts'
+import { Settings } from '../../src/settings/schema.ts'
 import type { Manifest } from './rendered.ts'
 
 export interface Policy {

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { UsageError } from '../../src/errors.ts'
-import { readSettings } from '../../src/server.ts'
+import { readSettings } from '../../src/settings/read.ts'
 import { folder } from '../support/app.ts'
 
 const SECRET = 'a-state-secret-of-this-test-0123456789abcdef'

@@ -1,5 +1,6 @@
 /** The command line, and the server as a process of its own, the way people start it. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { Test } from 'tap'
@@ -17,16 +18,21 @@ export async function secureMcp (args: readonly string[], { cwd, env = {}, input
     stdin: Readable.from([input]),
     out: line => { out += line + '\n' },
     err: line => { err += line + '\n' },
-    env: { ...filesIn(cwd), ...env }
+    env: { ...filesIn(cwd, args[0] === 'config'), ...env }
   })
   return { code, out, err }
 }
 
-/** The settings that name files, for a process that runs elsewhere. */
-export function filesIn (cwd: string): Record<string, string> {
+/**
+ * The settings that name files, for a process that runs elsewhere.
+ *
+ * @param writes the encrypted file may be made; whoever reads it names one that exists
+ */
+export function filesIn (cwd: string, writes = false): Record<string, string> {
+  const config = join(cwd, 'config/secure_config.json')
   return {
     API_KEYS_FILE: join(cwd, 'config/api_keys.json'),
-    SECURE_CONFIG_FILE: join(cwd, 'config/secure_config.json'),
+    ...(writes || existsSync(config) ? { SECURE_CONFIG_FILE: config } : {}),
     CONFIG_ENCRYPTION_KEY_FILE: join(cwd, 'config/encryption.key'),
     TOOLS_DIR: join(cwd, 'tools')
   }

@@ -1,5 +1,6 @@
 /** Connections to Redis: bounded in every direction, whichever of the three ways names it. */
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis'
+import { readHostPort, readRedisUrl } from '../../../core/redis-url.ts'
 import { UsageError } from '../../../errors.ts'
 import type { Log } from '../../../telemetry/log.ts'
 
@@ -10,7 +11,7 @@ export interface RedisAddress {
   url?: string | undefined
   sentinels?: { hosts: readonly string[], masterName: string, username?: string | undefined, password?: string | undefined } | undefined
   clusterNodes?: readonly string[] | undefined
-  /** Of Redis itself, where Sentinels or a Cluster lead to it. */
+  /** Of Redis itself; with a URL only what the URL does not hold. */
   username?: string | undefined
   password?: string | undefined
   tls?: boolean | undefined
@@ -49,21 +50,24 @@ const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3), 300) +
  *
  * @param commandTimeoutMs the client's own bound; decisions have a shorter one
  * @param batched many commands at once are expected
+ * @param patienceMs for a connection that may be slow to come; a server has none
  * @throws {UsageError} for an address that cannot be one
  */
-export function connect ({ url, sentinels, clusterNodes, username, password, tls = false, ca }: RedisAddress, commandTimeoutMs: number, { batched = false }: { batched?: boolean } = {}): Client {
+export function connect ({ url, sentinels, clusterNodes, username, password, tls = false, ca }: RedisAddress, commandTimeoutMs: number, { batched = false, patienceMs = 0 }: { batched?: boolean, patienceMs?: number | undefined } = {}): Client {
   const One = batched ? BatchingRedis : Redis
   const secure = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
+  const { tls: tlsOfUrl = false, ...ofUrl } = url === undefined ? {} : partsOf(url)
   const access: RedisOptions = {
+    ...ofUrl,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
-    ...(tls || url?.startsWith('rediss:') === true ? { tls: secure } : {})
+    ...(tls || tlsOfUrl ? { tls: secure } : {})
   }
   const options: RedisOptions = {
     ...access,
-    connectTimeout: 500,
+    connectTimeout: Math.max(500, patienceMs / 2),
     commandTimeout: commandTimeoutMs,
-    socketTimeout: 1000,
+    socketTimeout: Math.max(1000, patienceMs),
     // A master that froze does not say goodbye either.
     disconnectTimeout: 100,
     maxRetriesPerRequest: 0,
@@ -103,7 +107,7 @@ export function connect ({ url, sentinels, clusterNodes, username, password, tls
       failoverDetector: true
     })
   }
-  return new One(url!, options)
+  return new One(options)
 }
 
 /**
@@ -157,7 +161,14 @@ export function throttledErrorLog (log: Log, everyMs = 5000): (error: Error) => 
 }
 
 function addressOf (text: string): { host: string, port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text.trim())
-  if (match === null) throw new UsageError('REDIS_SENTINELS and REDIS_CLUSTER_NODES are comma lists of host:port')
-  return { host: match[1] ?? match[2]!, port: Number(match[3]) }
+  const address = readHostPort(text)
+  if (address === undefined) throw new UsageError('REDIS_SENTINELS and REDIS_CLUSTER_NODES are comma lists of host:port')
+  return address
+}
+
+function partsOf (url: string) {
+  const parts = readRedisUrl(url)
+  if ('problem' in parts) throw new UsageError(`REDIS_URL ${parts.problem}`)
+  const { username, password, ...rest } = parts
+  return { ...rest, ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) }
 }
