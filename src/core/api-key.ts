@@ -41,6 +41,10 @@ export const ApiKeyRecord = Type.Object({
 
 export type ApiKeyRecord = Static<typeof ApiKeyRecord>
 
+/** Plain keys shorter than this are found by trying; up to the second length they go on with a warning. Characters. */
+export const MIN_PLAIN_KEY_LENGTH = 20
+export const SAFE_PLAIN_KEY_LENGTH = 25
+
 /** A new key and its id. The key is shown once and never stored. */
 export function makeKey (): { id: string, key: string } {
   const id = Array.from({ length: 10 }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
@@ -61,6 +65,29 @@ export function wellFormed (key: string): boolean {
   if (!key.startsWith('mcpk_')) return true
   const match = FORM.exec(key)
   return match !== null && checksum(key.slice(0, -8)) === match[3]
+}
+
+/** The public id that a made key holds; undefined for a plain value. */
+export function idIn (key: string): string | undefined {
+  return FORM.exec(key)?.[1]
+}
+
+/**
+ * The key that the environment names. It stands for itself only where no store
+ * knows it: a key that was restricted, rotated or revoked stays what its record
+ * says, however it is presented.
+ */
+export interface EnvironmentKey {
+  readonly record: ApiKeyRecord
+  /** The id inside a made key: a store that knows it has rotated the key away, or knows the key itself. */
+  readonly madeAs: string | undefined
+}
+
+export function environmentKey (key: string): EnvironmentKey {
+  return {
+    record: { id: 'default', name: 'default', role: 'caller', permissions: ['*'], hash: hashKey(key), created: 0 },
+    madeAs: idIn(key)
+  }
 }
 
 /** SHA-256 of the whole key, hex: the secret is long and random, so a slow hash would buy nothing. */

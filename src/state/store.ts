@@ -10,6 +10,7 @@ import type { ApiKeyRecord } from '../core/api-key.ts'
 import type { Health } from '../core/health.ts'
 import type { RateLimit, RateLimitResult } from '../core/limit.ts'
 import type { Bus } from './bus.ts'
+import type { TakenUp } from './memory/serving.ts'
 import type { SessionStore } from './sessions.ts'
 
 /** What came of presenting a key's hash. */
@@ -93,6 +94,14 @@ export interface Store {
 
   /** Create or replace a key by its id. Acknowledged means durable, as far as the store can. */
   saveKey (record: ApiKeyRecord): Promise<void>
+  /**
+   * Change a key. Where another changes it meanwhile, `edit` is asked again
+   * with what that one left, so that neither change is lost.
+   *
+   * @param edit the record as it is to be; what it throws ends the change and is passed on
+   * @returns the record as it is now, or undefined for no such key
+   */
+  changeKey (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord): Promise<ApiKeyRecord | undefined>
   findKey (id: string): Promise<ApiKeyRecord | undefined>
   /** All keys, revoked and expired ones too, by name. */
   listKeys (): Promise<ApiKeyRecord[]>
@@ -112,6 +121,9 @@ export interface Store {
   cacheSet (key: string, value: string, ttlMs: number): Promise<void>
   /** Set unless there: true for exactly one caller until `ttlMs` have passed. For replay checks. */
   claim (key: string, ttlMs: number): Promise<boolean>
+
+  /** Wait until the processes that serve from these files use them as they are now. Undefined where state is shared: a change is in force when it is acknowledged. */
+  takenUp (): Promise<TakenUp | undefined>
 
   close (): Promise<void>
 }

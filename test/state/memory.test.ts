@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { environmentKey } from '../../src/core/api-key.ts'
 import { memoryStore } from '../../src/state/memory/store.ts'
 import { localWindows } from '../../src/state/memory/windows.ts'
 import { folder } from '../support/app.ts'
@@ -25,7 +26,7 @@ t.test('holds a bounded number of subjects and drops the one idle longest', asyn
 t.test('remembers when a key was last used, in a file beside the keys and never in it', async t => {
   const dir = folder(t)
   const keysFile = join(dir, 'api_keys.json')
-  const open = (warn = (_message: string) => {}) => memoryStore({ keysFile, folder: dir, fixedKeys: [{ ...aKey().record, id: 'default', name: 'default' }], warn })
+  const open = (warn = (_message: string) => {}) => memoryStore({ keysFile, folder: dir, environmentKey: environmentKey(aKey().key), warn })
   const store = open()
   const { record } = aKey()
   await store.saveKey(record)

@@ -2,21 +2,26 @@
  * API keys in a file: `{"api_keys": {name: key or "sha256:<hex>"},
  * "key_permissions": {name: [pattern]}, "key_records": {name: {…}}}`. The first
  * two members are the older form, which people write by hand; the third holds
- * what the command line knows besides.
+ * what the command line knows besides. Permissions are closed: where some keys
+ * have permissions, a key that has none may use nothing.
  */
 import Type from 'typebox'
-import { ApiKeyRecord, hashKey } from '../../core/api-key.ts'
+import { ApiKeyRecord, hashKey, MIN_PLAIN_KEY_LENGTH, SAFE_PLAIN_KEY_LENGTH } from '../../core/api-key.ts'
+import { nearest } from '../../core/nearest.ts'
 import { compileSchema } from '../../core/schema.ts'
 import { UsageError } from '../../errors.ts'
-import { readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
+import { digestOf, type HeldFile, type InUse } from './serving.ts'
+import { jsonOf, readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
 
-const Details = Type.Omit(ApiKeyRecord, ['name', 'hash', 'permissions'])
+/** Open: what a newer release adds must not stop this one. Members that were probably misspelt are told apart below. */
+const OpenRecord = Type.Object(ApiKeyRecord.properties)
+const Details = Type.Omit(OpenRecord, ['name', 'hash', 'permissions'])
 const shape = compileSchema(Type.Object({
   api_keys: Type.Optional(Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: 4096 }))),
   key_permissions: Type.Optional(Type.Record(Type.String(), Type.Array(Type.String()))),
   key_records: Type.Optional(Type.Record(Type.String(), Details))
 }))
-const recordShape = compileSchema(ApiKeyRecord)
+const recordShape = compileSchema(OpenRecord)
 
 interface Content {
   api_keys?: Record<string, string>
@@ -26,52 +31,122 @@ interface Content {
 
 const HASHED = /^sha256:([0-9a-f]{64})$/
 
+export interface KeyFileRules {
+  /** The setting that names the file, for messages. */
+  setting?: string | undefined
+  /** Take plain keys that are short enough to be guessed, with a warning. */
+  allowShort?: boolean | undefined
+}
+
+export interface ReadKeys {
+  /** Keys that may be used; those of `problems` are left out. */
+  records: ApiKeyRecord[]
+  /** What goes on, and should be changed. */
+  warnings: string[]
+  /** What a start is refused for. A file that changes later is used without these keys. */
+  problems: string[]
+}
+
 /**
- * @param file named in messages; no value ever is
- * @throws {UsageError} naming the file and what is wrong
+ * @param path named in messages; no value ever is
+ * @throws {UsageError} naming the file and what is wrong, where no key can be read
  */
-export function readKeyFile (text: string, file: string): { records: ApiKeyRecord[], warnings: string[] } {
-  const content = parsed(text, file)
-  const warnings: string[] = []
-  const records = Object.entries(content.api_keys ?? {}).map(([entry, value]): ApiKeyRecord => {
-    const hashed = HASHED.exec(value)?.[1]
-    if (hashed === undefined) {
-      warnings.push(`${file}: key "${entry}" stands in plain text; store its hash instead: secure-mcp keys import`)
-      if (value.length < 24) warnings.push(`${file}: key "${entry}" is short enough to be guessed; make a new one: secure-mcp keys create`)
+export function readKeyFile (text: string, path: string, { setting, allowShort = false }: KeyFileRules = {}): ReadKeys {
+  const content = contentOf(text, path, setting)
+  const read: ReadKeys = { records: [], warnings: [], problems: [...misspeltIn(content, path), ...orphansOf(content, path)] }
+  const restricted = Object.keys(content.key_permissions ?? {}).length > 0
+  const entries = Object.entries(content.api_keys ?? {})
+  const timesUsed = countOf(entries.map(([, value]) => hashOf(value)))
+  const idsUsed = countOf(entries.map(([entry, value]) => idOf(content, entry, value)))
+
+  for (const [entry, value] of entries) {
+    const where = `${path}: key "${entry}"`
+    const hash = hashOf(value)
+    if (timesUsed.get(hash)! > 1 || idsUsed.get(idOf(content, entry, value))! > 1) {
+      read.problems.push(`${where} has the same key or id as another entry: which permissions it has cannot be known; keep one`)
+      continue
     }
-    const hash = hashed ?? hashKey(value)
-    const details = content.key_records?.[entry]
+    if (!HASHED.test(value) && !judgePlainKey(value, where, allowShort, read)) continue
+    const permissions = own(content.key_permissions, entry)
+    if (permissions === undefined && restricted) {
+      read.warnings.push(`${where} has no entry in key_permissions, where others have one: it may use nothing; add "${entry}": ["*"] if it may use everything`)
+    }
+    const details = own(content.key_records, entry)
     const record: ApiKeyRecord = {
-      id: hash.slice(0, 10),
+      id: idOf(content, entry, value),
       role: 'caller',
       created: 0,
       ...details,
       name: details === undefined ? entry : nameOf(entry, details.id),
-      permissions: content.key_permissions?.[entry] ?? ['*'],
+      permissions: permissions ?? (restricted ? [] : ['*']),
       hash
     }
-    if (!recordShape.fits(record)) throw new UsageError(`${file}: key "${entry}": ${recordShape.problems(record).join('; ')}`)
-    return record
-  })
-  return { records, warnings }
+    if (!recordShape.fits(record)) throw new UsageError(`${where}: ${recordShape.problems(record).join('; ')}`)
+    read.records.push(record)
+  }
+  return read
+}
+
+/** Members that are none, but near one: ignoring them would leave keys without the restriction that was meant. */
+function misspeltIn (content: Content, path: string): string[] {
+  const problems: string[] = []
+  const look = (members: object, known: readonly string[], where: string) => {
+    for (const member of Object.keys(members)) {
+      const meant = known.includes(member) ? undefined : nearest(member, known)
+      if (meant !== undefined) problems.push(`${where} has the member "${member.slice(0, 64)}"; write ${meant}`)
+    }
+  }
+  look(content, ['api_keys', 'key_permissions', 'key_records'], path)
+  for (const [entry, details] of Object.entries(content.key_records ?? {})) look(details, Object.keys(Details.properties), `${path}: key_records of "${entry}"`)
+  return problems
+}
+
+/** Entries that name no key: a misspelt name leaves the key that was meant without its restriction. */
+function orphansOf ({ api_keys: keys = {}, key_permissions: permissions = {}, key_records: records = {} }: Content, path: string): string[] {
+  return [['key_permissions', permissions] as const, ['key_records', records] as const].flatMap(([member, named]) =>
+    Object.keys(named).filter(entry => !Object.hasOwn(keys, entry))
+      .map(entry => `${path}: ${member} names "${entry}", but api_keys has no such key; correct the name or remove the entry`))
+}
+
+/** @returns false if the key may not be used */
+function judgePlainKey (value: string, where: string, allowShort: boolean, read: ReadKeys): boolean {
+  const guessable = value.length < MIN_PLAIN_KEY_LENGTH || /^(.)\1*$/s.test(value)
+  if (guessable && !allowShort) {
+    read.problems.push(`${where} is short enough to be guessed: use at least ${MIN_PLAIN_KEY_LENGTH} random characters, make a new one (npx secure-mcp-server keys create), ` +
+      'or accept the risk with ALLOW_SHORT_KEYS=true')
+    return false
+  }
+  read.warnings.push(`${where} stands in plain text; store its hash instead: npx secure-mcp-server keys import`)
+  if (guessable || value.length < SAFE_PLAIN_KEY_LENGTH) read.warnings.push(`${where} is short enough to be guessed; make a new one: npx secure-mcp-server keys create`)
+  return true
 }
 
 /** The file's text with one record put in or replaced; everything else stays as it was. */
 export function withRecord (text: string | undefined, record: ApiKeyRecord, file: string): string {
-  const content = text === undefined ? {} : parsed(text, file)
+  const content = text === undefined ? {} : contentOf(text, file)
   const { name, hash, permissions, ...details } = record
-  const keys = { ...content.api_keys }
-  const known = Object.keys(keys).find(entry => content.key_records?.[entry]?.id === record.id ||
-    (content.key_records?.[entry] === undefined && (HASHED.exec(keys[entry]!)?.[1] ?? hashKey(keys[entry]!)).startsWith(record.id)))
+  const keys = new Map(Object.entries(content.api_keys ?? {}))
+  const known = entryOf(content, record.id)
   // Names may repeat (a revoked key and its successor); entries may not.
-  const entry = known ?? (Object.hasOwn(keys, name) ? `${name}#${record.id}` : name)
-  keys[entry] = known !== undefined && hashKey(keys[known]!) === hash ? keys[known]! : `sha256:${hash}`
+  const entry = known ?? (keys.has(name) ? `${name}#${record.id}` : name)
+  // Where no key has permissions each may use everything, and the first entry would take that away.
+  const implicit = Object.keys(content.key_permissions ?? {}).length === 0 ? [...keys.keys()].map(key => [key, ['*']] as const) : []
+  keys.set(entry, `sha256:${hash}`)
   return JSON.stringify({
     ...content,
-    api_keys: keys,
-    key_permissions: { ...content.key_permissions, [entry]: permissions },
-    key_records: { ...content.key_records, [entry]: details }
+    api_keys: Object.fromEntries(keys),
+    key_permissions: Object.fromEntries([...implicit, ...Object.entries(content.key_permissions ?? {}), [entry, permissions]]),
+    key_records: Object.fromEntries([...Object.entries(content.key_records ?? {}), [entry, details]])
   }, null, 2) + '\n'
+}
+
+/** The entry that holds the key of an id: by its details, or by its hash where it has none. */
+function entryOf (content: Content, id: string): string | undefined {
+  return Object.entries(content.api_keys ?? {}).find(([entry, value]) => idOf(content, entry, value) === id)?.[0]
+}
+
+function idOf (content: Content, entry: string, value: string): string {
+  return own(content.key_records, entry)?.id ?? hashOf(value).slice(0, 10)
 }
 
 export interface KeyFile {
@@ -80,10 +155,18 @@ export interface KeyFile {
   records (): readonly ApiKeyRecord[]
   /** On disk when this resolves. */
   save (record: ApiKeyRecord): Promise<void>
+  /**
+   * Read, change and write in one step, whoever else writes the file.
+   *
+   * @param absent what is changed where the file has no such key
+   * @returns the record as it is now, or undefined for no such id
+   */
+  change (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord, absent?: ApiKeyRecord): Promise<ApiKeyRecord | undefined>
+  readonly held: HeldFile
   close (): void
 }
 
-export interface KeyFileOptions {
+export interface KeyFileOptions extends KeyFileRules {
   path: string
   warn: (message: string) => void
 }
@@ -94,60 +177,83 @@ export interface KeyFileOptions {
  *
  * @throws {UsageError} if it is broken at the start
  */
-export function openKeyFile ({ path, warn }: KeyFileOptions): KeyFile {
+export function openKeyFile (options: KeyFileOptions): KeyFile {
+  const { path, setting, warn } = options
   let records: ApiKeyRecord[] = []
   let index = new Map<string, ApiKeyRecord>()
   let ids = new Map<string, ApiKeyRecord>()
+  let told = new Set<string>()
+  let inUse: InUse = { digest: digestOf(undefined) }
 
   const load = (first: boolean) => {
-    const text = readIfThere(path)
-    const read = text === undefined ? { records: [], warnings: [] } : readKeyFile(text, path)
+    const text = readIfThere(path, setting)
+    const read = text === undefined ? { records: [], warnings: [], problems: [] } : readKeyFile(text, path, options)
+    if (first && read.problems.length > 0) throw new UsageError(read.problems.join('\n'))
     records = read.records
     index = new Map(records.flatMap(record => [[record.hash, record] as const,
       ...(record.previous === undefined ? [] : [[record.previous.hash, record] as const])]))
     ids = new Map(records.map(record => [record.id, record]))
-    if (first) read.warnings.forEach(warn)
+    const messages = [...read.problems, ...read.warnings]
+    for (const message of messages) if (!told.has(message)) warn(message)
+    told = new Set(messages)
+    inUse = { digest: digestOf(text) }
   }
   load(true)
 
-  const stop = watchFile(path, () => {
+  const look = () => {
     try {
       load(false)
     } catch (error) {
-      warn(`the key file changed but is not used: ${(error as Error).message}`)
+      const problem = (error as Error).message
+      if (!('problem' in inUse) || inUse.problem !== problem) warn(`the key file changed but is not used: ${problem}`)
+      inUse = { problem }
     }
-  })
+    return inUse
+  }
+  const stop = watchFile(path, look)
+
+  const change = (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord, absent?: ApiKeyRecord) => withLock(path, () => {
+    const text = readIfThere(path, setting)
+    const before = (text === undefined ? undefined : readKeyFile(text, path, options).records.find(record => record.id === id)) ?? absent
+    if (before === undefined) return undefined
+    const after = edit(before)
+    writeAtomically(path, withRecord(text, after, path), { setting })
+    load(false)
+    return after
+  }, setting)
 
   return {
     byHash: hash => index.get(hash),
     byId: id => ids.get(id),
     records: () => records,
-    async save (record) {
-      await withLock(path, () => {
-        writeAtomically(path, withRecord(readIfThere(path), record, path))
-        load(false)
-      })
-    },
+    async save (record) { await change(record.id, () => record, record) },
+    change,
+    held: { path, look },
     close: stop
   }
 }
 
-function parsed (text: string, file: string): Content {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new UsageError(`${file} is not JSON (${positionOf(error)}); mend it or move it away`)
-  }
-  if (!shape.fits(value)) throw new UsageError(`${file}: ${shape.problems(value).join('; ')}`)
+function contentOf (text: string, path: string, setting?: string): Content {
+  const value = jsonOf(text, path, setting)
+  if (!shape.fits(value)) throw new UsageError(`${path}: ${shape.problems(value).join('; ')}`)
   return value as Content
 }
 
-/** Where, never what: V8 quotes the text around a fault, and the text holds keys. */
-function positionOf (error: unknown): string {
-  return /position \d+( \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0] ?? 'it ends too early'
+function hashOf (value: string): string {
+  return HASHED.exec(value)?.[1] ?? hashKey(value)
 }
 
 function nameOf (entry: string, id: string): string {
   return entry.endsWith(`#${id}`) ? entry.slice(0, -id.length - 1) : entry
+}
+
+/** A member of its own, whatever the entry is called. */
+function own<T> (members: Record<string, T> | undefined, entry: string): T | undefined {
+  return members !== undefined && Object.hasOwn(members, entry) ? members[entry] : undefined
+}
+
+function countOf (values: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1)
+  return counts
 }

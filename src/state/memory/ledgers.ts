@@ -2,7 +2,8 @@
 import Type from 'typebox'
 import { compileSchema } from '../../core/schema.ts'
 import { UsageError } from '../../errors.ts'
-import { readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
+import { jsonOf, readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
+import { digestOf, type HeldFile, type InUse } from './serving.ts'
 import type { Ledger, LedgerEntry } from '../store.ts'
 
 type Listener = Parameters<Ledger['onChange']>[0]
@@ -64,40 +65,50 @@ const shape = compileSchema(Type.Record(Type.String({ maxLength: 1024 }), Type.O
   since: Type.Integer({ minimum: 0 }),
   until: Type.Optional(Type.Integer({ minimum: 0 })),
   note: Type.Optional(Type.String({ maxLength: 1024 }))
-}, { additionalProperties: false })))
+})))
 
 /**
  * A ledger in a file, read again when the file changes.
  *
  * @throws {UsageError} if the file is broken at the start
  */
-export function fileLedger (path: string, warn: (message: string) => void): Ledger & { close (): void } {
+export function fileLedger (path: string, warn: (message: string) => void): Ledger & { readonly held: HeldFile, close (): void } {
   const copy = ledgerCopy()
-  const load = () => copy.replace(live(readLedger(path), Date.now()))
+  let inUse: InUse = { digest: digestOf(undefined) }
+  const load = () => {
+    const text = readIfThere(path, SETTING)
+    copy.replace(live(entriesOf(text, path), Date.now()))
+    inUse = { digest: digestOf(text) }
+  }
   load()
-  const stop = watchFile(path, () => {
+  const look = () => {
     try {
       load()
     } catch (error) {
-      warn(`${path} changed but is not used: ${(error as Error).message}`)
+      const problem = (error as Error).message
+      if (!('problem' in inUse) || inUse.problem !== problem) warn(`${path} changed but is not used: ${problem}`)
+      inUse = { problem }
     }
-  })
+    return inUse
+  }
+  const stop = watchFile(path, look)
   const timer = setInterval(() => copy.prune(Date.now()), 500)
   timer.unref()
 
   const change = (edit: (entries: Map<string, LedgerEntry>) => boolean) => withLock(path, () => {
-    const entries = live(readLedger(path), Date.now())
+    const entries = live(entriesOf(readIfThere(path, SETTING), path), Date.now())
     const changed = edit(entries)
-    if (changed) writeAtomically(path, JSON.stringify(Object.fromEntries(entries), null, 2) + '\n')
-    copy.replace(live(entries, Date.now()))
+    if (changed) writeAtomically(path, JSON.stringify(Object.fromEntries(entries), null, 2) + '\n', { setting: SETTING })
+    load()
     return changed
-  })
+  }, SETTING)
   return {
     entries: copy.entries,
     onChange: copy.onChange,
     ageMs: () => 0,
     async set (id, entry) { await change(entries => { entries.set(id, entry); return true }) },
     delete: id => change(entries => entries.delete(id)),
+    held: { path, look },
     close () {
       stop()
       clearInterval(timer)
@@ -105,15 +116,12 @@ export function fileLedger (path: string, warn: (message: string) => void): Ledg
   }
 }
 
-function readLedger (path: string): Map<string, LedgerEntry> {
-  const text = readIfThere(path)
+/** The ledgers are in the folder of the key file, so its setting moves them. */
+const SETTING = 'API_KEYS_FILE'
+
+function entriesOf (text: string | undefined, path: string): Map<string, LedgerEntry> {
   if (text === undefined) return new Map()
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new UsageError(`${path} is not JSON; mend it or move it away`)
-  }
+  const value = jsonOf(text, path)
   if (!shape.fits(value)) throw new UsageError(`${path}: ${shape.problems(value).join('; ')}`)
   return new Map(Object.entries(value as Record<string, LedgerEntry>))
 }

@@ -1,10 +1,11 @@
 /** State in this process and its files: right for one replica. */
 import { join } from 'node:path'
-import { byName, countsAtOnce, ruleOf, type ApiKeyRecord } from '../../core/api-key.ts'
+import { byName, countsAtOnce, ruleOf, type ApiKeyRecord, type EnvironmentKey } from '../../core/api-key.ts'
 import { localBus } from '../bus.ts'
 import { openKeyFile } from './key-file.ts'
 import { fileLastUse } from './last-use.ts'
 import { fileLedger } from './ledgers.ts'
+import { answerCommands, takenUp } from './serving.ts'
 import { localSessions } from '../sessions.ts'
 import type { Admission, Store } from '../store.ts'
 import { localWindows } from './windows.ts'
@@ -14,8 +15,12 @@ export interface MemoryOptions {
   keysFile: string
   /** Folder of the ledgers' files. */
   folder: string
-  /** Keys that stand in no file, such as that of the environment. */
-  fixedKeys?: readonly ApiKeyRecord[]
+  /** Used only while the file does not know it. */
+  environmentKey?: EnvironmentKey | undefined
+  /** Answer commands that ask whether their change is in use. */
+  serving?: boolean | undefined
+  /** Take plain keys that are short enough to be guessed. */
+  allowShortKeys?: boolean | undefined
   /** Subjects counted at once; the one idle longest goes first. */
   maxSubjects?: number
   warn?: (message: string) => void
@@ -25,10 +30,8 @@ export interface MemoryOptions {
 const MAX_VALUES = 100_000
 
 /** @throws {UsageError} if a file is broken */
-export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, warn = () => {} }: MemoryOptions): Store {
-  const keys = openKeyFile({ path: keysFile, warn })
-  const fixed = new Map(fixedKeys.map(record => [record.hash, record]))
-  const fixedIds = new Map(fixedKeys.map(record => [record.id, record]))
+export function memoryStore ({ keysFile, folder, environmentKey, allowShortKeys, serving = false, maxSubjects, warn = () => {} }: MemoryOptions): Store {
+  const keys = openKeyFile({ path: keysFile, setting: 'API_KEYS_FILE', allowShort: allowShortKeys, warn })
   const windows = localWindows(maxSubjects)
   const values = new Map<string, { value: string, until: number }>()
   const sessions = localSessions()
@@ -38,6 +41,8 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
     revocations: fileLedger(join(folder, 'revocations.json'), warn),
     approvals: fileLedger(join(folder, 'approvals.json'), warn)
   }
+  const held = [keys, ...Object.values(ledgers)].map(file => file.held)
+  const stopAnswering = serving ? answerCommands(folder, held) : () => {}
   const minutely = setInterval(() => {
     uses.write()
     sessions.prune()
@@ -47,6 +52,17 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
   function withUse<T extends ApiKeyRecord | undefined> (record: T): T {
     const lastUsed = record === undefined ? undefined : uses.of(record.id)
     return lastUsed === undefined ? record : { ...record, lastUsed }
+  }
+
+  function ofEnvironment (): ApiKeyRecord | undefined {
+    if (environmentKey === undefined) return undefined
+    const { record, madeAs } = environmentKey
+    const isKnown = keys.byHash(record.hash) !== undefined || (madeAs !== undefined && keys.byId(madeAs) !== undefined)
+    return isKnown ? undefined : record
+  }
+
+  function byHash (hash: string): ApiKeyRecord | undefined {
+    return keys.byHash(hash) ?? (hash === environmentKey?.record.hash ? ofEnvironment() : undefined)
   }
 
   const keep = (key: string, value: string, until: number) => {
@@ -66,7 +82,7 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
     acceptLoss: async () => false,
 
     async admit (hash, rule, now = Date.now()): Promise<Admission> {
-      const record = fixed.get(hash) ?? keys.byHash(hash)
+      const record = byHash(hash)
       if (record === undefined) return NOBODY
       return { record, rateLimit: countsAtOnce(record, hash, now) ? windows.hit(`key:${record.hash}`, ruleOf(record, rule), 1, now) : undefined }
     },
@@ -75,8 +91,9 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
     giveBack: async (subject, slice, { cost = 1, tool } = {}) => windows.giveBack(windowOf(subject, tool), slice, cost),
 
     saveKey: record => keys.save(record),
-    findKey: async id => withUse(fixedIds.get(id) ?? keys.byId(id)),
-    listKeys: async () => [...fixed.values(), ...keys.records()].map(record => withUse(record)).sort(byName),
+    changeKey: (id, edit) => keys.change(id, edit, id === environmentKey?.record.id ? ofEnvironment() : undefined),
+    findKey: async id => withUse(keys.byId(id) ?? (id === environmentKey?.record.id ? ofEnvironment() : undefined)),
+    listKeys: async () => [ofEnvironment() ?? [], keys.records()].flat().map(record => withUse(record)).sort(byName),
     touchKey: ({ id }, now) => uses.note(id, now),
 
     ...ledgers,
@@ -92,8 +109,11 @@ export function memoryStore ({ keysFile, folder, fixedKeys = [], maxSubjects, wa
       return true
     },
 
+    takenUp: () => takenUp(folder, held.map(({ path }) => path)),
+
     async close () {
       clearInterval(minutely)
+      stopAnswering()
       uses.write()
       keys.close()
       for (const ledger of Object.values(ledgers)) ledger.close()

@@ -1,5 +1,5 @@
 /** API keys in Redis: a record under its hash, an index from id to hash, and beside them the keys that stand outside. */
-import { ApiKeyRecord, byName, countsAtOnce, ruleOf } from '../../core/api-key.ts'
+import { ApiKeyRecord, byName, countsAtOnce, ruleOf, type EnvironmentKey } from '../../core/api-key.ts'
 import type { RateLimit } from '../../core/limit.ts'
 import { compileSchema } from '../../core/schema.ts'
 import { UsageError } from '../../errors.ts'
@@ -17,22 +17,26 @@ export interface SharedKeysOptions {
   change: Ask
   assertWhole: () => Promise<void>
   windows: SharedWindows
-  /** Keys that stand outside Redis, asked at each look-up: those of the environment and of the key file. */
+  /** Keys of the key file, asked at each look-up. */
   fixedKey: (hash: string) => ApiKeyRecord | undefined
   fixedKeys: () => readonly ApiKeyRecord[]
+  /** Used only while neither Redis nor the key file knows it. */
+  environmentKey: EnvironmentKey | undefined
 }
 
-export interface SharedKeys extends Pick<Store, 'admit' | 'saveKey' | 'findKey' | 'listKeys' | 'touchKey'> {
+export interface SharedKeys extends Pick<Store, 'admit' | 'saveKey' | 'changeKey' | 'findKey' | 'listKeys' | 'touchKey'> {
   /** Write the last notes of use, and take no more. */
   close (): Promise<void>
 }
 
 /** How often notes of use are written, ms. */
 const NOTE_MS = 5000
+/** How long it is believed that Redis does not know the key of the environment, ms. */
+const ENVIRONMENT_MS = 500
 /** Notes of use that wait to be written; more in one go are left for the next minute's. */
 const MAX_TOUCHED = 10_000
 
-export function sharedKeys ({ client, name, ask, change, assertWhole, windows, fixedKey, fixedKeys }: SharedKeysOptions): SharedKeys {
+export function sharedKeys ({ client, name, ask, change, assertWhole, windows, fixedKey, fixedKeys, environmentKey }: SharedKeysOptions): SharedKeys {
   const records = recordCache()
   const recordKey = (hash: string) => name(`{key:${hash}}:record`)
   const index = name('index:keys')
@@ -48,9 +52,30 @@ export function sharedKeys ({ client, name, ask, change, assertWhole, windows, f
   }
   const noting = setInterval(noteUse, NOTE_MS).unref()
 
+  /** Of `performance.now`, and what was seen then. What was seen holds while Redis is out of reach. */
+  let environmentSeen: { at: number, known: boolean } | undefined
+
+  /** The key of the environment, unless a store knows it by its hash or by the id it was made with: its record is what it may do. */
+  async function ofEnvironment (): Promise<ApiKeyRecord | undefined> {
+    if (environmentKey === undefined) return undefined
+    const { record, madeAs } = environmentKey
+    if (fixedKey(record.hash) !== undefined || fixedKeys().some(({ id }) => id === madeAs)) return undefined
+    if (environmentSeen === undefined || performance.now() - environmentSeen.at > ENVIRONMENT_MS) {
+      try {
+        const [fields, byId] = await ask(() => Promise.all([client.hgetall(recordKey(record.hash)), madeAs === undefined ? null : client.hget(index, madeAs)]))
+        const known = Object.keys(fields).length > 0 || byId != null
+        if (!known) await assertWhole()
+        environmentSeen = { at: performance.now(), known }
+      } catch (error) {
+        if (environmentSeen === undefined) throw error
+      }
+    }
+    return environmentSeen!.known ? undefined : record
+  }
+
   /** @param follow a key that was rotated leads to its successor, once */
   async function admit (hash: string, rule: RateLimit, now: number | undefined, follow: boolean): Promise<Admission> {
-    const known = fixedKey(hash)
+    const known = fixedKey(hash) ?? (hash === environmentKey?.record.hash ? await ofEnvironment() : undefined)
     if (known !== undefined) {
       if (!countsAtOnce(known, hash, now ?? Date.now())) return { record: known, rateLimit: undefined }
       return { record: known, rateLimit: await windows.hit(`key:${known.hash}`, ruleOf(known, rule), now === undefined ? {} : { now }) }
@@ -72,7 +97,7 @@ export function sharedKeys ({ client, name, ask, change, assertWhole, windows, f
     admit: (hash, rule, now) => admit(hash, rule, now, true),
 
     async saveKey (record) {
-      if (fixedKeys().some(({ id }) => id === record.id)) throw new UsageError(`Key "${record.name}" stands in the key file or the environment: change it there`)
+      if (fixedKeys().some(({ id }) => id === record.id)) throw new UsageError(`Key "${record.name}" is in the key file, which is not changed from here: change it there`)
       const before = await ask(() => client.hget(index, record.id))
       const { hash, previous } = record
       const moved = previous !== undefined && previous.hash !== hash ? previous : undefined
@@ -85,12 +110,21 @@ export function sharedKeys ({ client, name, ask, change, assertWhole, windows, f
       ]))
     },
 
+    async changeKey (id, edit) {
+      const before = await this.findKey(id)
+      if (before === undefined) return undefined
+      const after = edit(before)
+      await this.saveKey(after)
+      return after
+    },
+
     async findKey (id) {
       const fixed = fixedKeys().find(record => record.id === id)
       if (fixed !== undefined) return fixed
       const hash = await ask(() => client.hget(index, id))
       const json = hash == null ? null : await ask(() => client.hget(recordKey(hash), 'json'))
-      return json == null ? undefined : JSON.parse(json) as ApiKeyRecord
+      if (json != null) return JSON.parse(json) as ApiKeyRecord
+      return id === environmentKey?.record.id ? await ofEnvironment() : undefined
     },
 
     async listKeys () {
@@ -101,7 +135,7 @@ export function sharedKeys ({ client, name, ask, change, assertWhole, windows, f
         const texts = await ask(() => Promise.all(hashes.slice(i, i + 500).map(hash => client.hget(recordKey(hash), 'json'))))
         for (const text of texts) if (text != null) found.push(JSON.parse(text) as ApiKeyRecord)
       }
-      return [...fixedKeys(), ...found.map(record => uses[record.id] === undefined ? record : { ...record, lastUsed: Number(uses[record.id]) })].sort(byName)
+      return [...fixedKeys(), await ofEnvironment() ?? [], ...found.map(record => uses[record.id] === undefined ? record : { ...record, lastUsed: Number(uses[record.id]) })].flat().sort(byName)
     },
 
     touchKey ({ id }, now) {

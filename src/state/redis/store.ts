@@ -1,5 +1,5 @@
 /** State in Redis, shared by every replica: the connections, whether what they lead to is whole, and what is kept there. */
-import type { ApiKeyRecord } from '../../core/api-key.ts'
+import type { ApiKeyRecord, EnvironmentKey } from '../../core/api-key.ts'
 import { AppError, UsageError } from '../../errors.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { throttledErrorLog, connect, describe, keepConnected, refusalOf, type Client, type RedisAddress } from './client/connection.ts'
@@ -21,9 +21,13 @@ export interface RedisStoreOptions extends RedisAddress {
   /** Replicas expected: the share of a limit that this one grants while Redis is out of reach. */
   replicas: number
   log: Log
-  /** Keys that stand outside Redis, asked at each look-up: those of the environment and of the key file. */
+  /** How long a start waits for Redis, and each connection for an answer, ms: commands wait longer than a server. */
+  patienceMs?: number | undefined
+  /** Keys of the key file, asked at each look-up. */
   fixedKey?: (hash: string) => ApiKeyRecord | undefined
   fixedKeys?: () => readonly ApiKeyRecord[]
+  /** Used only while neither Redis nor the key file knows it. */
+  environmentKey?: EnvironmentKey | undefined
   /** Told of each count that this process made alone. */
   onDegraded?: () => void
 }
@@ -45,12 +49,12 @@ const REFRESH_EVERY = 30
  * @throws {UsageError} for an address, password or eviction policy that cannot be right
  */
 export async function redisStore (options: RedisStoreOptions): Promise<Store> {
-  const { prefix, commandTimeoutMs, replicas, log, fixedKey = () => undefined, fixedKeys = () => [], onDegraded = () => {} } = options
+  const { prefix, commandTimeoutMs, patienceMs, replicas, log, environmentKey, fixedKey = () => undefined, fixedKeys = () => [], onDegraded = () => {} } = options
   const name = (key: string) => prefix + key
   const channel = name('bus:ledger')
 
-  const client = connect(options, commandTimeoutMs * 2, { batched: true })
-  const listener = connect(options, commandTimeoutMs * 2)
+  const client = connect(options, commandTimeoutMs * 2, { batched: true, patienceMs })
+  const listener = connect(options, commandTimeoutMs * 2, { patienceMs })
   for (const [script, definition] of Object.entries(SCRIPTS)) client.defineCommand(script, definition)
   const complain = throttledErrorLog(log)
   const connections = [client, listener]
@@ -132,11 +136,11 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
     complain
   })
   const windows = sharedWindows({ client, name, ask, lost: () => epoch.lost, replicas, onDegraded })
-  const keys = sharedKeys({ client, name, ask, change, assertWhole: epoch.assertWhole, windows, fixedKey, fixedKeys })
+  const keys = sharedKeys({ client, name, ask, change, assertWhole: epoch.assertWhole, windows, fixedKey, fixedKeys, environmentKey })
 
   try {
     const address = describe(options)
-    await started({ client, poll, begun: () => epoch.begun, address, log })
+    await started({ client, poll, begun: () => epoch.begun, address, log, withinMs: patienceMs ?? START_MS })
     if (policy !== undefined) throw new UsageError(`${EVICTS} (${address}, ${policy as string})`)
     running = true
   } catch (error) {
@@ -172,6 +176,7 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
     hit: windows.hit,
     giveBack: windows.giveBack,
     saveKey: keys.saveKey,
+    changeKey: (id, edit) => keys.changeKey(id, edit),
     findKey: keys.findKey,
     listKeys: keys.listKeys,
     touchKey: keys.touchKey,
@@ -184,6 +189,7 @@ export async function redisStore (options: RedisStoreOptions): Promise<Store> {
     cacheSet: async (key, value, ttlMs) => { await ask(() => client.set(name(key), value, 'PX', Math.max(1, Math.floor(ttlMs)))) },
     claim: async (key, ttlMs) => await ask(() => client.set(name(key), '1', 'PX', Math.max(1, Math.floor(ttlMs)), 'NX')) === 'OK',
 
+    takenUp: async () => undefined,
     close: end
   }
 }
@@ -195,17 +201,18 @@ interface StartOptions {
   /** Where Redis should be; no password. */
   address: string
   log: Log
+  withinMs: number
 }
 
 /** Wait for the first look at the state, but not for long, and not for what never heals by itself. */
-async function started ({ client, poll, begun, address, log }: StartOptions): Promise<void> {
+async function started ({ client, poll, begun, address, log, withinMs }: StartOptions): Promise<void> {
   const seen: { refusal?: string | undefined, last?: unknown } = {}
   const note = (error: unknown) => {
     seen.last = error
     seen.refusal ??= refusalOf(error)
   }
   client.on('error', note)
-  const until = performance.now() + START_MS
+  const until = performance.now() + withinMs
   while (!begun() && performance.now() < until && seen.refusal === undefined) {
     await poll().catch((error: AppError) => note(error.cause))
     if (!begun()) await new Promise(resolve => setTimeout(resolve, 50))
