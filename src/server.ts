@@ -5,13 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
-import { loadConfig, Settings, usesRedis, type Config } from './settings/schema.ts'
 import { hashKey, makeKey } from './core/api-key.ts'
 import { UsageError } from './errors.ts'
 import { createLog } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
-import { readSecureConfig } from './secrets/secure-config.ts'
-import { readSettingFiles } from './settings/files.ts'
+import { SERVER_INFO } from './mcp/identity.ts'
+import { readSettings } from './settings/read.ts'
+import { usesRedis } from './settings/rules.ts'
+import type { Config } from './settings/schema.ts'
 import { openStore } from './state/open.ts'
 import type { Store } from './state/store.ts'
 import { buildManagement } from './management.ts'
@@ -20,38 +21,26 @@ type Environment = Record<string, string | undefined>
 type App = Awaited<ReturnType<typeof buildApp>>
 
 /**
- * The settings of this process: the environment and the files that it names
- * (`<NAME>_FILE`), over the encrypted file.
- *
- * @throws {UsageError}
- */
-export function readSettings (env: Environment): Config {
-  const file = readSecureConfig({
-    file: env.SECURE_CONFIG_FILE || 'config/secure_config.json',
-    keys: env.CONFIG_ENCRYPTION_KEY,
-    keyFile: env.CONFIG_ENCRYPTION_KEY_FILE || 'config/encryption.key'
-  })
-  return loadConfig({ ...env, ...readSettingFiles(env, Object.keys(Settings.properties)) }, file)
-}
-
-/**
  * Serve until a signal says stop.
  *
  * @param tell writes to the person at the terminal, apart from the log
  * @throws {UsageError} for anything wrong before listening
  */
 export async function serve (env: Environment, tell: (text: string) => void): Promise<void> {
-  const config = await withPort(env)
+  const warnings: string[] = []
+  const config = await withPort(env, warning => warnings.push(warning))
   const log = createLog({ debug: config.MCP_DEBUG })
   process.once('exit', log.endNow)
-  const metrics = createMetrics({ process: true })
-  const store = await openStore(config, log, metrics.degraded)
+  log.info({ version: SERVER_INFO.version, node: process.version }, 'starting')
+  for (const warning of warnings) log.warn({}, warning)
+  const metrics = createMetrics({ process: true, version: SERVER_INFO.version })
+  const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
   const app = await buildApp({ config, store, logger: log, metrics })
   const management = await buildManagement({ identify: app.identify, metrics, logger: log })
   try {
-    await listen(app, config.HOST, config.PORT, 'PORT')
-    await listenAside(management, config, env.MANAGEMENT_PORT === undefined, log)
+    await listen(app, { host: config.HOST, port: config.PORT, prefix: '' })
+    await listenAside(management, config, log)
   } catch (error) {
     await management.close()
     await app.close()
@@ -68,15 +57,20 @@ export async function serve (env: Environment, tell: (text: string) => void): Pr
 }
 
 /** With PORT 0 a free port is found first: hosts, origins, audience and metadata all hold the port. */
-async function withPort (env: Environment): Promise<Config> {
-  const config = readSettings(env)
+async function withPort (env: Environment, warn: (message: string) => void): Promise<Config> {
+  const config = readSettings(env, { warn, serving: true })
   if (config.PORT !== 0) return config
   const probe = createServer().listen(0, config.HOST)
-  await once(probe, 'listening')
+  try {
+    await once(probe, 'listening')
+  } catch (error) {
+    throw cannotListen(error, { host: config.HOST, port: 0, prefix: '' })
+  }
   const { port } = probe.address() as AddressInfo
   probe.close()
   await once(probe, 'close')
-  return readSettings({ ...env, PORT: String(port) })
+  const { PORT_FILE: _, ...rest } = env
+  return readSettings({ ...rest, PORT: String(port) })
 }
 
 interface Stopping {
@@ -105,23 +99,42 @@ async function stop ({ app, management, log, signal, config }: Stopping): Promis
   await log.end(500)
 }
 
+interface ListenAt {
+  host: string
+  port: number
+  /** Of the two settings that say where, for messages. */
+  prefix: '' | 'MANAGEMENT_'
+}
+
 /** @throws {UsageError} if the address cannot be had */
-async function listen (app: App, host: string, port: number, setting: string): Promise<void> {
+async function listen (app: App, at: ListenAt): Promise<void> {
   try {
-    await app.listen({ host, port })
+    await app.listen({ host: at.host, port: at.port })
   } catch (error) {
-    const why = { EADDRINUSE: 'is taken', EACCES: 'needs more rights', EADDRNOTAVAIL: 'is no address of this machine' }[(error as NodeJS.ErrnoException).code ?? '']
-    throw why === undefined ? error : new UsageError(`${host}:${port} ${why}; set ${setting} to another port (0 picks a free one)`)
+    throw cannotListen(error, at)
   }
 }
 
+/** What to change, in words for the operator; any other failure as it is. */
+function cannotListen (error: unknown, { host, port, prefix }: ListenAt): unknown {
+  const { code = '' } = error as NodeJS.ErrnoException
+  if (code === 'EADDRINUSE') return new PortTaken(`${host}:${port} is taken; set ${prefix}PORT to another port (0 picks a free one)`)
+  if (code === 'EACCES') return new UsageError(`${host}:${port} needs more rights; set ${prefix}PORT to a port above 1023 (0 picks a free one)`)
+  if (['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME', 'EINVAL', 'EAFNOSUPPORT', 'ENOENT'].includes(code)) {
+    return new UsageError(`${prefix}HOST ${host.slice(0, 128)} is no address of this machine; set it to 127.0.0.1, to 0.0.0.0 for every address, or remove it (some shells and conda set HOST themselves)`)
+  }
+  return error
+}
+
+class PortTaken extends UsageError {}
+
 /** The default port is one that others like, too: metrics must not keep the service from starting, unless the port was chosen. */
-async function listenAside (app: App, { MANAGEMENT_HOST: host, MANAGEMENT_PORT: port }: Config, isDefault: boolean, log: Logger): Promise<void> {
+async function listenAside (app: App, { MANAGEMENT_HOST: host, MANAGEMENT_PORT: port, chosen }: Config, log: Logger): Promise<void> {
   try {
-    await listen(app, host, port, 'MANAGEMENT_PORT')
+    await listen(app, { host, port, prefix: 'MANAGEMENT_' })
   } catch (error) {
-    if (!isDefault) throw error
-    log.warn({ why: (error as Error).message }, 'there is no management listener')
+    if (chosen.has('MANAGEMENT_PORT') || !(error instanceof PortTaken)) throw error
+    log.warn({ why: error.message }, 'there is no management listener')
   }
 }
 
@@ -134,14 +147,14 @@ async function makeFirstKey (config: Config, store: Store): Promise<string | und
 }
 
 function banner (config: Config, url: string, key: string | undefined): string {
-  const lines = ['', `  MCP endpoint   ${url}`, `  Authentication ${describeAuth(config)}`, `  State          ${usesRedis(config) ? 'Redis' : 'this process (one replica; set REDIS_URL for more)'}`]
+  const lines = ['', `  secure-mcp-server ${SERVER_INFO.version}`, '', `  MCP endpoint   ${url}`, `  Authentication ${describeAuth(config)}`, `  State          ${usesRedis(config) ? 'Redis' : 'this process (one replica; set REDIS_URL for more)'}`]
   if (key !== undefined) {
     lines.push(
       '', '  No API key existed, so one was made. It is shown this once; only its hash is kept.', '', `    ${key}`,
       '', '  Try it:', '', curlLine(url, key), '', '  In a client that reads mcpServers:', '', clientSnippet(url, key)
     )
   } else if (config.MCP_AUTH_ENABLED) {
-    lines.push('', '  Make a key: npx secure-mcp keys create <name>')
+    lines.push('', '  Make a key: npx secure-mcp-server keys create <name>')
   }
   return lines.join('\n') + '\n'
 }

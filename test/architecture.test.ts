@@ -23,7 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   routes: [...EVERYONE, 'resilience', 'settings', 'state', 'auth', 'tools', 'decision', 'mcp', 'plugins'],
   app: [...EVERYONE, 'settings', 'state', 'auth', 'tools', 'decision', 'mcp', 'plugins', 'routes', 'runtime'],
   management: [...EVERYONE, 'settings', 'state', 'auth', 'decision', 'plugins', 'routes', 'runtime'],
-  server: [...EVERYONE, 'app', 'management', 'runtime', 'settings', 'secrets', 'state', 'auth'],
+  server: [...EVERYONE, 'app', 'management', 'runtime', 'mcp', 'settings', 'secrets', 'state', 'auth'],
   operate: [...EVERYONE, 'settings', 'secrets', 'state', 'auth', 'tools', 'decision'],
   cli: [...EVERYONE, 'server', 'runtime', 'operate', 'settings', 'secrets', 'state', 'auth', 'tools', 'mcp']
 }

@@ -1,18 +1,19 @@
-import { normalRange } from '../core/address.ts'
 import { UsageError } from '../errors.ts'
-import { createLog } from '../telemetry/log.ts'
-import { readSettings } from '../server.ts'
-import { openStore } from '../state/open.ts'
-import { parse, type Command } from './command.ts'
+import { blockAddresses, listBlocked, unblockAddresses } from '../operate/blocklist.ts'
+import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { durationMs } from './duration.ts'
-import { table } from './table.ts'
+import { inForce } from './in-force.ts'
+import { end, iso, table } from './table.ts'
+import { withStore } from './with-store.ts'
+
+const VERBS = { block, unblock, list }
 
 export const ip: Command = {
   summary: 'Block and unblock addresses and ranges.',
   help: `Usage: secure-mcp ip <block|unblock|list> [options]
 
-  block <address or range> [--for 24h] [--note <text>]
-  unblock <address or range>
+  block <address or range>… [--for 24h] [--note <text>]
+  unblock <address or range>…
   list
 
   --json        for scripts
@@ -20,44 +21,45 @@ export const ip: Command = {
 In force on every replica within a second.
 
 Example:
-  secure-mcp ip block 203.0.113.0/24 --for 24h --note 'scanner'`,
+  ${COMMAND} ip block 203.0.113.0/24 --for 24h --note 'scanner'`,
 
-  async run ([verb, ...args], io) {
-    if (verb !== 'block' && verb !== 'unblock' && verb !== 'list') throw new UsageError('Say what to do: ip block|unblock|list. See --help')
-    const { values, positionals: [text] } = parse(args, {
-      for: { type: 'string' }, note: { type: 'string' }, json: { type: 'boolean', default: false }
-    })
-    const store = await openStore(readSettings(io.env), createLog({ destination: { write: () => {} } }))
-    try {
-      if (verb === 'list') {
-        const entries = [...store.blocklist.entries()]
-        if (values.json) io.out(JSON.stringify(entries.map(([range, entry]) => ({ range, ...entry }))))
-        else if (entries.length === 0) io.err('Nothing is blocked.')
-        else io.out(table(['range', 'since', 'until', 'note'], entries.map(([range, { since, until, note }]) => [range, iso(since), until === undefined ? 'for ever' : iso(until), note ?? ''])))
-        return 0
-      }
-
-      const range = text === undefined ? undefined : normalRange(text)
-      if (range === undefined) throw new UsageError(`Name an address or a range: ip ${verb} 203.0.113.0/24`)
-      if (verb === 'unblock') {
-        if (!await store.blocklist.delete(range)) throw new UsageError(`${range} is not blocked. See: secure-mcp ip list`)
-      } else {
-        const since = Date.now()
-        await store.blocklist.set(range, {
-          since,
-          ...(values.for === undefined ? {} : { until: since + durationMs('--for', values.for as string) }),
-          ...(values.note === undefined ? {} : { note: (values.note as string).slice(0, 256) })
-        })
-      }
-      if (values.json) io.out(JSON.stringify({ range, blocked: verb === 'block' }))
-      else io.err(`${range} is ${verb === 'block' ? 'blocked' : 'no longer blocked'}.`)
-      return 0
-    } finally {
-      await store.close()
-    }
-  }
+  run: async ([verb, ...args], io) => await verbOf(VERBS, 'ip', verb)(args, io)
 }
 
-function iso (at: number): string {
-  return new Date(at).toISOString().slice(0, 19) + 'Z'
+async function block (args: string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(args, { ...JSON_OPTION, for: { type: 'string' }, note: { type: 'string' } }, Infinity)
+  if (positionals.length === 0) throw new UsageError('Name an address or a range: ip block 203.0.113.0/24')
+  const forMs = values.for === undefined ? undefined : durationMs('--for', values.for)
+  return await withStore(io, async store => {
+    const ranges = await blockAddresses(store, positionals, { forMs, note: values.note })
+    if (values.json) io.out(JSON.stringify(oneOrMany(ranges.map(range => ({ range, blocked: true })))))
+    else for (const range of ranges) io.err(`${range} is blocked.`)
+    return await inForce(store, io)
+  })
+}
+
+async function unblock (args: string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(args, JSON_OPTION, Infinity)
+  if (positionals.length === 0) throw new UsageError('Name an address or a range: ip unblock 203.0.113.0/24')
+  return await withStore(io, async store => {
+    const ranges = await unblockAddresses(store, positionals)
+    if (values.json) io.out(JSON.stringify(oneOrMany(ranges.map(range => ({ range, blocked: false })))))
+    else for (const range of ranges) io.err(`${range} is no longer blocked.`)
+    return await inForce(store, io)
+  })
+}
+
+async function list (args: string[], io: Io): Promise<number> {
+  const { values } = parse(args, JSON_OPTION)
+  return await withStore(io, async store => {
+    const blocked = listBlocked(store)
+    if (values.json) io.out(JSON.stringify(blocked))
+    else if (blocked.length === 0) io.err('Nothing is blocked.')
+    else io.out(table(['range', 'since', 'until', 'note'], blocked.map(({ range, since, until, note }) => [range, iso(since), end(until), note ?? ''])))
+    return 0
+  })
+}
+
+function oneOrMany<T> (list: readonly T[]): T | readonly T[] {
+  return list.length === 1 ? list[0]! : list
 }

@@ -1,16 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { normalRange } from '../core/address.ts'
-import { hashKey, keyFor, makeKey, type ApiKeyRecord } from '../core/api-key.ts'
 import { PERMISSION_PATTERN } from '../core/permissions.ts'
 import { UsageError } from '../errors.ts'
-import { createLog } from '../telemetry/log.ts'
-import { readSettings } from '../server.ts'
+import { readIfThere } from '../files.ts'
+import { createKey, importKeys, listKeys, revokeKeys, rotateKey, showKey, viewOf, type NewKey } from '../operate/keys.ts'
 import { readKeyFile } from '../state/memory/key-file.ts'
-import { openStore } from '../state/open.ts'
-import type { Store } from '../state/store.ts'
-import { parse, type Command, type Io } from './command.ts'
+import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { durationMs } from './duration.ts'
+import { inForce } from './in-force.ts'
 import { table } from './table.ts'
+import { withStore } from './with-store.ts'
 
 const HELP = `Usage: secure-mcp keys <create|list|show|rotate|revoke|import> [options]
 
@@ -18,9 +16,12 @@ const HELP = `Usage: secure-mcp keys <create|list|show|rotate|revoke|import> [op
                 [--expires 90d] [--cidr <range>]… [--limit <n>] [--owner <text>]
   list
   show <id or name>
-  rotate <id or name> [--overlap 24h]   a new key; the old one works until then
-  revoke <id or name>                   refused by every replica within a second
-  import <file>                         keys of an api_keys.json, stored as hashes
+  rotate <id or name> [--overlap 24h] [--end-previous]
+                a new key; the old one works until the overlap ends (0s: not at
+                all). One overlap runs at a time; --end-previous ends it first
+  revoke <id or name>…          refused by every replica within a second
+  import <file>                 keys of an api_keys.json, stored as hashes; keys
+                                that are known already stay as they are
 
   --json        for scripts
 
@@ -28,149 +29,118 @@ Patterns are tool names: *, an exact name, or a prefix and * (get_*). Without
 --allow a caller key may use everything.
 
 Example:
-  secure-mcp keys create ci --allow 'get_*' --expires 90d`
+  ${COMMAND} keys create ci --allow 'get_*' --expires 90d`
+
+const VERBS = { create, list, show, rotate, revoke, import: importFile }
 
 export const keys: Command = {
   summary: 'Make, list, rotate and revoke API keys.',
   help: HELP,
-
-  async run ([verb, ...args], io) {
-    const action = verb !== undefined && Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined
-    if (action === undefined) throw new UsageError('Say what to do: keys create|list|show|rotate|revoke|import. See --help')
-    const store = await openStore(readSettings(io.env), createLog({ destination: { write: () => {} } }))
-    try {
-      return await action(args, io, store)
-    } finally {
-      await store.close()
-    }
-  }
+  run: async ([verb, ...args], io) => await verbOf(VERBS, 'keys', verb)(args, io)
 }
 
-const VERBS: Record<string, (args: string[], io: Io, store: Store) => Promise<number>> = {
-  async create (args, io, store) {
-    const { values, positionals: [name] } = parse(args, {
-      allow: { type: 'string', multiple: true },
-      deny: { type: 'string', multiple: true },
-      role: { type: 'string', default: 'caller' },
-      expires: { type: 'string' },
-      cidr: { type: 'string', multiple: true },
-      limit: { type: 'string' },
-      owner: { type: 'string' },
-      json: { type: 'boolean', default: false }
-    })
-    if (name === undefined || !/^[^\s]{1,128}$/.test(name)) throw new UsageError('Give the key a name without blanks: keys create <name>')
-    if (values.role !== 'caller' && values.role !== 'operator') throw new UsageError('--role is caller or operator')
-    if ((await store.listKeys()).some(key => key.name === name && key.revoked === undefined)) {
-      throw new UsageError(`A key named "${name}" exists. Choose another name, or: keys rotate ${name}`)
-    }
-
-    const { id, key } = makeKey()
-    const record: ApiKeyRecord = {
-      id,
-      name,
-      role: values.role,
-      permissions: permissionsOf(values.role, values.allow as string[] | undefined, values.deny as string[] | undefined),
-      hash: hashKey(key),
-      created: Date.now(),
-      ...(values.owner === undefined ? {} : { owner: values.owner as string }),
-      ...(values.expires === undefined ? {} : { expires: Date.now() + durationMs('--expires', values.expires as string) }),
-      ...(values.cidr === undefined ? {} : { cidrs: (values.cidr as string[]).map(rangeOf) }),
-      ...(values.limit === undefined ? {} : { limit: limitOf(values.limit as string) })
-    }
-    await store.saveKey(record)
-    if (values.json) io.out(JSON.stringify({ ...shown(record), key }))
+async function create (args: string[], io: Io): Promise<number> {
+  const { values, positionals: [name] } = parse(args, {
+    ...JSON_OPTION,
+    allow: { type: 'string', multiple: true },
+    deny: { type: 'string', multiple: true },
+    role: { type: 'string', default: 'caller' },
+    expires: { type: 'string' },
+    cidr: { type: 'string', multiple: true },
+    limit: { type: 'string' },
+    owner: { type: 'string' }
+  }, 1)
+  if (name === undefined) throw new UsageError('Give the key a name without blanks: keys create <name>')
+  if (values.role !== 'caller' && values.role !== 'operator') throw new UsageError('--role is caller or operator')
+  const asked: NewKey = {
+    name,
+    role: values.role,
+    permissions: permissionsOf(values.role, values.allow, values.deny),
+    owner: values.owner,
+    lifeMs: values.expires === undefined ? undefined : durationMs('--expires', values.expires),
+    cidrs: values.cidr?.map(rangeOf),
+    limit: values.limit === undefined ? undefined : limitOf(values.limit)
+  }
+  return await withStore(io, async store => {
+    const { key, record } = await createKey(store, asked)
+    if (values.json) io.out(JSON.stringify({ ...viewOf(record), key }))
     else {
       io.out(key)
-      io.err(`Key "${name}" (${id}) may use: ${record.permissions.join(', ') || 'no tool'}. It is shown this once; only its hash is kept.`)
+      io.err(`Key "${name}" (${record.id}) may use: ${record.permissions.join(', ') || 'no tool'}. It is shown this once; only its hash is kept.`)
     }
     return 0
-  },
+  })
+}
 
-  async list (args, io, store) {
-    const { values } = parse(args, { json: { type: 'boolean', default: false } })
-    const records = await store.listKeys()
-    if (values.json) io.out(JSON.stringify(records.map(shown)))
-    else if (records.length === 0) io.err('No keys. Make one: secure-mcp keys create <name>')
+async function list (args: string[], io: Io): Promise<number> {
+  const { values } = parse(args, JSON_OPTION)
+  return await withStore(io, async store => {
+    const found = await listKeys(store)
+    if (values.json) io.out(JSON.stringify(found))
+    else if (found.length === 0) io.err(`No keys. Make one: ${COMMAND} keys create <name>`)
     else {
       io.out(table(
         ['id', 'name', 'role', 'permissions', 'created', 'expires', 'last used', 'status'],
-        records.map(key => [key.id, key.name, key.role, key.permissions.join(' '), day(key.created), day(key.expires), day(key.lastUsed), status(key)])))
+        found.map(key => [key.id, key.name, key.role, key.permissions.join(' ') || '-', day(key.created), day(key.expires), day(key.lastUsed), key.status])))
     }
     return 0
-  },
+  })
+}
 
-  async show (args, io, store) {
-    const { positionals: [which] } = parse(args, { json: { type: 'boolean', default: false } })
-    io.out(JSON.stringify(shown(await find(store, which, 'show')), null, 2))
+async function show (args: string[], io: Io): Promise<number> {
+  const { positionals: [which] } = parse(args, JSON_OPTION, 1)
+  if (which === undefined) throw new UsageError('Name the key by id or name: keys show <id or name>')
+  return await withStore(io, async store => {
+    io.out(JSON.stringify(await showKey(store, which), null, 2))
     return 0
-  },
+  })
+}
 
-  async rotate (args, io, store) {
-    const { values, positionals: [which] } = parse(args, { overlap: { type: 'string', default: '24h' }, json: { type: 'boolean', default: false } })
-    const record = await find(store, which, 'rotate')
-    if (record.revoked !== undefined) throw new UsageError(`Key "${record.name}" is revoked; make a new one: keys create`)
-    const until = Date.now() + durationMs('--overlap', values.overlap as string)
-    const key = keyFor(record.id)
-    const next: ApiKeyRecord = { ...record, hash: hashKey(key), previous: { hash: record.hash, until } }
-    await store.saveKey(next)
-    if (values.json) io.out(JSON.stringify({ ...shown(next), key }))
+async function rotate (args: string[], io: Io): Promise<number> {
+  const { values, positionals: [which] } = parse(args, {
+    ...JSON_OPTION, overlap: { type: 'string', default: '24h' }, 'end-previous': { type: 'boolean', default: false }
+  }, 1)
+  if (which === undefined) throw new UsageError('Name the key by id or name: keys rotate <id or name>')
+  const overlapMs = durationMs('--overlap', values.overlap, 0)
+  return await withStore(io, async store => {
+    const { key, record } = await rotateKey(store, which, { overlapMs, endPrevious: values['end-previous'] })
+    if (values.json) io.out(JSON.stringify({ ...viewOf(record), key }))
     else {
       io.out(key)
-      io.err(`The key before works until ${new Date(until).toISOString()}.`)
+      io.err(overlapMs === 0 ? 'The key before works no more.' : `The key before works until ${new Date(record.previous!.until).toISOString()}.`)
     }
-    return 0
-  },
+    return await inForce(store, io)
+  })
+}
 
-  async revoke (args, io, store) {
-    const { values, positionals: [which] } = parse(args, { json: { type: 'boolean', default: false } })
-    const record = await find(store, which, 'revoke')
-    const now = Date.now()
-    await store.saveKey({ ...record, revoked: record.revoked ?? now })
-    // Streams that are open already look here.
-    await store.revocations.set(`key:${record.id}`, { since: now, note: record.name })
-    if (values.json) io.out(JSON.stringify(shown({ ...record, revoked: now })))
-    else io.err(`Key "${record.name}" (${record.id}) is revoked.`)
-    return 0
-  },
+async function revoke (args: string[], io: Io): Promise<number> {
+  const { values, positionals: which } = parse(args, JSON_OPTION, Infinity)
+  if (which.length === 0) throw new UsageError('Name the key by id or name: keys revoke <id or name>…')
+  return await withStore(io, async store => {
+    const revoked = await revokeKeys(store, which)
+    if (values.json) io.out(JSON.stringify(revoked.length === 1 ? revoked[0] : revoked))
+    else for (const { name, id } of revoked) io.err(`Key "${name}" (${id}) is revoked.`)
+    return await inForce(store, io)
+  })
+}
 
-  async import (args, io, store) {
-    const { values, positionals: [file] } = parse(args, { json: { type: 'boolean', default: false } })
-    if (file === undefined) throw new UsageError('Name the file: keys import <file>')
-    let text: string
-    try {
-      text = readFileSync(file, 'utf8')
-    } catch (error) {
-      throw new UsageError(`Cannot read ${file}: ${(error as Error).message}`)
-    }
-    const { records, warnings } = readKeyFile(text, file)
-    for (const record of records) await store.saveKey(record)
+async function importFile (args: string[], io: Io): Promise<number> {
+  const { values, positionals: [file] } = parse(args, JSON_OPTION, 1)
+  if (file === undefined) throw new UsageError('Name the file: keys import <file>')
+  const text = readIfThere(file)
+  if (text === undefined) throw new UsageError(`There is no file ${file}`)
+  return await withStore(io, async (store, config) => {
+    const { records, warnings, problems } = readKeyFile(text, file, { allowShort: config.ALLOW_SHORT_KEYS })
+    if (problems.length > 0) throw new UsageError(problems.join('\n'))
+    const { added, known } = await importKeys(store, records)
     for (const warning of warnings) io.err(warning)
-    if (values.json) io.out(JSON.stringify(records.map(shown)))
-    else io.err(`${records.length} keys imported, as hashes.`)
-    return 0
-  }
-}
-
-async function find (store: Store, which: string | undefined, verb: string): Promise<ApiKeyRecord> {
-  if (which === undefined) throw new UsageError(`Name the key by id or name: keys ${verb} <id or name>`)
-  const byId = await store.findKey(which)
-  if (byId !== undefined) return byId
-  const named = (await store.listKeys()).filter(key => key.name === which)
-  const live = named.filter(key => key.revoked === undefined)
-  const found = live.length > 0 ? live : named
-  if (found.length === 1) return found[0]!
-  throw new UsageError(found.length === 0 ? `There is no key "${which.slice(0, 128)}". See: secure-mcp keys list` : `Several keys are named "${which}": use the id`)
-}
-
-/** A record as people see it: no hashes. */
-function shown ({ hash: _hash, previous, ...record }: ApiKeyRecord) {
-  return { ...record, ...(previous === undefined ? {} : { previousUntil: previous.until }), status: status({ ...record, hash: '', previous }) }
-}
-
-function status ({ revoked, expires, previous }: ApiKeyRecord): string {
-  if (revoked !== undefined) return 'revoked'
-  if (expires !== undefined && expires <= Date.now()) return 'expired'
-  return previous !== undefined && previous.until > Date.now() ? 'rotating' : 'active'
+    if (values.json) io.out(JSON.stringify([...added, ...known]))
+    else {
+      io.err(`${added.length} keys imported, as hashes.`)
+      if (known.length > 0) io.err(`Known before, and left as they were: ${known.map(({ name }) => name).join(', ')}`)
+    }
+    return await inForce(store, io)
+  })
 }
 
 function permissionsOf (role: string, allow: string[] | undefined, deny: string[] = []): string[] {

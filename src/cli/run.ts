@@ -1,7 +1,9 @@
 /** The command line: finds the command, prints what it says, answers with its exit code. */
+import { nearest } from '../core/nearest.ts'
 import { UsageError } from '../errors.ts'
+import { SERVER_INFO } from '../mcp/identity.ts'
 import { redact } from '../telemetry/redact.ts'
-import type { Command, Io } from './command.ts'
+import { COMMAND, type Command, type Io } from './command.ts'
 
 const COMMANDS: Record<string, () => Promise<Command>> = {
   serve: async () => (await import('./serve.ts')).serve,
@@ -21,9 +23,13 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
  */
 export async function runCommand ([name = 'serve', ...args]: readonly string[], io: Io): Promise<number> {
   try {
-    if (name === '--help' || name === '-h' || name === 'help') return await overview(io)
+    if (['--help', '-h', 'help'].includes(name)) return await overview(io)
+    if (['--version', '-v', 'version'].includes(name)) {
+      io.out(SERVER_INFO.version)
+      return 0
+    }
     const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-    if (load === undefined) throw new UsageError(`There is no command "${name.slice(0, 64)}". See: secure-mcp --help`)
+    if (load === undefined) throw unknownCommand(name)
     const command = await load()
     if (args.includes('--help') || args.includes('-h')) {
       io.out(command.help)
@@ -41,9 +47,14 @@ export async function runCommand ([name = 'serve', ...args]: readonly string[], 
   }
 }
 
+function unknownCommand (name: string): UsageError {
+  const meant = nearest(name, Object.keys(COMMANDS))
+  return new UsageError(`There is no command "${name.slice(0, 64)}". ${meant === undefined ? '' : `Is ${meant} meant? `}See: ${COMMAND} --help`)
+}
+
 async function overview (io: Io): Promise<number> {
   io.out('Usage: secure-mcp <command> [options]\n')
   for (const [name, load] of Object.entries(COMMANDS)) io.out(`  ${name.padEnd(8)} ${(await load()).summary}`)
-  io.out('\nEach has --help with an example.')
+  io.out('\nEach has --help with an example. --version prints the version.')
   return 0
 }

@@ -1,8 +1,8 @@
-import { createLog } from '../telemetry/log.ts'
-import { readSettings } from '../server.ts'
-import { openStore } from '../state/open.ts'
-import { UsageError } from '../errors.ts'
-import { parse, type Command } from './command.ts'
+import { acceptLoss, showState } from '../operate/state.ts'
+import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
+import { withAnyStore } from './with-store.ts'
+
+const VERBS = { show, 'accept-loss': accept }
 
 export const state: Command = {
   summary: 'See whether shared state is whole, and go on after it was lost.',
@@ -19,24 +19,26 @@ was lost ends that, too, and is better.
   --json        for scripts
 
 Example:
-  secure-mcp state show`,
+  ${COMMAND} state show`,
 
-  async run ([verb, ...args], io) {
-    if (verb !== 'show' && verb !== 'accept-loss') throw new UsageError('Say what to do: state show|accept-loss. See --help')
-    const { values } = parse(args, { json: { type: 'boolean', default: false } })
-    const store = await openStore(readSettings(io.env), createLog({ destination: { write: () => {} } }))
-    try {
-      if (verb === 'show') {
-        const health = store.health()
-        io.out(values.json ? JSON.stringify({ state: health }) : health)
-        return health === 'ok' ? 0 : 1
-      }
-      if (!await store.acceptLoss()) throw new UsageError(`Nothing to accept: state is ${store.health()}.`)
-      if (values.json) io.out(JSON.stringify({ accepted: true }))
-      else io.err('The replicas go on within a second.')
-      return 0
-    } finally {
-      await store.close()
-    }
-  }
+  run: async ([verb, ...args], io) => await verbOf(VERBS, 'state', verb)(args, io)
+}
+
+async function show (args: string[], io: Io): Promise<number> {
+  const { values } = parse(args, JSON_OPTION)
+  return await withAnyStore(io, async store => {
+    const health = showState(store)
+    io.out(values.json ? JSON.stringify({ state: health }) : health)
+    return health === 'ok' ? 0 : 1
+  })
+}
+
+async function accept (args: string[], io: Io): Promise<number> {
+  const { values } = parse(args, JSON_OPTION)
+  return await withAnyStore(io, async store => {
+    await acceptLoss(store)
+    if (values.json) io.out(JSON.stringify({ accepted: true }))
+    else io.err('The replicas go on within a second.')
+    return 0
+  })
 }

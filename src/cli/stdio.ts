@@ -1,7 +1,4 @@
-import { buildRuntime } from '../runtime.ts'
-import { createLog } from '../telemetry/log.ts'
-import { serveStdio } from '../mcp/stdio.ts'
-import { readSettings } from '../server.ts'
+import { readSettings } from '../settings/read.ts'
 import { openStore } from '../state/open.ts'
 import { parse, type Command } from './command.ts'
 
@@ -14,13 +11,19 @@ credential is MCP_API_KEY, or params._meta.auth of each message. The log goes
 to standard error.
 
 Example, in claude_desktop_config.json:
-  {"mcpServers": {"secure-mcp": {"command": "npx", "args": ["secure-mcp", "stdio"], "env": {"MCP_API_KEY": "…"}}}}`,
+  {"mcpServers": {"secure-mcp": {"command": "npx", "args": ["-y", "secure-mcp-server", "stdio"], "env": {"MCP_API_KEY": "…"}}}}`,
 
   async run (args, io) {
-    parse(args, {}, 0)
-    const config = readSettings(io.env)
+    parse(args, {})
+    // Loaded here: no other command needs the protocol.
+    const [{ buildRuntime }, { serveStdio }, { createLog }] = await Promise.all([
+      import('../runtime.ts'), import('../mcp/stdio.ts'), import('../telemetry/log.ts')
+    ])
+    const warnings: string[] = []
+    const config = readSettings(io.env, { warn: warning => warnings.push(warning), serving: true })
     const log = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { process.stderr.write(line) } } })
-    const store = await openStore(config, log)
+    for (const warning of warnings) log.warn({}, warning)
+    const store = await openStore(config, log, { serving: true })
     const runtime = await buildRuntime({ config, store, logger: log })
     try {
       await serveStdio({

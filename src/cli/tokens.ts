@@ -1,78 +1,81 @@
 import { UsageError } from '../errors.ts'
-import { createLog } from '../telemetry/log.ts'
-import { readSettings } from '../server.ts'
-import { openStore } from '../state/open.ts'
-import { parse, type Command } from './command.ts'
+import { listRevoked, revokeTokens, unrevokeTokens } from '../operate/tokens.ts'
+import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { durationMs } from './duration.ts'
-import { table } from './table.ts'
+import { inForce } from './in-force.ts'
+import { end, iso, table } from './table.ts'
+import { withStore } from './with-store.ts'
+
+const NAMES = {
+  jti: { type: 'string', multiple: true },
+  subject: { type: 'string', multiple: true },
+  client: { type: 'string', multiple: true }
+} as const
+
+const VERBS = { revoke, unrevoke, list }
 
 export const tokens: Command = {
   summary: 'Revoke OAuth2 access tokens.',
-  help: `Usage: secure-mcp tokens <revoke|list> [options]
+  help: `Usage: secure-mcp tokens <revoke|unrevoke|list> [options]
 
   revoke --jti <id>           one token, by its jti
   revoke --subject <subject>  all that a person or service was issued until now
   revoke --client <id>        all that a client was issued until now
          [--for 24h] [--note <text>]
+  unrevoke --jti <id> | --subject <subject> | --client <id>
+                              accept them again, as far as they still live
   list
 
   --json        for scripts
 
-In force on every replica within a second; open streams end. Kept for as long
-as a token may live (OAUTH2_MAX_TOKEN_AGE_MS) unless --for says otherwise.
-Whoever logs in again gets a token that is younger, and may go on: to keep a
-person out, take the account away at the authorization server.
+Each of --jti, --subject, --client may be given several times. In force on every
+replica within a second; open streams end. Kept for as long as a token may live
+(OAUTH2_MAX_TOKEN_AGE_MS) unless --for says otherwise. Whoever logs in again
+gets a token that is younger, and may go on: to keep a person out, take the
+account away at the authorization server.
 
 Example:
-  secure-mcp tokens revoke --subject 00u1abcd --note 'lost laptop'`,
+  ${COMMAND} tokens revoke --subject 00u1abcd --note 'lost laptop'`,
 
-  async run ([verb, ...args], io) {
-    if (verb !== 'revoke' && verb !== 'list') throw new UsageError('Say what to do: tokens revoke|list. See --help')
-    const { values, positionals } = parse(args, {
-      jti: { type: 'string' },
-      subject: { type: 'string' },
-      client: { type: 'string' },
-      for: { type: 'string' },
-      note: { type: 'string' },
-      json: { type: 'boolean', default: false }
-    })
-    if (positionals.length > 0) throw new UsageError('A token is never an argument: name its --jti, --subject or --client. See --help')
-    const ids = verb === 'list' ? [] : idsOf(values as Named)
-    const config = readSettings(io.env)
-    const store = await openStore(config, createLog({ destination: { write: () => {} } }))
-    try {
-      if (verb === 'list') {
-        const entries = [...store.revocations.entries()]
-        if (values.json) io.out(JSON.stringify(entries.map(([id, entry]) => ({ id, ...entry }))))
-        else if (entries.length === 0) io.err('Nothing is revoked.')
-        else io.out(table(['what', 'revoked', 'kept until', 'note'], entries.map(([id, { since, until, note }]) => [id, iso(since), until === undefined ? 'for ever' : iso(until), note ?? ''])))
-        return 0
-      }
-      const since = Date.now()
-      const keepMs = values.for === undefined ? config.OAUTH2_MAX_TOKEN_AGE_MS + config.OAUTH2_CLOCK_SKEW_MS : durationMs('--for', values.for as string)
-      const until = since + keepMs
-      for (const id of ids) {
-        await store.revocations.set(id, { since, until, ...(values.note === undefined ? {} : { note: (values.note as string).slice(0, 256) }) })
-      }
-      if (values.json) io.out(JSON.stringify({ revoked: ids, since, until }))
-      else io.err(`Revoked: ${ids.join(', ')}. Kept until ${iso(until)}.`)
-      return 0
-    } finally {
-      await store.close()
-    }
-  }
+  run: async ([verb, ...args], io) => await verbOf(VERBS, 'tokens', verb)(args, io)
 }
 
-interface Named { jti?: string, subject?: string, client?: string }
-
-/** As a principal names itself in `revocableAs`. */
-function idsOf ({ jti, subject, client }: Named): string[] {
-  const ids = Object.entries({ jti, sub: subject, client }).filter(([, value]) => value !== undefined).map(([kind, value]) => `${kind}:${value}`)
-  if (ids.length === 0) throw new UsageError('Say what to revoke: --jti, --subject or --client. See --help')
-  if (ids.some(id => !/^[a-z]+:[^\p{C}]{1,256}$/u.test(id))) throw new UsageError('An id has 1 to 256 characters, none of them control characters')
-  return ids
+async function revoke (args: string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(args, { ...JSON_OPTION, ...NAMES, for: { type: 'string' }, note: { type: 'string' } }, Infinity)
+  refuseTokens(positionals)
+  const forMs = values.for === undefined ? undefined : durationMs('--for', values.for)
+  return await withStore(io, async (store, config) => {
+    const keepMs = forMs ?? config.OAUTH2_MAX_TOKEN_AGE_MS + config.OAUTH2_CLOCK_SKEW_MS
+    const { ids, since, until } = await revokeTokens(store, values, { keepMs, note: values.note })
+    if (values.json) io.out(JSON.stringify({ revoked: ids, since, until }))
+    else io.err(`Revoked: ${ids.join(', ')}. Kept until ${iso(until)}.`)
+    return await inForce(store, io)
+  })
 }
 
-function iso (at: number): string {
-  return new Date(at).toISOString().slice(0, 19) + 'Z'
+async function unrevoke (args: string[], io: Io): Promise<number> {
+  const { values, positionals } = parse(args, { ...JSON_OPTION, ...NAMES }, Infinity)
+  refuseTokens(positionals)
+  return await withStore(io, async store => {
+    const ids = await unrevokeTokens(store, values)
+    if (values.json) io.out(JSON.stringify({ unrevoked: ids }))
+    else io.err(`No longer revoked: ${ids.join(', ')}.`)
+    return await inForce(store, io)
+  })
+}
+
+async function list (args: string[], io: Io): Promise<number> {
+  const { values } = parse(args, JSON_OPTION)
+  return await withStore(io, async store => {
+    const revoked = listRevoked(store)
+    if (values.json) io.out(JSON.stringify(revoked))
+    else if (revoked.length === 0) io.err('Nothing is revoked.')
+    else io.out(table(['what', 'revoked', 'kept until', 'note'], revoked.map(({ id, since, until, note }) => [id, iso(since), end(until), note ?? ''])))
+    return 0
+  })
+}
+
+/** What stands there may be a token: it is not said again. */
+function refuseTokens (positionals: readonly string[]): void {
+  if (positionals.length > 0) throw new UsageError('A token is never an argument: name its --jti, --subject or --client. See --help')
 }

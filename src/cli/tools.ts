@@ -1,13 +1,8 @@
-import { mayUse } from '../core/permissions.ts'
-import { PATTERNS } from '../core/inspection.ts'
-import { UsageError } from '../errors.ts'
-import { createLog } from '../telemetry/log.ts'
-import { readSettings } from '../server.ts'
-import { openStore } from '../state/open.ts'
-import { buildCatalogue } from '../tools/catalogue.ts'
-import { loadTools } from '../tools/load.ts'
-import { parse, type Command } from './command.ts'
+import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { table } from './table.ts'
+import { withStore } from './with-store.ts'
+
+const VERBS = { list }
 
 export const tools: Command = {
   summary: 'Show what is offered and who may call what.',
@@ -16,33 +11,25 @@ export const tools: Command = {
 Loads the tools as the server would, and shows for each which keys may call it.
 
 Example:
-  TOOLS_DIR=./tools secure-mcp tools list`,
+  TOOLS_DIR=./tools ${COMMAND} tools list`,
 
-  async run ([verb, ...args], io) {
-    if (verb !== 'list') throw new UsageError('Say what to do: tools list. See --help')
-    const { values } = parse(args, { json: { type: 'boolean', default: false } })
-    const config = readSettings(io.env)
+  run: async ([verb, ...args], io) => await verbOf(VERBS, 'tools', verb)(args, io)
+}
+
+async function list (args: string[], io: Io): Promise<number> {
+  const { values } = parse(args, JSON_OPTION)
+  // Loaded here: other commands need neither tools nor their validators.
+  const [{ listTools }, { buildCatalogue }, { loadTools }, { PATTERNS }] = await Promise.all([
+    import('../operate/tools.ts'), import('../tools/catalogue.ts'), import('../tools/load.ts'), import('../core/inspection.ts')
+  ])
+  return await withStore(io, async (store, config) => {
     const catalogue = buildCatalogue(await loadTools(config.TOOLS_DIR), new Set(PATTERNS.map(({ name }) => name)))
-    const store = await openStore(config, createLog({ destination: { write: () => {} } }))
-    try {
-      const now = Date.now()
-      const keys = (await store.listKeys()).filter(({ revoked, expires }) => revoked === undefined && (expires === undefined || expires > now))
-      const rows = [...catalogue.tools.values()].map(({ tool, cost, exempt }) => ({
-        tool: tool.name,
-        callers: keys.filter(({ id, name, role, permissions }) =>
-          mayUse({ id, name, role, permissions, authType: 'api_key', authenticatedAt: now, revocableAs: [] }, 'tool', tool.name)).map(({ name }) => name),
-        cost,
-        rate: tool.rate,
-        exempt: [...exempt]
-      }))
-      if (values.json) io.out(JSON.stringify(rows))
-      else {
-        io.out(table(['tool', 'cost', 'own limit', 'exempt from', 'who may call it'], rows.map(({ tool, callers, cost, rate, exempt }) =>
-          [tool, String(cost), rate === undefined ? '-' : `${rate.limit} / ${rate.windowMs / 1000} s`, exempt.join(' ') || '-', callers.join(' ') || 'no key'])))
-      }
-      return 0
-    } finally {
-      await store.close()
+    const rows = await listTools(store, catalogue)
+    if (values.json) io.out(JSON.stringify(rows))
+    else {
+      io.out(table(['tool', 'cost', 'own limit', 'exempt from', 'who may call it'], rows.map(({ tool, callers, cost, rate, exempt }) =>
+        [tool, String(cost), rate === undefined ? '-' : `${rate.limit} / ${rate.windowMs / 1000} s`, exempt.join(' ') || '-', callers.join(' ') || 'no key'])))
     }
-  }
+    return 0
+  })
 }

@@ -33,11 +33,21 @@ export interface Metrics {
 
 const STATES: readonly Health[] = ['ok', 'unreachable', 'lost']
 
-/** @param process with memory, CPU and the event loop of the process; once in a process */
-export function createMetrics ({ process = false }: { process?: boolean } = {}): Metrics {
+export interface MetricsOptions {
+  /** With memory, CPU and the event loop of the process; once in a process. */
+  process?: boolean
+  /** Of this server; absent: not told. */
+  version?: string | undefined
+}
+
+export function createMetrics ({ process: ofProcess = false, version }: MetricsOptions = {}): Metrics {
   const registry = new Registry()
   const registers = [registry]
-  if (process) collectDefaultMetrics({ register: registry })
+  if (ofProcess) collectDefaultMetrics({ register: registry })
+  if (version !== undefined) {
+    new Gauge({ name: 'mcp_build_info', help: '1, with the version of the server and of Node.', labelNames: ['version', 'node'] as const, registers })
+      .set({ version, node: process.version }, 1)
+  }
 
   const requests = new Counter({ name: 'mcp_requests_total', help: 'Answered requests, by what was decided.', labelNames: ['method', 'auth', 'decision'] as const, registers })
   const duration = new Histogram({

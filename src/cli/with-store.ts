@@ -1,0 +1,42 @@
+/** What commands share: the settings, the state that they name, and the word of the running server. */
+import type { Log } from '../telemetry/log.ts'
+import { readSettings } from '../settings/read.ts'
+import type { Config } from '../settings/schema.ts'
+import { openStore } from '../state/open.ts'
+import type { Store } from '../state/store.ts'
+import type { Io } from './command.ts'
+
+/** A command is no request: it may wait for a slow Redis, ms. */
+const PATIENCE_MS = 8000
+
+/** Commands say what happened themselves. */
+const QUIET: Log = { debug () {}, info () {}, warn () {}, error () {} }
+
+/**
+ * Run a command on the state that the settings name.
+ *
+ * @throws {Error} if state cannot be asked: an empty answer would be taken for a fact
+ */
+export async function withStore (io: Io, work: (store: Store, config: Config) => Promise<number>): Promise<number> {
+  return await withAnyStore(io, async (store, config) => {
+    refuseUnlessWhole(store)
+    return await work(store, config)
+  })
+}
+
+/** The same whatever condition state is in. */
+export async function withAnyStore (io: Io, work: (store: Store, config: Config) => Promise<number>): Promise<number> {
+  const config = readSettings(io.env, { warn: warning => io.err(`Warning: ${warning}`) })
+  const store = await openStore(config, QUIET, { patienceMs: PATIENCE_MS })
+  try {
+    return await work(store, config)
+  } finally {
+    await store.close()
+  }
+}
+
+function refuseUnlessWhole (store: Store): void {
+  const health = store.health()
+  if (health === 'unreachable') throw new Error('Redis is unreachable, so nothing is known and nothing was changed. Check REDIS_URL and the network, then try again')
+  if (health === 'lost') throw new Error('Redis lost what it held, so nothing is known and nothing was changed. Restore it, or see: state accept-loss --help')
+}

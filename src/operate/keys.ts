@@ -1,0 +1,156 @@
+/** What an operator does with API keys. */
+import { byName, hashKey, keyFor, makeKey, ApiKeyRecord } from '../core/api-key.ts'
+import { compileSchema } from '../core/schema.ts'
+import { UsageError } from '../errors.ts'
+import type { Store } from '../state/store.ts'
+
+/** What is asked of a new key. Times are ms. */
+export interface NewKey {
+  name: string
+  role: 'caller' | 'operator'
+  permissions: readonly string[]
+  owner?: string | undefined
+  /** How long it may be used; absent: until it is revoked. */
+  lifeMs?: number | undefined
+  cidrs?: readonly string[] | undefined
+  limit?: number | undefined
+}
+
+/** A record as people see it: no hashes. */
+export type KeyView = Omit<ApiKeyRecord, 'hash' | 'previous'> & { previousUntil?: number, status: KeyStatus }
+export type KeyStatus = 'active' | 'rotating' | 'expired' | 'revoked'
+
+const shape = compileSchema(ApiKeyRecord)
+
+/** @returns the key itself, which is kept nowhere, and what is kept of it */
+export async function createKey (store: Store, { name, role, permissions, owner, lifeMs, cidrs, limit }: NewKey): Promise<{ key: string, record: ApiKeyRecord }> {
+  if (!/^[^\s\p{C}]{1,128}$/u.test(name)) throw new UsageError('A name has 1 to 128 characters and no blanks')
+  if ((await store.listKeys()).some(key => key.name === name && key.revoked === undefined)) {
+    throw new UsageError(`A key named "${name}" exists. Choose another name, or rotate that one`)
+  }
+  const { id, key } = makeKey()
+  const now = Date.now()
+  const record: ApiKeyRecord = {
+    id,
+    name,
+    role,
+    permissions: [...permissions],
+    hash: hashKey(key),
+    created: now,
+    ...(owner === undefined ? {} : { owner }),
+    ...(lifeMs === undefined ? {} : { expires: now + lifeMs }),
+    ...(cidrs === undefined ? {} : { cidrs: [...cidrs] }),
+    ...(limit === undefined ? {} : { limit })
+  }
+  // What is stored must be readable for every replica.
+  if (!shape.fits(record)) throw new UsageError(`The key cannot be made: ${shape.problems(record).join('; ')}`)
+  await store.saveKey(record)
+  return { key, record }
+}
+
+export async function listKeys (store: Store): Promise<KeyView[]> {
+  return (await store.listKeys()).map(record => viewOf(record))
+}
+
+export async function showKey (store: Store, which: string): Promise<KeyView> {
+  return viewOf(await findKey(store, which))
+}
+
+/**
+ * A new secret for a key. The one before works until the overlap ends.
+ *
+ * @param endPrevious end an overlap that is still running, which is refused otherwise: it was promised to somebody
+ */
+export async function rotateKey (store: Store, which: string, { overlapMs, endPrevious }: { overlapMs: number, endPrevious: boolean }): Promise<{ key: string, record: ApiKeyRecord }> {
+  const { id } = await findKey(store, which)
+  const now = Date.now()
+  const key = keyFor(id)
+  const record = await store.changeKey(id, before => {
+    refuseRotation(before, now, endPrevious)
+    return { ...stored(before), hash: hashKey(key), previous: { hash: before.hash, until: now + overlapMs } }
+  })
+  if (record === undefined) throw unknownKey(which)
+  return { key, record }
+}
+
+/** @throws {UsageError} where a new secret would be of no use, or break a promise */
+function refuseRotation ({ id, name, revoked, expires, previous }: ApiKeyRecord, now: number, endPrevious: boolean): void {
+  if (revoked !== undefined) throw new UsageError(`Key "${name}" is revoked; make a new one`)
+  if (expires !== undefined && expires <= now) throw new UsageError(`Key "${name}" expired at ${new Date(expires).toISOString()}; make a new one`)
+  if (!/^[a-z0-9]{10}$/.test(id)) throw new UsageError(`Key "${name}" has an id of another form and cannot be rotated; make a new one and revoke this one`)
+  if (previous !== undefined && previous.until > now && !endPrevious) {
+    throw new UsageError(`The key before the last rotation of "${name}" still works until ${new Date(previous.until).toISOString()}, and a rotation now would end it. ` +
+      'Rotate after that, or end it with --end-previous')
+  }
+}
+
+/** All of them, or none if one is unknown. */
+export async function revokeKeys (store: Store, which: readonly string[]): Promise<KeyView[]> {
+  const found = new Map<string, ApiKeyRecord>()
+  for (const one of which) {
+    const record = await findKey(store, one)
+    found.set(record.id, record)
+  }
+  const revoked: KeyView[] = []
+  for (const id of found.keys()) revoked.push(viewOf(await revoke(store, id)))
+  return revoked
+}
+
+async function revoke (store: Store, id: string): Promise<ApiKeyRecord> {
+  const now = Date.now()
+  const record = await store.changeKey(id, before => ({ ...stored(before), revoked: before.revoked ?? now }))
+  if (record === undefined) throw unknownKey(id)
+  // Streams that are open already look here.
+  await store.revocations.set(`key:${id}`, { since: now, note: record.name })
+  return record
+}
+
+export interface Imported {
+  added: KeyView[]
+  /** Keys that were there before. They stay as they were. */
+  known: KeyView[]
+}
+
+/** Put keys of a file in. A key that is known keeps its permissions and its revocation. */
+export async function importKeys (store: Store, records: readonly ApiKeyRecord[]): Promise<Imported> {
+  const imported: Imported = { added: [], known: [] }
+  for (const record of [...records].sort(byName)) {
+    // Written again as it is: a plain value becomes its hash.
+    const known = await store.changeKey(record.id, stored)
+    if (known !== undefined) imported.known.push(viewOf(known))
+    else {
+      await store.saveKey(record)
+      imported.added.push(viewOf(record))
+    }
+  }
+  return imported
+}
+
+/** By id, or by a name that only one living key has. */
+export async function findKey (store: Store, which: string): Promise<ApiKeyRecord> {
+  const byId = await store.findKey(which)
+  if (byId !== undefined) return byId
+  const named = (await store.listKeys()).filter(key => key.name === which)
+  const living = named.filter(key => key.revoked === undefined)
+  const found = living.length > 0 ? living : named
+  if (found.length === 1) return found[0]!
+  throw found.length === 0 ? unknownKey(which) : new UsageError(`Several keys are named "${which}": use the id`)
+}
+
+function unknownKey (which: string): UsageError {
+  return new UsageError(`There is no key "${which.slice(0, 128)}". See: npx secure-mcp-server keys list`)
+}
+
+/** A record as it is stored: when it was last used is kept apart. */
+function stored ({ lastUsed: _, ...record }: ApiKeyRecord): ApiKeyRecord {
+  return record
+}
+
+export function viewOf ({ hash: _, previous, ...record }: ApiKeyRecord, now = Date.now()): KeyView {
+  const status = record.revoked !== undefined
+    ? 'revoked'
+    : record.expires !== undefined && record.expires <= now
+      ? 'expired'
+      : previous !== undefined && previous.until > now ? 'rotating' : 'active'
+  return { ...record, ...(previous === undefined ? {} : { previousUntil: previous.until }), status }
+}
