@@ -322,7 +322,7 @@ for (const [era, send] of ERAS) {
     for (const name of ['breaks', 'breaks_late', 'breaks_its_word']) told(t, await call(send, built, built.key, name), 'Internal error')
     told(t, await call(send, built, built.key, 'declines'), 'Try another city')
     t.equal(built.lines.filter(({ msg, tool }) => msg === 'tool failed' && String(tool).startsWith('breaks')).length, 2, 'the cause is in the log')
-    t.match(built.lines.find(({ tool }) => tool === 'breaks_its_word'), { msg: 'tool broke its output schema' })
+    t.match(built.lines.find(({ tool }) => tool === 'breaks_its_word'), { msg: 'tool returned what cannot be sent', fault: /output schema/ })
   })
 
   t.test(`shedding load: 503 with a time to come back, and served again after, ${era}`, async t => {

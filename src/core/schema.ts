@@ -1,6 +1,7 @@
 /** One validator for every schema in this service: compiled once, says in plain words what is wrong. */
 import { Compile } from 'typebox/compile'
 import type { TSchema } from 'typebox'
+import { Check as interpret, Errors as errorsOf } from 'typebox/value'
 
 export interface Check {
   /** Whether the value fits. Coerces nothing, drops nothing. */
@@ -11,12 +12,23 @@ export interface Check {
 
 /** @throws {Error} if the schema itself cannot be compiled */
 export function compileSchema (schema: TSchema | Record<string, unknown>): Check {
-  const compiled = Compile(schema as TSchema)
+  const { check, errors } = validatorOf(schema as TSchema)
   return {
-    fits: value => compiled.Check(value),
+    fits: check,
     problems (value, most = 10) {
-      return [...new Set(compiled.Errors(value).filter(problem => !repeated(problem)).map(describe))].slice(0, most)
+      return [...new Set(errors(value).filter(problem => !repeated(problem)).map(describe))].slice(0, most)
     }
+  }
+}
+
+/** Compiled; interpreted where the compiled code would be nested too deeply for the stack, as for an enum of thousands of values. */
+function validatorOf (schema: TSchema): { check: (value: unknown) => boolean, errors: (value: unknown) => readonly Problem[] } {
+  try {
+    const compiled = Compile(schema)
+    return { check: value => compiled.Check(value), errors: value => compiled.Errors(value) }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return { check: value => interpret(schema, value), errors: value => errorsOf(schema, value) }
   }
 }
 

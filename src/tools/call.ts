@@ -2,14 +2,8 @@
 import type { Reason } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { OfferedTool } from './catalogue.ts'
-import { InputNeeded, ToolError, UpstreamError, type Content, type Context, type Outcome } from './tool.ts'
-
-/** A `tools/call` result as it goes on the wire, apart from what each era adds. */
-export interface ToolResult {
-  content: readonly Content[]
-  structuredContent?: unknown
-  isError?: boolean
-}
+import { resultOf, type ToolResult } from './result.ts'
+import { InputNeeded, ToolError, UpstreamError, type Context, type Outcome } from './tool.ts'
 
 /** A call that came to nothing: what the model reads of it, and why, for the log. */
 export class FailedCall {
@@ -50,28 +44,17 @@ function failed (error: unknown, offered: OfferedTool, context: Context): Failed
   return new FailedCall('TOOL_FAILED', failure('Internal error'), 'threw')
 }
 
-/** A result in the shape the protocol wants, checked against `output`. */
+/** A result in the shape that the protocol has for it, held to `output`. */
 function shape ({ tool, output }: OfferedTool, outcome: Outcome, log: Log): CallOutcome {
   if (outcome instanceof InputNeeded) return outcome
-  if (typeof outcome === 'string') {
-    if (output === undefined) return { content: [{ type: 'text', text: outcome }] }
-  } else if (output === undefined && isContent(outcome)) {
-    return outcome.isError === true ? new FailedCall('TOOL_ERROR', outcome) : outcome
-  } else if (output === undefined || output.fits(outcome)) {
-    return { content: [{ type: 'text', text: JSON.stringify(outcome) }], structuredContent: outcome }
-  } else if (isContent(outcome) && outcome.isError === true) {
-    return new FailedCall('TOOL_ERROR', outcome)
-  }
-  log.error({ tool: tool.name, problems: output!.problems(outcome) }, 'tool broke its output schema')
-  return new FailedCall('TOOL_FAILED', failure('Internal error'), 'output schema')
+  const result = resultOf(outcome, output?.fits)
+  if (!('fault' in result)) return result.isError === true ? new FailedCall('TOOL_ERROR', result) : result
+  log.error({ tool: tool.name, fault: result.fault, problems: output?.problems(outcome) }, 'tool returned what cannot be sent')
+  return new FailedCall('TOOL_FAILED', failure('Internal error'), 'result')
 }
 
 export function failure (text: string): ToolResult {
   return { content: [{ type: 'text', text }], isError: true }
-}
-
-function isContent (outcome: unknown): outcome is ToolResult {
-  return typeof outcome === 'object' && outcome !== null && Array.isArray((outcome as { content?: unknown }).content)
 }
 
 function isPromise (value: unknown): value is Promise<Outcome> {

@@ -3,7 +3,10 @@ import type { Principal } from '../core/principal.ts'
 import { mayUse } from '../core/permissions.ts'
 import { paramHeaders, type ParamHeader } from '../core/param-headers.ts'
 import { compileSchema, type Check } from '../core/schema.ts'
+import { hasHiddenCharacters } from '../core/visible-text.ts'
+import type { SchemaObject } from '../core/subschemas.ts'
 import { UsageError } from '../errors.ts'
+import { listableSchema, schemaFault } from './schema-fault.ts'
 import type { Definition, Prompt, Resource, Tool } from './tool.ts'
 import { uriTemplate, type UriTemplate } from './uri-template.ts'
 
@@ -53,9 +56,6 @@ export interface Catalogue {
 }
 
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/
-/** Characters a reader cannot see: zero width, direction marks, tags. Instructions hide in them. */
-const INVISIBLE = /[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\u{e0000}-\u{e007f}]/u
-
 /**
  * Check and compile what is offered.
  *
@@ -129,8 +129,6 @@ function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): Offe
   describe(tool, `tool "${tool.name}"`, fail)
   if (typeof tool.description !== 'string' || tool.description.trim() === '') fail(`tool "${tool.name}" needs a description: the model chooses by it`)
   if (typeof tool.run !== 'function') fail(`tool "${tool.name}" needs a run function`)
-  const input = tool.input as { type?: unknown } | undefined
-  if (input?.type !== 'object') fail(`tool "${tool.name}": input must be a schema of an object, such as Type.Object({})`)
   if (tool.cost !== undefined && !(Number.isInteger(tool.cost) && tool.cost >= 1 && tool.cost <= 10_000)) fail(`tool "${tool.name}": cost must be a whole number from 1 to 10000`)
   if (tool.timeoutMs !== undefined && !(Number.isInteger(tool.timeoutMs) && tool.timeoutMs >= 1)) fail(`tool "${tool.name}": timeoutMs must be a whole number of milliseconds`)
   if (tool.rate !== undefined && !(Number.isInteger(tool.rate.limit) && tool.rate.limit >= 1 && Number.isInteger(tool.rate.windowMs) && tool.rate.windowMs >= 1000)) {
@@ -140,17 +138,19 @@ function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): Offe
     if (!patterns.has(pattern)) fail(`tool "${tool.name}": there is no inspection pattern "${pattern}"`)
     if (typeof reason !== 'string' || reason.trim() === '') fail(`tool "${tool.name}": the exemption from "${pattern}" needs a reason`)
   }
-  const problem = schemaProblem(tool.input) ?? (tool.output === undefined ? undefined : schemaProblem(tool.output))
-  if (problem !== undefined) fail(`tool "${tool.name}": ${problem}`)
-  const declared = paramHeaders(plain(tool.input))
+  const inputSchema = listedSchema(tool, 'input', fail)
+  const outputSchema = tool.output === undefined ? undefined : listedSchema(tool, 'output', fail)
+  const declared = paramHeaders(inputSchema)
   if ('problem' in declared) return fail(`tool "${tool.name}": ${declared.problem}`)
+
+  checkListed(`tool "${tool.name}"`, { ...tool }, fail)
 
   const listed = {
     name: tool.name,
     ...optional({ title: tool.title }),
     description: tool.description,
-    inputSchema: plain(tool.input),
-    ...(tool.output === undefined ? {} : { outputSchema: plain(tool.output) }),
+    inputSchema,
+    ...optional({ outputSchema }),
     ...optional({ annotations: tool.annotations })
   }
   try {
@@ -174,6 +174,7 @@ function offerResource (resource: Resource, fail: Fail): OfferedResource {
   if (typeof resource.name !== 'string' || resource.name === '') fail(`resource "${resource.uri}" needs a name`)
   if (typeof resource.read !== 'function') fail(`resource "${resource.uri}" needs a read function`)
   describe(resource, `resource "${resource.uri}"`, fail)
+  checkListed(`resource "${resource.uri}"`, { ...resource }, fail)
   const template = resource.uri.includes('{') ? uriTemplate(resource.uri) : undefined
   if (template === null) fail(`resource "${resource.uri}": a template may hold simple {variables} only, with text between them`)
   const listed = {
@@ -188,6 +189,8 @@ function offerPrompt (prompt: Prompt, fail: Fail): OfferedPrompt {
   if (typeof prompt?.name !== 'string' || !NAME.test(prompt.name)) fail('a prompt\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
   if (typeof prompt.get !== 'function') fail(`prompt "${prompt.name}" needs a get function`)
   describe(prompt, `prompt "${prompt.name}"`, fail)
+  checkListed(`prompt "${prompt.name}"`, { ...prompt }, fail)
+  checkArguments(prompt, fail)
   const args = prompt.arguments?.map(({ name, title, description, required }) => ({ name, ...optional({ title, description, required }) }))
   const listed = {
     name: prompt.name,
@@ -201,24 +204,49 @@ function offerPrompt (prompt: Prompt, fail: Fail): OfferedPrompt {
 function describe (value: object, what: string, fail: Fail): void {
   const { description, title, input, output, ...rest } = value as Record<string, unknown>
   const text = JSON.stringify([description, title, input, output, rest.name, rest.arguments]) ?? ''
-  if (INVISIBLE.test(text)) fail(`${what} has invisible characters in its name, description or schema`)
+  if (hasHiddenCharacters(text)) fail(`${what} has invisible characters in its name, description or schema`)
 }
 
-/** References stay inside the schema (no fetching), nesting is bounded. */
-function schemaProblem (schema: unknown): string | undefined {
-  const stack: Array<[unknown, number]> = [[plain(schema), 0]]
-  while (stack.length > 0) {
-    const [value, depth] = stack.pop()!
-    if (depth > 24) return 'its schema is nested deeper than 24'
-    if (typeof value !== 'object' || value === null) continue
-    for (const [key, inner] of Object.entries(value)) {
-      if ((key === '$ref' || key === '$dynamicRef') && typeof inner === 'string' && !inner.startsWith('#')) {
-        return `its schema refers to "${inner}": only references within the schema (#…) are followed`
-      }
-      stack.push([inner, depth + 1])
+/** A schema as it stands in `tools/list`: one that every served revision can list. */
+function listedSchema (tool: Tool, which: 'input' | 'output', fail: Fail): SchemaObject {
+  const what = `tool "${tool.name}"`
+  const given: unknown = tool[which]
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) fail(`${what}: ${which} must be a schema of an object, such as Type.Object({})`)
+  const schema = plain(given)
+  const fault = schemaFault(schema)
+  if (fault !== undefined) fail(`${what}: ${fault} (${which})`)
+  const listable = listableSchema(schema)
+  return 'fault' in listable ? fail(`${what}: ${which} ${listable.fault}`) : listable.schema
+}
+
+/** One member of the wrong type makes clients refuse the whole list. */
+function checkListed (what: string, members: Record<string, unknown>, fail: Fail): void {
+  for (const name of ['name', 'title', 'description', 'mimeType']) {
+    if (members[name] !== undefined && typeof members[name] !== 'string') fail(`${what}: ${name} must be a text`)
+  }
+  const { annotations } = members
+  if (annotations === undefined) return
+  if (typeof annotations !== 'object' || annotations === null || Array.isArray(annotations)) fail(`${what}: annotations must be an object`)
+  for (const [name, value] of Object.entries(annotations as object)) {
+    if (name === 'title' ? typeof value !== 'string' : name.endsWith('Hint') && typeof value !== 'boolean') {
+      fail(`${what}: annotations.${name} must be ${name === 'title' ? 'a text' : 'true or false'}`)
     }
   }
-  return undefined
+}
+
+function checkArguments ({ name, arguments: args }: Prompt, fail: Fail): void {
+  if (args === undefined) return
+  if (!Array.isArray(args)) fail(`prompt "${name}": arguments must be a list`)
+  const seen = new Set<string>()
+  for (const argument of args) {
+    if (typeof argument?.name !== 'string' || argument.name === '') fail(`prompt "${name}": each argument needs a name`)
+    if (seen.has(argument.name)) fail(`prompt "${name}": argument "${argument.name}" is defined twice`)
+    seen.add(argument.name)
+    checkListed(`prompt "${name}", argument "${argument.name}"`, { ...argument }, fail)
+    if (argument.required !== undefined && typeof argument.required !== 'boolean') {
+      fail(`prompt "${name}", argument "${argument.name}": required must be true or false`)
+    }
+  }
 }
 
 /** Plain JSON: without TypeBox's symbols and hidden members. */

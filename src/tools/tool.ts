@@ -124,8 +124,11 @@ export function listRoots (): Question {
   return { method: 'roots/list' }
 }
 
-/** Text, content, or an object (structured, checked against `output` where that is given). */
-export type Outcome = string | { readonly content: readonly Content[], readonly isError?: boolean } | object | InputNeeded
+/**
+ * Text, content, an object (structured, held to `output` where that is given),
+ * or any other value: nothing is no content, a scalar or a list is its JSON text.
+ */
+export type Outcome = string | number | bigint | boolean | null | undefined | void | { readonly content: readonly Content[], readonly isError?: boolean } | object | InputNeeded
 
 export interface Annotations {
   title?: string

@@ -1,4 +1,5 @@
 /** What is wrong with an offer is said at the start, with the file and the fault, and nothing is served. */
+import { ListToolsResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import t from 'tap'
 import { buildCatalogue } from '../../src/tools/catalogue.ts'
 import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
@@ -62,4 +63,62 @@ t.test('a name is given once, and both files are named', async t => {
 t.test('what is offered comes in the order of the names, whatever the order of the files', async t => {
   const names = (...given: string[]) => [...offer(...given.map(name => tool({ name }))).tools.keys()]
   t.strictSame(names('b', 'a', 'C'), names('C', 'b', 'a'))
+})
+
+t.test('a schema that some client could not list is refused, with what to write instead', async t => {
+  const wrap = /output must be a schema of an object: put it into one, such as Type\.Object\(\{ result: … \}\)/
+  for (const output of [Type.Array(Type.String()), Type.String(), Type.Union([Type.String(), Type.Null()]), { anyOf: [{ type: 'object' }, { type: 'string' }] }, {}, Type.Null()]) {
+    t.throws(() => offer(tool({ output })), wrap, JSON.stringify(output))
+  }
+  for (const input of [null, [], 'object', 7]) t.throws(() => offer(tool({ input })), /input must be a schema of an object/)
+  t.throws(() => offer(tool({ input: { type: 'object', properties: [] } })), /"properties" must be an object/)
+  t.throws(() => offer(tool({ input: { type: 'object', properties: { a: 'string' } } })), /property "a" must be a schema/)
+  t.throws(() => offer(tool({ input: { type: 'object', required: 'a' } })), /"required" must be a list/)
+  t.throws(() => offer(tool({ title: 7 })), /title must be a text/)
+  t.throws(() => offer(tool({ annotations: { readOnlyHint: 'yes' } })), /annotations\.readOnlyHint must be true or false/)
+  t.throws(() => offer(resource({ mimeType: 7 })), /mimeType must be a text/)
+  t.throws(() => offer(prompt({ arguments: [{ name: 7 }] })), /each argument needs a name/)
+  t.throws(() => offer(prompt({ arguments: [{ name: 'a' }, { name: 'a' }] })), /defined twice/)
+})
+
+t.test('what is listed is what the oldest client reads', async t => {
+  const { tools } = offer(
+    tool({ name: 'union', output: Type.Union([Type.Object({ a: Type.String() }), Type.Object({ b: Type.Number() })]) }),
+    tool({ name: 'booleans', input: { type: 'object', properties: { any: true, none: false, __proto__: null } } }),
+    tool({ name: 'data', input: { type: 'object', properties: { a: { type: 'object', default: { $ref: 'x' }, examples: [{ $ref: 'y' }] }, $ref: { type: 'string' } } } })
+  )
+  const listed = JSON.parse(JSON.stringify([...tools.values()].map(({ listed }) => listed))) as unknown
+  t.ok(ListToolsResultSchema.safeParse({ tools: listed }).success)
+  t.match(tools.get('union')!.listed, { outputSchema: { type: 'object', anyOf: [{}, {}] } })
+  t.match(tools.get('booleans')!.listed, { inputSchema: { properties: { any: {}, none: { not: {} } } } })
+})
+
+t.test('a reference leads somewhere within the schema and comes to an end', async t => {
+  const fine = [
+    { $defs: { a: { type: 'string' } }, properties: { x: { $ref: '#/$defs/a' } } }, { $defs: { 'a b/c': { type: 'string' } }, properties: { x: { $ref: '#/$defs/a%20b~1c' } } },
+    { $defs: { a: { $anchor: 'here' } }, properties: { x: { $ref: '#here' } } }, { properties: { x: { $ref: '#' } } }, { properties: { children: { type: 'array', items: { $ref: '#' } } } }
+  ]
+  for (const schema of fine) t.doesNotThrow(() => offer(tool({ input: { type: 'object', ...schema } })), JSON.stringify(schema))
+  const faulty: Array<[object, RegExp]> = [
+    [{ properties: { x: { $ref: '#/$defs/none' } } }, /refers to "#\/\$defs\/none", which is not in it/], [{ properties: { x: { $ref: '#nowhere' } } }, /not in it/],
+    [{ properties: { x: { $ref: 7 } } }, /must be a text/], [{ properties: { x: { $ref: '#/properties/x' } } }, /without end/],
+    [{ $ref: '#' }, /without end/], [{ allOf: [{ $ref: '#' }] }, /without end/], [{ $defs: { a: { $ref: '#/$defs/b' }, b: { anyOf: [{ $ref: '#/$defs/a' }] } } }, /without end/],
+    [{ properties: { x: { $ref: '#/properties/constructor' } } }, /not in it/], [{ properties: { x: { $ref: '#/%E0%A4%A' } } }, /not in it/]
+  ]
+  for (const [schema, fault] of faulty) t.throws(() => offer(tool({ input: { type: 'object', ...schema } })), fault, JSON.stringify(schema))
+})
+
+t.test('thousands of values, properties or branches are offered and judged', async t => {
+  const values = Array.from({ length: 5000 }, (_, i) => `v${i}`)
+  const schemas = [
+    { properties: { a: { enum: values } } }, { properties: { a: { anyOf: values.map(value => ({ const: value })) } } },
+    { properties: Object.fromEntries([['a', { pattern: '^v' }], ...values.map(value => [value, { type: 'string' }])]), additionalProperties: false },
+    { properties: { a: { pattern: '^v' } }, dependentRequired: { b: values } }
+  ]
+  for (const schema of schemas) {
+    const { input } = offer(tool({ input: { type: 'object', ...schema } })).tools.get('fine')!
+    t.ok(input.fits({ a: 'v4999' }))
+    t.notOk(input.fits({ a: 'x' }))
+    t.ok(input.problems({ a: 'x' }).length > 0)
+  }
 })

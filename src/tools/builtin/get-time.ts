@@ -19,10 +19,23 @@ export default defineTool({
   run ({ time_zone: timeZone = 'UTC' }) {
     const now = new Date()
     try {
-      const local = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'long' }).format(now)
-      return { utc: now.toISOString(), local, time_zone: timeZone }
+      return { utc: now.toISOString(), local: formatterOf(timeZone).format(now), time_zone: timeZone }
     } catch {
       throw new ToolError(`There is no time zone "${timeZone.replace(/[^\w/+-]/g, '')}". Use an IANA name, such as Europe/Berlin.`)
     }
   }
 })
+
+/** Making one costs fifty times what using it does. There are some 600 names of zones. */
+const formatters = new Map<string, Intl.DateTimeFormat>()
+
+/** @throws {RangeError} if there is no such zone */
+function formatterOf (timeZone: string): Intl.DateTimeFormat {
+  const kept = formatters.get(timeZone)
+  if (kept !== undefined) return kept
+  const made = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'long' })
+  // Zones are matched in any case, so names are more than zones.
+  if (formatters.size >= 1000) formatters.clear()
+  formatters.set(timeZone, made)
+  return made
+}
