@@ -10,8 +10,8 @@ const MEASUREMENTS = {
   profile: ['bench/profile.mjs', 'where the time of a tools/call goes'],
   chaos: ['chaos/run.mjs', 'faults and limits over several replicas; --rows 5,9 for some, --quick for those that CI can afford'],
   conformance: ['conformance/run.mjs', 'the official suite; --replicas 2 for two on one Redis'],
-  'first-run': ['front-door/first-run.mjs', 'npm start in a clean clone, and what it prints, pasted'],
   'front-door': ['front-door/run.mjs', 'newcomers, clients of others, cross-talk, secrets, crashes, 50,000 odd bodies'],
+  'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],
   manifests: ['manifests/run.mjs', 'what kustomize renders, against the types of the API and our policies'],
   oauth: ['oauth/run.mjs', 'forged tokens, authorization servers in trouble, whole flows']

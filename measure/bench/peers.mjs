@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import autocannon from 'autocannon'
 import { npm } from '../../test/support/npm.ts'
-import { circumstances, markdownTable, writeSection } from '../report.mjs'
+import { circumstances, markdownTable, writeSection } from '../report.ts'
 import { CONNECTIONS, interleaved, legacyCall, median, modernCall, OTHER_CORE, pin, spread, startServer } from './load.mjs'
 
 const ROOT = resolve(import.meta.dirname, '../..')

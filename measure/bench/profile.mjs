@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { circumstances, markdownTable, writeSection } from '../report.mjs'
+import { circumstances, markdownTable, writeSection } from '../report.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { load, modernCall, OTHER_CORE, pin, startServer } from './load.mjs'
 

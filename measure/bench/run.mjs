@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { nodeOf } from '../../test/support/npm.ts'
-import { circumstances, markdownTable, writeSection } from '../report.mjs'
+import { circumstances, markdownTable, writeSection } from '../report.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { CONNECTIONS, interleaved, legacyCall, load, median, modernCall, OTHER_CORE, pin, quartile, SERVER_CORE, spread, startServer } from './load.mjs'
 

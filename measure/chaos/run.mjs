@@ -2,7 +2,7 @@
 // Usage: npm run measure chaos [-- --rows 5,6] [--quick] [--record]. The quick rows are those that CI can afford.
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
-import { circumstances, commit, markdownTable, readSection, writeSection } from '../report.mjs'
+import { circumstances, commit, markdownTable, readSection, writeSection } from '../report.ts'
 import credentials from './credentials.mjs'
 import limits from './limits.mjs'
 import load from './load.mjs'

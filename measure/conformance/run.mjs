@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fetched, nodeOf } from '../../test/support/npm.ts'
-import { circumstances, markdownTable, writeSection } from '../report.mjs'
+import { circumstances, markdownTable, writeSection } from '../report.ts'
 import { freePort, startRedis } from '../../test/support/redis.ts'
 
 const SUITE = '0.2.0-alpha.12'

@@ -5,10 +5,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
-import { claimsOf } from '../claims.mjs'
+import { claimsOf } from '../claims.ts'
 import { fetched, nodeOf } from '../../test/support/npm.ts'
-import { firstRun } from './first-run.mjs'
-import { circumstances, markdownTable, writeSection } from '../report.mjs'
+import { firstRun } from './newcomer.ts'
+import { circumstances, markdownTable, writeSection } from '../report.ts'
 
 const INSPECTOR = '2.12.0'
 const { values: { record, only } } = parseArgs({ options: { record: { type: 'boolean', default: false }, only: { type: 'string' } } })

@@ -6,10 +6,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { circumstances, markdownTable, writeSection } from '../report.mjs'
+import { circumstances, markdownTable, writeSection } from '../report.ts'
 import { openPod, privilegesOf, processOf } from './pod.mjs'
 import { redisServer } from '../../test/support/redis.ts'
-import { imageBuilder } from './stand-in.mjs'
+import { imageBuilder } from './stand-in.ts'
 
 const PROJECT = resolve(import.meta.dirname, '../..')
 const TAG = 'localhost/secure-mcp-server:check'

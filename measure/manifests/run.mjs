@@ -1,7 +1,7 @@
 // `npm run measure manifests`: runs the tests of k8s/ and writes what they looked at into docs/measurements.md.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { circumstances, markdownTable, writeSection } from '../report.mjs'
+import { circumstances, markdownTable, writeSection } from '../report.ts'
 
 const { stdout, status } = spawnSync(process.execPath, [join(import.meta.dirname, '../../scripts/test.mjs'), '--disable-coverage', '--reporter=tap', 'test/k8s/manifests.test.ts'], { encoding: 'utf8', maxBuffer: 1 << 26 })
 const seen = [...stdout.matchAll(/# (.+): (\d+) objects, (\d+) policies/g)]

@@ -1,6 +1,6 @@
 // `npm run measure oauth`: what tests of OAuth2 measured, claim by claim: forged tokens, an authorization server in trouble, whole flows. --record writes it into docs/measurements.md.
-import { claimsOf } from '../claims.mjs'
-import { circumstances, markdownTable, writeSection } from '../report.mjs'
+import { claimsOf } from '../claims.ts'
+import { circumstances, markdownTable, writeSection } from '../report.ts'
 
 const FILES = ['flows', 'tokens', 'trouble', 'pace'].map(name => `test/oauth/${name}.test.ts`)
 

@@ -1,0 +1,73 @@
+// Builds images where no container engine runs and no image registry is in reach: Debian's buildah, and a
+// stand-in for the base image made of a minimal Debian and the Node that the Dockerfile names.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { CACHE, fetchPackage, onPath } from '../../test/support/debian.ts'
+import { fetched } from '../../test/support/npm.ts'
+import { addNode, canMakeRoot, copyTo } from '../debian-root.ts'
+
+const WORK = join(CACHE, 'image')
+/** Debian's own Node would be years older than the one that the image ships. */
+const NODE = '24.21.0'
+const BASE = 'docker.io/library/node:24-slim'
+const ADVICE = 'Building the image needs root on Debian or Ubuntu: buildah, debootstrap and util-linux are fetched there. Elsewhere: docker build .'
+
+/** Runs a command of buildah. @returns what it prints */
+export type Buildah = (command: string, ...args: string[]) => string
+
+/**
+ * @returns the name under which the stand-in is known, the version of Node in it, and the way to run buildah
+ * @throws {Error} with one line of advice
+ */
+export function imageBuilder (): { base: string, node: string, buildah: Buildah } {
+  if (!canMakeRoot()) throw new Error(ADVICE)
+  mkdirSync(WORK, { recursive: true })
+  // Nothing is pulled, so nothing is there whose signature could be checked.
+  const policy = join(WORK, 'policy.json')
+  writeFileSync(policy, JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }))
+  const [program, ...before] = buildahCommand()
+  const global = ['--root', join(WORK, 'storage'), '--runroot', join(WORK, 'run'), '--storage-driver', 'vfs']
+  const buildah: Buildah = (command, ...args) => execFileSync(program!, [
+    ...before, ...global, command, ...(['build', 'from', 'commit'].includes(command) ? ['--signature-policy', policy] : []), ...args
+  ], { env: { ...process.env, BUILDAH_ISOLATION: 'chroot' }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 26 }).trim()
+
+  if (!known(buildah, BASE)) makeBase(buildah)
+  return { base: BASE, node: NODE, buildah }
+}
+
+function known (buildah: Buildah, image: string): boolean {
+  try {
+    return buildah('inspect', '--type', 'image', '--format', '{{.FromImageID}}', image) !== ''
+  } catch {
+    return false
+  }
+}
+
+/**
+ * How to run buildah. It starts itself again with an empty environment, so the
+ * libraries that were fetched with it are shown to the loader in its cache, in
+ * a mount namespace where this machine's own stays as it is.
+ */
+function buildahCommand (): string[] {
+  const direct = onPath('buildah')
+  if (direct !== undefined) return [direct]
+  const { root, env } = fetchPackage('buildah')
+  const cache = join(WORK, 'ld.so.cache')
+  execFileSync('/sbin/ldconfig', ['-C', cache, ...env.LD_LIBRARY_PATH!.split(':')], { stdio: 'ignore' })
+  return ['unshare', '--mount', 'sh', '-c', 'mount --bind "$0" /etc/ld.so.cache && exec "$@"', cache, join(root, 'usr/bin/buildah')]
+}
+
+function makeBase (buildah: Buildah): void {
+  const container = buildah('from', 'scratch')
+  try {
+    const root = buildah('mount', container)
+    copyTo(root)
+    const name = `node-linux-${process.arch}`
+    addNode(root, join(fetched(`node-${NODE}`, [`${name}@${NODE}`]), 'node_modules', name, 'bin/node'))
+    buildah('config', '--env', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', container)
+    buildah('commit', '--quiet', container, BASE)
+  } finally {
+    buildah('rm', container)
+  }
+}
