@@ -131,7 +131,7 @@ export default fp<OAuth2LoginOptions>(async function browserLogin (app, { issuer
           tokenHost: new URL(tokenEndpoint).origin,
           tokenPath: tokenEndpoint
         },
-        http: { timeout: 5000, maxBytes: 262_144, redirects: false },
+        http: { timeout: 5000, maxBytes: 262_144, redirects: false, json: 'force' },
         options: { authorizationMethod: clientSecret === undefined || tokenAuth === 'post' ? 'body' : 'header' }
       }
     })

@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import { rpcError, toAnswer } from '../src/core/answer.ts'
+import { oauthHint } from '../src/core/oauth-hint.ts'
 import { AppError } from '../src/errors.ts'
 
 declare module 'fastify' {
@@ -11,8 +12,13 @@ declare module 'fastify' {
   }
 }
 
+export interface ErrorsOptions {
+  /** The authorization servers that are trusted; empty where OAuth is off. */
+  issuers?: readonly string[]
+}
+
 /** Writes every failure, as JSON-RPC on MCP routes and as plain JSON elsewhere. */
-export default fp(async function errors (app) {
+export default fp<ErrorsOptions>(async function errors (app, { issuers = [] }) {
   app.setErrorHandler((error, request, reply) => {
     const answer = toAnswer(error)
     const { trace } = request.secureMcp
@@ -34,7 +40,8 @@ export default fp(async function errors (app) {
 
   app.setNotFoundHandler((request, reply) => {
     request.secureMcp.trace.refuse('NOT_FOUND')
-    return reply.code(404).send({ error: 'NOT_FOUND', message: 'There is nothing here', requestId: request.id })
+    const hint = oauthHint(request.url, issuers)
+    return reply.code(404).send({ error: 'NOT_FOUND', message: hint ?? 'There is nothing here', requestId: request.id, ...(hint === undefined ? {} : { error_description: hint }) })
   })
 }, { name: 'errors', fastify: '5.x', dependencies: ['request-context'] })
 

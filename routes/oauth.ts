@@ -1,6 +1,7 @@
 import cookie from '@fastify/cookie'
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { Unreachable } from '../src/resilience/unreachable.ts'
+import { errorOf } from '../src/auth/oauth2/bounded-fetch.ts'
 import { loggedInPage, PAGE_POLICY, problemPage } from '../src/auth/oauth2/login-page.ts'
 import { covers, namesOf, type ScopeMap } from '../src/core/oauth-scopes.ts'
 import { AppError } from '../src/errors.ts'
@@ -42,10 +43,10 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, lo
   })
 
   app.get('/oauth/callback', { config: { public: true } }, async (request, reply) => {
-    const { error } = request.query as { error?: unknown }
+    const { error, error_description: description } = request.query as Record<string, unknown>
     if (error !== undefined) {
       const code = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
-      request.log.info({ why: code }, 'login was refused by the authorization server')
+      request.log.info({ why: `${code}${errorOf({ error_description: description })}` }, 'login was refused by the authorization server')
       return problem(reply, 400, `The authorization server refused: ${code}.`, REMEDIES[code] ?? 'If it stays so, ask whoever runs it.')
     }
     try {
@@ -82,9 +83,15 @@ function failed (request: FastifyRequest, reply: FastifyReply, error: unknown) {
     request.log.warn({ why: error.message }, 'login could not reach the authorization server')
     return problem(reply, 502, 'The authorization server does not answer.', 'Nothing is wrong with your account. Try again in a minute.')
   }
-  // What the exchange throws may hold the request that it made: its words alone are kept.
-  request.log.warn({ why: (error as Error).message }, 'login failed')
+  request.log.warn({ why: `${(error as Error).message}${answeredError(error)}` }, 'login failed')
   return problem(reply, 502, 'The authorization server did not give a token for the code that it sent.', 'Codes are good once, and for a minute: begin again. If it stays so, the log of this server says why.')
+}
+
+/** What the token endpoint said (RFC 6749 §5.2). The rest of what was thrown may hold the request, with its code and secret. */
+function answeredError (error: unknown): string {
+  const { data } = error as { data?: { payload?: unknown } | null }
+  const payload = data?.payload
+  return typeof payload === 'object' && payload !== null ? errorOf(payload as Record<string, unknown>) : ''
 }
 
 function problem (reply: FastifyReply, status: number, what: string, remedy: string) {

@@ -1,5 +1,6 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { PROOF_ALGORITHMS } from '../src/auth/oauth2/dpop.ts'
+import { AppError } from '../src/errors.ts'
 
 export interface WellKnownOptions {
   publicUrl: string
@@ -7,6 +8,8 @@ export interface WellKnownOptions {
   issuers: readonly string[]
   /** What clients ask for at login, as the authorization server knows it; it may change with the server's metadata. */
   scopes: () => readonly string[]
+  /** Where the metadata of the first issuer was found; undefined sends no client there. */
+  legacyDiscovery: (() => string | undefined) | undefined
 }
 
 const PATH = '/.well-known/oauth-protected-resource'
@@ -23,7 +26,7 @@ export function resourceMetadataUrl (publicUrl: string): string {
  * scopes that make lists non-empty: a client that sees no tool calls none, and
  * is never asked for more.
  */
-const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl, issuers, scopes }) => {
+const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl, issuers, scopes, legacyDiscovery }) => {
   const metadata = {
     resource: `${publicUrl}/mcp`,
     authorization_servers: issuers,
@@ -35,6 +38,23 @@ const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl,
     app.get(url, { config: { public: true } }, (_request, reply) => {
       reply.header('cache-control', 'public, max-age=300')
       return { ...metadata, scopes_supported: scopes() }
+    })
+  }
+  if (legacyDiscovery !== undefined) await registerLegacyDiscovery(app, legacyDiscovery)
+}
+
+/**
+ * Clients of MCP revision 2025-03-26 take the origin of the endpoint for the
+ * authorization server. They are sent to the metadata of the real one, which
+ * they follow; whoever compares its `issuer` with this origin refuses it, which
+ * is why this is off by default (RFC 8414 §3.3).
+ */
+async function registerLegacyDiscovery (app: FastifyInstance, metadataUrl: () => string | undefined): Promise<void> {
+  for (const url of ['/.well-known/oauth-authorization-server', '/.well-known/oauth-authorization-server/*']) {
+    app.get(url, { config: { public: true } }, (_request, reply) => {
+      const place = metadataUrl()
+      if (place === undefined) throw new AppError('STATE_UNAVAILABLE', 'The authorization server does not answer; try again', { headers: { 'retry-after': '2' } })
+      return reply.header('cache-control', 'no-store').redirect(place, 307)
     })
   }
 }

@@ -68,7 +68,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   app.server.maxConnections = config.MAX_CONNECTIONS
 
   await app.register(requestContext)
-  await app.register(errors)
+  await app.register(errors, { issuers: config.OAUTH2_AUTH_SERVER })
   await app.register(requestLog)
   await app.register(loadShedding, { maxInFlight: config.MAX_IN_FLIGHT })
   await app.register(state, { store })
@@ -107,8 +107,13 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
 
   await app.register(probes, { waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis'] })
   if (runtime.oauth2 !== undefined) {
-    const { grantable } = runtime.oauth2
-    await app.register(wellKnown, { publicUrl: config.PUBLIC_URL, issuers: config.OAUTH2_AUTH_SERVER, scopes: () => loginScopes(grantable()) })
+    const { grantable, issuers } = runtime.oauth2
+    await app.register(wellKnown, {
+      publicUrl: config.PUBLIC_URL,
+      issuers: config.OAUTH2_AUTH_SERVER,
+      scopes: () => loginScopes(grantable()),
+      legacyDiscovery: config.OAUTH2_LEGACY_DISCOVERY ? () => issuers[0]!.metadataUrl : undefined
+    })
   }
   if (loginOffered) {
     await app.register(oauthRoutes, { publicUrl: config.PUBLIC_URL, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP })

@@ -206,6 +206,11 @@ export const Settings = Type.Object({
       'may ask for part of them. Separated by spaces. Where roles of the account decide and not scopes: ' +
       '`openid`.'
   }),
+  OAUTH2_LEGACY_DISCOVERY: Type.Boolean({
+    default: false,
+    description: 'Send clients of MCP revision 2025-03-26, which look for the authorization server at the origin of the ' +
+      'endpoint, to the metadata of the first issuer.'
+  }),
   OAUTH2_CLOCK_SKEW_MS: Type.Integer({
     unit: 'ms',
     default: 5000,

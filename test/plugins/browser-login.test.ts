@@ -38,7 +38,8 @@ t.test('the browser goes to the authorization endpoint as it is written, and the
     let sent = ''
     issuer.bend.set(where, (request, response) => {
       sent = request.body
-      issuer.json({ access_token: issuer.mint(), token_type: 'Bearer', expires_in: 60 })(request, response)
+      // JSON under whatever type: not every server says what it sends.
+      response.writeHead(200, { 'content-type': paths.indexOf(path) % 2 === 0 ? 'application/json' : 'text/plain' }).end(JSON.stringify({ access_token: issuer.mint(), token_type: 'Bearer', expires_in: null }))
     })
     const done = await visit(app, `/oauth/callback?code=c0de&state=${encodeURIComponent(to.searchParams.get('state')!)}`, cookie)
     t.equal(done.statusCode, 200, path)
@@ -67,4 +68,30 @@ t.test('an endpoint that may not be used ends the login with a page, and the log
       t.ok(lines.some(({ why }) => String(why).includes(name)), 'the log names the endpoint')
     }
   }
+})
+
+t.test('the log names the error of the authorization server, and nothing that was sent to it', async t => {
+  const { app, issuer, lines } = await served(t, () => ({}))
+  const answers: Array<[number, Json | string, RegExp]> = [
+    [400, { error: 'invalid_grant', error_description: 'code is too old' }, /"invalid_grant", "code is too old"/],
+    [401, { error: 'invalid_client' }, /"invalid_client"/],
+    [400, { error: ['a'], error_description: { b: 1 } }, /400/],
+    [400, '<html>Bad Request</html>', /./],
+    [200, { error: 'slow_down' }, /./],
+    [500, { error: 'x'.repeat(5000) }, /x{150}/]
+  ]
+  for (const [status, body, expected] of answers) {
+    const { to, cookie } = await begin(app)
+    issuer.bend.set('/token', typeof body === 'string' ? (_request, response) => { response.writeHead(status, { 'content-type': 'text/html' }).end(body) } : issuer.json(body, status))
+    const before = lines.length
+    const { statusCode } = await visit(app, `/oauth/callback?code=c0de-of-the-login&state=${encodeURIComponent(to.searchParams.get('state')!)}`, cookie)
+    t.equal(statusCode, 502)
+    const said = lines.slice(before).map(({ why }) => why).find(why => typeof why === 'string') as string
+    t.match(said, expected)
+    t.ok(said.length < 600)
+    for (const secret of ['c0de-of-the-login', 'a-login-secret']) t.notOk(JSON.stringify(lines.slice(before)).includes(secret))
+  }
+  const before = lines.length
+  await visit(app, '/oauth/callback?error=invalid_scope&error_description=unknown%20scope%20mcp:tool:*%0aforged')
+  t.match(lines.slice(before).map(({ why }) => why).find(why => typeof why === 'string'), /^invalid_scope, "unknown scope mcp:tool:\*\\nforged"$/)
 })
