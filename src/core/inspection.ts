@@ -1,174 +1,234 @@
 /**
- * Suspicious patterns in the arguments of a call. They are sought in decoded
- * strings, so that JSON, percent, HTML and full-width escapes hide nothing, with
- * an engine whose time is linear in the text (RE2), so that no text is slow.
+ * Looks for suspicious patterns in what a caller sends, in decoded strings and
+ * keys, with an engine whose time is linear in the text (RE2).
  *
- * This finds what is plainly an attack on whatever stands behind a tool. It is
+ * It finds what is plainly an attack on whatever stands behind a tool. It is
  * no proof that the rest is harmless: a tool checks what it builds from text.
  */
 import { RE2JS } from 're2js'
+import { decodeOnce } from './decoded-text.ts'
+import { FLAGS, PATTERNS, type InspectionLevel, type Pattern, type PatternSource } from './patterns.ts'
 
-export interface Pattern {
-  readonly name: string
-  readonly description: string
-}
+export { PATTERNS }
 
 export interface Finding {
+  /** The pattern's public name. */
   readonly pattern: string
-  /** Where, as `a.b.0`. */
+  /** Where, as `a.b.0`; `(key)` where the name of a member is meant. */
   readonly path: string
 }
 
-const COMMANDS = '(?:cat|ls|id|whoami|curl|wget|nc|ncat|bash|sh|zsh|rm|uname|env|printenv|echo|ping|python\\d?|perl|ruby|node|sleep|touch|chmod|base64)'
-/** What may stand between two SQL words. */
-const GAP = '(?:\\s|/\\*[^*]{0,40}\\*/|\\(){1,8}'
+export interface InspectorOptions {
+  level?: InspectionLevel
+  /** Patterns beside those that ship. */
+  own?: readonly PatternSource[]
+  /** Characters, decoded ones included, that one value may make the inspector look at; more is a finding itself. */
+  maxCharacters?: number
+}
 
-const DEFINITIONS: ReadonlyArray<Pattern & { source: string }> = [
-  {
-    name: 'path_traversal',
-    description: '`../` or `..\\`: climbing out of a folder.',
-    source: '(?:^|[^.])\\.\\.[/\\\\]|[/\\\\]\\.\\.$'
-  },
-  {
-    name: 'script_tag',
-    description: '`<script>`, an event handler inside a tag, or a `javascript:` URL in an attribute.',
-    source: '<\\s{0,8}/?\\s{0,8}script(?:[\\s/>]|$)|<[a-z][^<>]{0,400}[\\s/"\']on[a-z]{3,20}\\s{0,8}=|(?:href|src|action|data|srcdoc)\\s{0,8}=\\s{0,8}["\']?\\s{0,8}(?:javascript|vbscript):'
-  },
-  {
-    name: 'sql_union_select',
-    description: '`UNION SELECT` with what it selects.',
-    source: `\\bunion${GAP}(?:(?:all|distinct)${GAP})?select\\b.{0,60}?(?:\\bfrom\\b|,|\\bnull\\b|@@|\\(|\\d|--|#|\\*)`
-  },
-  {
-    name: 'sql_tautology',
-    description: 'A quote that ends early and a condition that is always true, or a second statement that drops something.',
-    source: '[\'"]\\s{0,8}\\)?\\s{0,8}(?:or|and|\\|\\|)\\s{1,8}\\(?[\'"]?\\w{1,20}[\'"]?\\s{0,8}(?:=|like)\\s{0,8}[\'"]?\\w{1,20}|;\\s{0,8}(?:drop|truncate|alter)\\s{1,8}(?:table|database|schema)\\b|[\'"]\\s{0,8};\\s{0,8}(?:delete\\s{1,8}from|insert\\s{1,8}into|update\\s{1,8}\\w{1,40}\\s{1,8}set|shutdown)\\b'
-  },
-  {
-    name: 'code_eval',
-    description: '`eval(`, `exec(`, `__import__(`, `require("child_process")` and the like.',
-    source: '\\beval\\s{0,8}\\(|\\b(?:exec|execfile|execSync|spawnSync|shell_exec|passthru|popen|proc_open|system)\\(|__import__\\s{0,8}\\(|\\brequire\\s{0,8}\\(\\s{0,8}[\'"`](?:node:)?(?:child_process|vm|fs)\\b|\\bnew\\s{1,8}Function\\s{0,8}\\(|\\bimport\\s{0,8}\\(\\s{0,8}[\'"`](?:node:)?child_process'
-  },
-  {
-    name: 'command_substitution',
-    description: '`$(…)` or backticks around a command, or a command behind `;`, `|` or `&&`.',
-    source: `(?:\\$\\(|\`)\\s{0,8}(?:/[a-z/]{1,40}/)?${COMMANDS}(?:[\\s)\`;|&]|$)|[;|&]\\s{0,8}(?:sudo\\s{1,4})?(?:rm\\s{1,4}-|cat\\s{1,4}/|wget\\s{1,4}\\S|curl\\s{1,4}(?:-|https?:)|nc\\s{1,4}-|ncat\\s{1,4}-|bash\\s{1,4}-|sh\\s{1,4}-|chmod\\s{1,4}[0-7+]|/bin/|/usr/bin/|whoami\\b|id\\s{0,8}$)|(?:\\r|\\n)\\s{0,8}(?:rm\\s{1,4}-rf|/bin/sh)`
-  },
-  { name: 'null_byte', description: 'A NUL character, which ends strings early elsewhere.', source: '\\x00' },
-  {
-    name: 'xxe',
-    description: 'An XML entity or an external document type.',
-    source: '<!entity\\b|<!doctype[^>\\[]{0,200}(?:\\[|\\bsystem\\b)|<\\?xml-stylesheet\\b|<xi:include\\b'
-  },
-  {
-    name: 'template_injection',
-    description: '`${jndi:…}`, or `{{…}}` and `${…}` that call or climb to a constructor.',
-    source: '\\$\\{\\s{0,8}jndi\\s{0,8}:|\\$\\{\\s{0,8}\\$\\{|\\$\\{\\s{0,8}(?:lower|upper|env|sys|::)\\s{0,2}[-:]|\\{\\{[^{}]{0,200}(?:__|\\.constructor|\\bconfig\\b|\\brequest\\b|\\w\\()[^{}]{0,200}\\}\\}|[$#]\\{[^{}]{0,200}(?:\\bprocess\\.|\\bglobal|constructor|require\\(|T\\(|getClass|@java)|<%[^%]{0,200}(?:system|eval|Runtime|`)'
+/** What is found where a value unfolds to more text than is looked at. */
+export const TOO_MUCH_TEXT: Pattern = { name: 'too_much_text', description: 'More text than inspection looks at, escapes unfolded.' }
+
+/** How often a text is decoded: a reader behind the tool may decode again what the one before it decoded. */
+const ROUNDS = 3
+/** Characters looked at before others have their turn. */
+const SLICE = 262_144
+/** Characters that are matched in one go. Longer text is cut, after it was decoded, into pieces that overlap. */
+const PIECE = 393_216
+const OVERLAP = 65_536
+/** A piece so long that others have their turn after each pattern. */
+const LONG = 32_768
+/** What a string costs beside its characters. */
+const PER_STRING = 32
+const MAX_CHARACTERS = 8 * 1_048_576
+
+/** A pattern that is compiled when a text is first suspected of it. */
+class LazyPattern {
+  readonly name: string
+  readonly #needs: RegExp | undefined
+  readonly #source: string
+  readonly #unless: string | undefined
+  #engine: RE2JS | undefined
+  #exception: RE2JS | undefined
+
+  constructor ({ name, sources, needs, unless, strict }: PatternSource, level: InspectionLevel) {
+    this.name = name
+    this.#needs = needs
+    this.#source = [...sources, ...(strict === undefined || level !== 'strict' ? [] : [strict])].map(source => `(?:${source})`).join('|')
+    this.#unless = level === 'strict' ? undefined : unless
   }
-]
 
-/** The patterns, for documents and for checking exemptions. */
-export const PATTERNS: readonly Pattern[] = DEFINITIONS.map(({ name, description }) => ({ name, description }))
+  compile (): void {
+    this.#engine ??= RE2JS.compile(this.#source, FLAGS)
+    if (this.#unless !== undefined) this.#exception ??= RE2JS.compile(this.#unless, FLAGS)
+  }
 
-const COMPILED = DEFINITIONS.map(({ name, source }) => ({ name, engine: RE2JS.compile(source, RE2JS.CASE_INSENSITIVE) }))
+  matches (text: string): boolean {
+    if (this.#needs?.test(text) === false) return false
+    if (this.#engine === undefined) this.compile()
+    return this.#engine!.test(text) && this.#exception?.test(text) !== true
+  }
+}
 
-/**
- * Whether a text could match any pattern or hold an escape. Native, with no
- * quantifier that overlaps its neighbour, so linear too; most texts end here.
- */
-const WORTH_A_LOOK = /[<`\0]|\.\.[/\\]|[/\\]\.\.$|\$[({]|[;|&]|['"]\s{0,8}\)?\s{0,8}(?:or|and|\|\|)\b|%[0-9a-f]{2}|&[#a-z]|\{\{|#\{|\w\(|eval|union|import|require|function|[\r\n]\s{0,8}[r/]|[\u0080-\uffff]/i
+/** Those that ship, once in a process. One automaton each: together their states would multiply. */
+const SHIPPED: Readonly<Record<InspectionLevel, readonly LazyPattern[]>> = {
+  default: PATTERNS.map(pattern => new LazyPattern(pattern, 'default')),
+  strict: PATTERNS.map(pattern => new LazyPattern(pattern, 'strict'))
+}
 
-/** Text looked at in one piece, characters; longer text is looked at in overlapping pieces. */
-const PIECE = 65_536
-const OVERLAP = 1024
+/** Looks for the patterns of a level. */
+export class Inspector {
+  /** By public name, for exemptions, answers and documents. */
+  readonly patterns: ReadonlyMap<string, Pattern>
+  readonly #asked: readonly LazyPattern[]
+  readonly #maxCharacters: number
 
-/**
- * Look through a value, strings and keys, in document order.
- *
- * @param exempt pattern names that do not apply here
- * @returns the first finding, or undefined
- */
-export function inspect (value: unknown, { exempt }: { exempt?: ReadonlySet<string> } = {}): Finding | undefined {
-  const stack: Array<{ value: unknown, path: string }> = [{ value, path: '' }]
-  while (stack.length > 0) {
-    const { value, path } = stack.pop()!
-    if (typeof value === 'string') {
-      const pattern = suspicious(value, exempt)
-      if (pattern !== undefined) return { pattern, path }
-    } else if (Array.isArray(value)) {
-      for (let i = value.length - 1; i >= 0; i--) {
-        if (typeof value[i] === 'string' || typeof value[i] === 'object') stack.push({ value: value[i], path: below(path, String(i)) })
-      }
-    } else if (typeof value === 'object' && value !== null) {
-      for (const key in value) {
-        const pattern = suspicious(key, exempt)
-        if (pattern !== undefined) return { pattern, path: below(path, '(key)') }
-        const inner = (value as Record<string, unknown>)[key]
-        if (typeof inner === 'string' || typeof inner === 'object') stack.push({ value: inner, path: below(path, key) })
-      }
+  constructor ({ level = 'default', own = [], maxCharacters = MAX_CHARACTERS }: InspectorOptions = {}) {
+    this.patterns = new Map([...PATTERNS, ...own, TOO_MUCH_TEXT].map(({ name, description }) => [name, { name, description }]))
+    this.#asked = [...SHIPPED[level], ...own.map(pattern => new LazyPattern(pattern, level))]
+    this.#maxCharacters = maxCharacters
+  }
+
+  /**
+   * Look through a value, strings and keys, in document order.
+   *
+   * Long text is looked at in slices between which other requests are served;
+   * then, and only then, the answer is a promise.
+   *
+   * @param exempt names of patterns that do not apply here
+   * @returns the first finding, or undefined
+   */
+  inspect (value: unknown, exempt: ReadonlySet<string> = NONE): Finding | undefined | Promise<Finding | undefined> {
+    const search = this.#search(value, exempt)
+    const first = search.next()
+    return first.done === true ? first.value : inTurns(search)
+  }
+
+  /** Compile what is compiled on first use otherwise: at start a tenth of a second disturbs nobody. */
+  prepare (): void {
+    for (const pattern of this.#asked) {
+      pattern.compile()
+      pattern.matches(SAMPLE)
     }
   }
-  return undefined
-}
 
-function suspicious (text: string, exempt: ReadonlySet<string> | undefined): string | undefined {
-  if (text.length <= PIECE) return inPiece(text, exempt)
-  for (let at = 0; at < text.length; at += PIECE - OVERLAP) {
-    const found = inPiece(text.slice(at, at + PIECE), exempt)
-    if (found !== undefined) return found
-  }
-  return undefined
-}
-
-function inPiece (text: string, exempt: ReadonlySet<string> | undefined): string | undefined {
-  if (!WORTH_A_LOOK.test(text)) return undefined
-  for (const form of formsOf(text)) {
-    for (const { name, engine } of COMPILED) {
-      if (exempt?.has(name) !== true && engine.matcher(form).find()) return name
+  /** The same in one go, however long it takes: for commands and tests. */
+  inspectNow (value: unknown, exempt: ReadonlySet<string> = NONE): Finding | undefined {
+    const search = this.#search(value, exempt)
+    for (;;) {
+      const step = search.next()
+      if (step.done === true) return step.value
     }
   }
-  return undefined
-}
 
-/** The text and what it becomes when decoded, at most twice over: a reader behind the tool may decode again. */
-function formsOf (text: string): Set<string> {
-  const forms = new Set([text])
-  let current = text
-  for (let round = 0; round < 2; round++) {
-    const next = withoutEntities(withoutPercent(current)).normalize('NFKC')
-    if (next === current) break
-    forms.add(next)
-    current = next
-  }
-  return forms
-}
-
-/** Percent escapes decoded; a wrong one stays, and overlong forms of dot and slash count as what they mean. */
-function withoutPercent (text: string): string {
-  if (!text.includes('%')) return text
-  return text
-    .replace(/%u00([0-9a-f]{2})/gi, '%$1')
-    .replace(/%c0%ae/gi, '.').replace(/%c0%af/gi, '/').replace(/%c1%9c/gi, '\\')
-    .replace(/(?:%[0-9a-f]{2})+/gi, run => {
-      try {
-        return decodeURIComponent(run)
-      } catch {
-        return run.replace(/%([0-7][0-9a-f])/gi, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  * #search (value: unknown, exempt: ReadonlySet<string>): Search {
+    const work: Work = { left: this.#maxCharacters, sinceTurn: 0, exempt }
+    const stack: Place[] = [{ value, key: '', above: undefined }]
+    while (stack.length > 0) {
+      const place = stack.pop()!
+      const { value } = place
+      if (typeof value === 'string') {
+        const pattern = yield * this.#inText(value, work)
+        if (pattern !== undefined) return { pattern, path: pathOf(place) }
+      } else if (Array.isArray(value)) {
+        for (let i = value.length - 1; i >= 0; i--) if (holdsText(value[i])) stack.push({ value: value[i], key: String(i), above: place })
+      } else if (typeof value === 'object' && value !== null) {
+        const keys = Object.keys(value)
+        for (const key of keys) {
+          const pattern = yield * this.#inText(key, work)
+          if (pattern !== undefined) return { pattern, path: pathOf({ value, key: '(key)', above: place }) }
+        }
+        for (let i = keys.length - 1; i >= 0; i--) {
+          const inner = (value as Record<string, unknown>)[keys[i]!]
+          if (holdsText(inner)) stack.push({ value: inner, key: keys[i]!, above: place })
+        }
       }
-    })
+    }
+    return undefined
+  }
+
+  /** The name of the first pattern in a text and in what it becomes when decoded. */
+  * #inText (text: string, work: Work): Generator<undefined, string | undefined> {
+    let form = text
+    for (let round = 0; ; round++) {
+      work.left -= form.length
+      if (work.left < 0 && !work.exempt.has(TOO_MUCH_TEXT.name)) return TOO_MUCH_TEXT.name
+      for (let at = 0; at === 0 || at + OVERLAP < form.length; at += PIECE - OVERLAP) {
+        const piece = form.length <= PIECE ? form : form.slice(at, at + PIECE)
+        const pattern = yield * this.#inPiece(piece, work)
+        if (pattern !== undefined) return pattern
+      }
+      if (round === ROUNDS) return undefined
+      const next = yield * decodeOnce(form)
+      if (next === form) return undefined
+      form = next
+    }
+  }
+
+  * #inPiece (text: string, work: Work): Generator<undefined, string | undefined> {
+    work.sinceTurn += text.length + PER_STRING
+    if (work.sinceTurn > SLICE) {
+      work.sinceTurn = text.length
+      yield
+    }
+    for (const pattern of this.#asked) {
+      if (work.exempt.has(pattern.name)) continue
+      if (pattern.matches(text)) return pattern.name
+      if (text.length > LONG) yield
+    }
+    return undefined
+  }
 }
 
-const ENTITIES: Record<string, string> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'", colon: ':', sol: '/', period: '.', lpar: '(', rpar: ')', newline: '\n', tab: '\t' }
+type Search = Generator<undefined, Finding | undefined>
+interface Work { left: number, sinceTurn: number, readonly exempt: ReadonlySet<string> }
+interface Place { readonly value: unknown, readonly key: string, readonly above: Place | undefined }
 
-function withoutEntities (text: string): string {
-  if (!text.includes('&')) return text
-  return text.replace(/&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|([a-z]{2,8}));?/gi, (all, decimal?: string, hex?: string, name?: string) => {
-    if (name !== undefined) return ENTITIES[name.toLowerCase()] ?? all
-    const code = decimal === undefined ? Number.parseInt(hex!, 16) : Number(decimal)
-    return code <= 0x10ffff ? String.fromCodePoint(code) : all
+/** Some of everything that filters look for. */
+const SAMPLE = '<a x="y">; ../ {{ ${ <! union (1) `b`'
+const NONE: ReadonlySet<string> = new Set()
+
+function holdsText (value: unknown): boolean {
+  return typeof value === 'string' || (typeof value === 'object' && value !== null)
+}
+
+/** A place in words, at most 200 characters. */
+function pathOf (place: Place): string {
+  const keys: string[] = []
+  for (let at: Place | undefined = place; at?.above !== undefined; at = at.above) keys.push(at.key.slice(0, 200))
+  return keys.reverse().join('.').slice(0, 200)
+}
+
+interface Waiting { search: Search, resolve: (finding: Finding | undefined) => void, reject: (error: unknown) => void }
+
+/** Long searches, one slice of one of them a turn of the event loop, however many there are. */
+const waiting: Waiting[] = []
+
+function inTurns (search: Search): Promise<Finding | undefined> {
+  return new Promise((resolve, reject) => {
+    waiting.push({ search, resolve, reject })
+    if (waiting.length === 1) setImmediate(turn)
   })
 }
 
-function below (path: string, key: string): string {
-  return (path === '' ? key : `${path}.${key}`).slice(0, 200)
+function turn (): void {
+  const { search, resolve, reject } = waiting[0]!
+  let ended = true
+  try {
+    const step = search.next()
+    if (step.done === true) resolve(step.value)
+    else ended = false
+  } catch (error) {
+    reject(error)
+  }
+  const first = waiting.shift()!
+  if (!ended) waiting.push(first)
+  if (waiting.length > 0) setImmediate(turn)
+}
+
+const ordinary = new Inspector()
+
+/** The same by the default level, without giving way to others. */
+export function inspect (value: unknown, { exempt }: { exempt?: ReadonlySet<string> } = {}): Finding | undefined {
+  return ordinary.inspectNow(value, exempt)
 }

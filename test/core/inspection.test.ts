@@ -1,5 +1,10 @@
+import fc from 'fast-check'
 import t from 'tap'
-import { inspect, PATTERNS } from '../../src/core/inspection.ts'
+import { Inspector } from '../../src/core/inspection.ts'
+import { PATTERNS } from '../../src/core/patterns.ts'
+
+const inspector = new Inspector()
+const inspect = (value: unknown, exempt?: ReadonlySet<string>) => inspector.inspectNow(value, exempt)
 
 const HOSTILE: Record<string, readonly string[]> = {
   path_traversal: [
@@ -59,27 +64,155 @@ t.test('looks at every string and key, and says where', async t => {
 })
 
 t.test('leaves out what a tool is exempt from, and only that', async t => {
-  t.equal(inspect('../x', { exempt: new Set(['path_traversal']) }), undefined)
-  t.match(inspect('../x <script>', { exempt: new Set(['path_traversal']) }), { pattern: 'script_tag' })
+  t.equal(inspect('../x', new Set(['path_traversal'])), undefined)
+  t.match(inspect('../x <script>', new Set(['path_traversal'])), { pattern: 'script_tag' })
 })
 
 t.test('finds what stands late in a long text, also across the seam of two pieces', async t => {
-  for (const at of [65_530, 65_536, 200_000, 999_000]) t.match(inspect('a '.repeat(at / 2) + '<script>'), { pattern: 'script_tag' }, String(at))
+  for (const at of [65_530, 327_670, 393_210, 393_216, 720_000, 999_000]) t.match(inspect('a '.repeat(at / 2) + '<script>'), { pattern: 'script_tag' }, String(at))
 })
 
-t.test('takes time in proportion to the text, whatever it is made of', async t => {
-  const pumps = ['<script', "' or ", '../', '{{', '<a onx', '$(', '%2e', '&#46', ' ', '<!doctype ', 'union ', '&lt', '. . ', '"', '\uff0e']
-  for (const pump of pumps) {
+t.test('escapes hide nothing, one in another, in a string of JSON, and behind however much text', async t => {
+  const script = '<script>alert(1)</script>'
+  const percent = (text: string) => [...Buffer.from(text)].map(byte => `%${byte.toString(16).padStart(2, '0')}`).join('')
+  const decimal = (text: string) => [...text].map(letter => `&#${letter.charCodeAt(0)};`).join('')
+  const padded = (text: string) => [...text].map(letter => `&#x0000${letter.charCodeAt(0).toString(16)}`).join('')
+  const unicode = (text: string) => [...text].map(letter => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
+  const braces = (text: string) => [...text].map(letter => `\\u{${letter.charCodeAt(0).toString(16)}}`).join('')
+  const hex = (text: string) => [...text].map(letter => `\\x${letter.charCodeAt(0).toString(16).padStart(2, '0')}`).join('')
+  const wide = (text: string) => [...text].map(letter => String.fromCodePoint(letter.charCodeAt(0) + 0xfee0)).join('')
+  const unseen = (text: string) => [...text].join('\u200b')
+  const json = (text: string) => JSON.stringify({ html: text })
+  const ways = { percent, decimal, padded, unicode, braces, hex, wide, unseen, json, entity: (text: string) => text.replaceAll('<', '&lt;') }
+  for (const [outer, encode] of Object.entries(ways)) {
+    t.match(inspect({ a: encode(script) }), { pattern: 'script_tag' }, outer)
+    t.match(inspect({ a: 'x'.repeat(64_000) + encode(script) }), { pattern: 'script_tag' }, `${outer}, late`)
+    for (const [inner, first] of Object.entries(ways)) {
+      if ((outer === 'hex' || outer === 'wide') && (inner === 'wide' || inner === 'unseen')) continue // they spell ASCII alone
+      t.match(inspect({ a: encode(first(script)) }), { pattern: 'script_tag' }, `${inner} in ${outer}`)
+    }
+  }
+  t.match(inspect(json(json(json(unicode(script))))), { pattern: 'script_tag' }, 'JSON in JSON in JSON')
+  for (const text of ['%c0%ae%c0%ae%c0%af', '%e0%80%ae.%c1%9c', '%uff0e%uff0e%u2215', '..%c0%2f', '%252e%252e%252f', '%25252e%25252e%25252f']) t.match(inspect(`${text}etc/passwd`), { pattern: 'path_traversal' }, text)
+  t.match(inspect('1%20UNION%0aSELECT%09password+FROM+users'), { pattern: 'sql_union_select' })
+  t.match(inspect('1+union+select+password+from+users'), { pattern: 'sql_union_select' }, 'as forms encode it')
+})
+
+t.test('a dot in a pattern is a line end, too', async t => {
+  t.match(inspect('UNION SELECT\npassword\nFROM users'), { pattern: 'sql_union_select' })
+  t.match(new Inspector({ level: 'strict' }).inspectNow('union\n\n of select'), { pattern: 'sql_union_select' })
+})
+
+t.test('at level strict the four literal patterns are refused wherever they stand, at the default level ordinary text passes', async t => {
+  const strict = new Inspector({ level: 'strict' })
+  const texts = { path_traversal: 'see ../README.md', script_tag: 'a <scripting> language', sql_union_select: 'a union that may select', code_eval: 'model.eval() and eval(s)' }
+  for (const [pattern, text] of Object.entries(texts)) {
+    t.equal(inspect(text), undefined, text)
+    t.match(strict.inspectNow(text), { pattern }, text)
+    t.match(strict.inspectNow(text.toUpperCase()), { pattern }, 'of either case')
+  }
+  for (const [, texts] of Object.entries(HOSTILE)) for (const text of texts) t.ok(strict.inspectNow(text), text)
+})
+
+t.test('whatever a pattern matches, its filter lets through', async t => {
+  for (const { name, sources, strict, needs } of PATTERNS) {
+    t.ok(needs, name)
+    for (const source of strict === undefined ? sources : [...sources, strict]) {
+      // Made by the source itself, in every alternative. Without its word boundaries, which the generator does not know, it makes more.
+      fc.assert(fc.property(fc.stringMatching(new RegExp(source.replaceAll('\\b', ''))), text => needs!.test(text) && needs!.test(text.toUpperCase())), { numRuns: 500 })
+    }
+  }
+})
+
+t.test('what is in a tool that is exempt is no more looked for than what it is exempt from', async t => {
+  t.equal(inspect('<script>', new Set(PATTERNS.map(({ name }) => name))), undefined)
+})
+
+t.test('patterns of the operator are asked beside those that ship', async t => {
+  const own = new Inspector({ own: [{ name: 'iban', description: 'An account.', sources: ['\\bDE\\d{20}\\b'] }, { name: 'secret_word', description: 'Ours.', sources: ['schöner wohnen'] }] })
+  t.match(own.inspectNow({ a: 'to DE02120300000000202051' }), { pattern: 'iban', path: 'a' })
+  t.match(own.inspectNow('SCH%C3%96NER%20Wohnen'), { pattern: 'secret_word' })
+  t.equal(own.inspectNow('to DE02120300000000202051', new Set(['iban'])), undefined)
+  t.match(own.inspectNow('<script>'), { pattern: 'script_tag' })
+  t.ok(own.patterns.has('iban'))
+})
+
+t.test('a value that unfolds to more text than is looked at is a finding itself', async t => {
+  const small = new Inspector({ maxCharacters: 1000 })
+  t.equal(small.inspectNow('a'.repeat(1000)), undefined)
+  t.match(small.inspectNow({ a: 'b', c: 'a'.repeat(1000) }), { pattern: 'too_much_text', path: 'c' })
+  t.match(small.inspectNow('%25'.repeat(300) + '%'), { pattern: 'too_much_text' }, 'decoded text counts')
+  t.equal(small.inspectNow('a'.repeat(1001), new Set(['too_much_text'])), undefined)
+})
+
+/** What one text of a megabyte is made of. */
+const PUMPS = [
+  '<script', "' or ", '../', '{{', '<a onx', '$(', '%2e', '&#46', ' ', '<!doctype ', 'union ', '&lt', '. . ', '"', '\uff0e', 'a<', '&amp;lt;a', '\ufdfa', 'Die Straße ist lang. ', '漢字かな', 'привет мир ', '\\u003', '\\\\', '%', '&',
+  '%25', "' ", '`', ';', '(select ', '[', '\u0301', '😀', 'a', '{{a', '${', '<% ', '<a ', 'union/*', '--', 'x=', '1 or ', '/..', '\0a'
+]
+
+t.test('long text is looked at in slices that give way, and none of them is long', async t => {
+  const others = new Set(['null_byte'])
+  for (const pump of PUMPS) {
+    const text = pump.repeat(Math.ceil(1_000_000 / Buffer.byteLength(pump)))
+    const exempt = pump === '\0a' ? others : undefined
+    let longest = 0
+    let slices = 0
+    const search = inspector.inspect({ text }, exempt)
+    if (search instanceof Promise) {
+      const state = { done: false }
+      search.finally(() => { state.done = true }).catch(() => {})
+      while (!state.done) {
+        const start = process.cpuUsage()
+        await new Promise(resolve => setImmediate(resolve))
+        const { user, system } = process.cpuUsage(start)
+        longest = Math.max(longest, user + system)
+        slices++
+      }
+    }
+    // A bound with room for a machine of any kind; docs/measurements.md has the figures.
+    t.ok(longest < 400_000, `${JSON.stringify(pump)}: ${slices} slices, the longest ${longest} µs`)
+  }
+})
+
+t.test('time is in proportion to the text, whatever it is made of', async t => {
+  for (const pump of PUMPS) {
     const time = (length: number) => {
       const text = pump.repeat(Math.ceil(length / pump.length))
       const start = process.cpuUsage()
-      inspect(text, { exempt: new Set(PATTERNS.map(({ name }) => name).filter(name => name !== 'script_tag' && name !== 'template_injection' && name !== 'sql_union_select')) })
+      inspect(text)
       const { user, system } = process.cpuUsage(start)
       return user + system
     }
-    time(25_000)
-    const small = Math.max(time(50_000), 2000)
-    const large = time(200_000)
-    t.ok(large / small < 12, `${JSON.stringify(pump)}: ${small} µs, four times as long ${large} µs`)
+    time(50_000)
+    const small = Math.max(Math.min(time(60_000), time(60_000)), 4000)
+    const large = Math.min(time(240_000), time(240_000))
+    t.ok(large / small < 9, `${JSON.stringify(pump)}: ${small} µs, four times as long ${large} µs`)
   }
+})
+
+t.test('long searches take turns, so that many are no longer a pause than one', async t => {
+  const text = 'Die Straße ist lang; das Haus (rot) ist klein = 5. '.repeat(6_000)
+  const ended: number[] = []
+  const started = Array.from({ length: 6 }, async (_, i) => { await inspector.inspect({ text: text + i }); ended.push(i) })
+  let turns = 0
+  const state = { done: false }
+  const counting = Promise.all(started).then(() => { state.done = true })
+  while (!state.done) {
+    await new Promise(resolve => setImmediate(resolve))
+    turns++
+  }
+  await counting
+  t.equal(ended.length, 6)
+  t.ok(turns > 12, `${turns} turns of the loop`)
+})
+
+t.test('many short strings, keys and deep nesting cost what their characters cost', async t => {
+  const wide = Object.fromEntries(Array.from({ length: 60_000 }, (_, i) => [`key${i}`, 'a']))
+  const list = Array.from({ length: 60_000 }, () => 'word')
+  let deep: unknown = 'x'
+  for (let i = 0; i < 5_000; i++) deep = { a: deep }
+  for (const value of [wide, list, deep]) t.equal(await inspector.inspect(value), undefined)
+  t.match(await inspector.inspect({ ...wide, last: '; rm -rf /' }), { pattern: 'command_substitution', path: 'last' })
+  t.ok(inspect({ ['k'.repeat(100_000)]: { b: '../../etc/passwd' } })!.path.length <= 200)
 })
