@@ -11,7 +11,7 @@ export function pages (): Record<string, string> {
 
 function configuration (): string {
   const rows = Object.entries(properties).map(([name, schema]) => {
-    const { default: value, description } = schema as { default?: unknown, description?: string }
+    const { default: value, description } = schema
     return `| \`${name}\` | ${value === undefined ? '' : `\`${String(value)}\``} | ${allowed(schema)} | ${description} |`
   })
   return `# Configuration
@@ -36,7 +36,7 @@ function allowed (schema: Parameters<typeof wanted>[0]): string {
   const { minimum, maximum, unit } = schema
   if (maximum !== undefined) return `${minimum} to ${maximum}${unit === undefined ? '' : ` ${unit}`}`
   if (schema.type === 'boolean') return '`true`, `false`'
-  return schema.anyOf === undefined ? '' : schema.anyOf.map(({ const: value }) => `\`${String(value)}\``).join(', ')
+  return schema.enum === undefined ? '' : schema.enum.map(value => `\`${String(value)}\``).join(', ')
 }
 
 function errors (): string {

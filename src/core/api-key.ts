@@ -6,7 +6,7 @@
  */
 import { hash, randomBytes, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import Type, { type Static } from 'typebox'
+import type { XStatic } from 'typebox/schema'
 import { addressSet, type AddressSet } from './address.ts'
 import type { RateLimit } from './limit.ts'
 import { PERMISSION_PATTERN } from './permissions.ts'
@@ -14,32 +14,37 @@ import { PERMISSION_PATTERN } from './permissions.ts'
 const FORM = /^mcpk_([a-z0-9]{10})_([A-Za-z0-9_-]{43})_([a-z0-9]{7})$/
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz0123456789'
 
-/** What is kept of a key. Times are ms since the epoch. */
-export const ApiKeyRecord = Type.Object({
-  id: Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' }),
-  name: Type.String({ minLength: 1, maxLength: 128 }),
-  owner: Type.Optional(Type.String({ maxLength: 256 })),
-  role: Type.Union([Type.Literal('caller'), Type.Literal('operator')]),
-  permissions: Type.Array(Type.String({ pattern: PERMISSION_PATTERN }), { maxItems: 256 }),
-  /** SHA-256 of the whole key, hex. */
-  hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-  created: Type.Integer({ minimum: 0 }),
-  expires: Type.Optional(Type.Integer({ minimum: 0 })),
-  /** Addresses the key may be used from; absent means from anywhere. */
-  cidrs: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 64 })),
-  /** Requests per window instead of the class's limit. */
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000_000 })),
-  /** The key before the last rotation, accepted until `until`. */
-  previous: Type.Optional(Type.Object({
-    hash: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-    until: Type.Integer({ minimum: 0 })
-  }, { additionalProperties: false })),
-  /** Coarse: written at most once a minute. */
-  lastUsed: Type.Optional(Type.Integer({ minimum: 0 })),
-  revoked: Type.Optional(Type.Integer({ minimum: 0 }))
-}, { additionalProperties: false })
+const Hash = { type: 'string', pattern: '^[0-9a-f]{64}$' } as const
+const Time = { type: 'integer', minimum: 0 } as const
 
-export type ApiKeyRecord = Static<typeof ApiKeyRecord>
+/** What is kept of a key. Times are ms since the epoch. */
+export const ApiKeyRecord = {
+  type: 'object',
+  properties: {
+    id: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$' },
+    name: { type: 'string', minLength: 1, maxLength: 128 },
+    owner: { type: 'string', maxLength: 256 },
+    role: { enum: ['caller', 'operator'] },
+    permissions: { type: 'array', items: { type: 'string', pattern: PERMISSION_PATTERN }, maxItems: 256 },
+    /** SHA-256 of the whole key, hex. */
+    hash: Hash,
+    created: Time,
+    expires: Time,
+    /** Addresses the key may be used from; absent means from anywhere. */
+    cidrs: { type: 'array', items: { type: 'string', maxLength: 64 }, maxItems: 64 },
+    /** Requests per window instead of the class's limit. */
+    limit: { type: 'integer', minimum: 1, maximum: 1_000_000_000 },
+    /** The key before the last rotation, accepted until `until`. */
+    previous: { type: 'object', properties: { hash: Hash, until: Time }, required: ['hash', 'until'], additionalProperties: false },
+    /** Coarse: written at most once a minute. */
+    lastUsed: Time,
+    revoked: Time
+  },
+  required: ['id', 'name', 'role', 'permissions', 'hash', 'created'],
+  additionalProperties: false
+} as const
+
+export type ApiKeyRecord = XStatic<typeof ApiKeyRecord>
 
 /** Plain keys shorter than this are found by trying; up to the second length they go on with a warning. Characters. */
 export const MIN_PLAIN_KEY_LENGTH = 20

@@ -1,6 +1,6 @@
 /** What an operator does with API keys. */
 import { byName, hashKey, keyFor, makeKey, ApiKeyRecord } from '../core/api-key.ts'
-import { compileSchema } from '../core/schema.ts'
+import { faultsIn } from '../core/plain-schema.ts'
 import { UsageError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 
@@ -19,8 +19,6 @@ export interface NewKey {
 /** A record as people see it: no hashes. */
 export type KeyView = Omit<ApiKeyRecord, 'hash' | 'previous'> & { previousUntil?: number, status: KeyStatus }
 export type KeyStatus = 'active' | 'rotating' | 'expired' | 'revoked'
-
-const shape = compileSchema(ApiKeyRecord)
 
 /** @returns the key itself, which is kept nowhere, and what is kept of it */
 export async function createKey (store: Store, { name, role, permissions, owner, lifeMs, cidrs, limit }: NewKey): Promise<{ key: string, record: ApiKeyRecord }> {
@@ -43,7 +41,8 @@ export async function createKey (store: Store, { name, role, permissions, owner,
     ...(limit === undefined ? {} : { limit })
   }
   // What is stored must be readable for every replica.
-  if (!shape.fits(record)) throw new UsageError(`The key cannot be made: ${shape.problems(record).join('; ')}`)
+  const faults = faultsIn(ApiKeyRecord, record)
+  if (faults.length > 0) throw new UsageError(`The key cannot be made: ${faults.join('; ')}`)
   await store.saveKey(record)
   return { key, record }
 }

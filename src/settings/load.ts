@@ -1,22 +1,16 @@
 /** Reading the settings out of texts: by name, each of its type, every problem told at once and no value said. */
-import type { TSchema } from 'typebox'
 import { nearest } from '../core/nearest.ts'
 import { readScopeMap } from '../core/oauth-scopes.ts'
 import { defaultHosts } from '../core/origin.ts'
-import { compileSchema } from '../core/schema.ts'
+import { fits } from '../core/plain-schema.ts'
 import { UsageError } from '../errors.ts'
 import { problemsBetween, readTrustProxy, readUrlsByIssuer, warningsAbout } from './rules.ts'
-import { Settings, type Config, type Raw, type SettingName } from './schema.ts'
+import { Settings, type Config, type Raw, type SettingName, type SettingSchema } from './schema.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Keywords of ours beside those of JSON schema: what is wanted, in words, and the unit of a number. */
-type SettingSchema = TSchema & { type?: string, default?: unknown, minimum?: number, maximum?: number, anyOf?: Array<{ const?: unknown }>, wanted?: string, unit?: string, url?: boolean, maxLength?: number }
-
-export const properties = Settings.properties as unknown as Record<SettingName, SettingSchema>
+export const properties: Readonly<Record<SettingName, SettingSchema>> = Settings.properties
 const names = Object.keys(properties) as SettingName[]
-/** One validator a setting, made once: a fault is told by the name of its setting. */
-const fits = new Map(names.map(name => [name, compileSchema(properties[name])]))
 
 export interface Loaded {
   config: Config
@@ -81,7 +75,7 @@ function gather (env: Environment, file: Environment): Gathered {
 }
 
 function misfits (raw: Gathered['raw']): SettingName[] {
-  return names.filter(name => raw[name] !== undefined && !(fits.get(name)!.fits(raw[name]) && isUrlWhereWanted(properties[name], raw[name])))
+  return names.filter(name => raw[name] !== undefined && !(fits(properties[name], raw[name]) && isUrlWhereWanted(properties[name], raw[name])))
 }
 
 /** A pattern lets some through that are none, such as a port of 99999. */
@@ -91,11 +85,11 @@ function isUrlWhereWanted ({ url }: SettingSchema, value: unknown): boolean {
 
 /** What a setting may be, in words for whoever sets it. */
 export function wanted (schema: SettingSchema): string {
-  const { type, minimum, maximum, unit, anyOf, maxLength } = schema
+  const { type, minimum, maximum, unit, enum: choices, maxLength } = schema
   if (schema.wanted !== undefined) return schema.wanted
   if (type === 'integer') return `a whole number${unit === undefined ? '' : ` of ${unit}`} from ${minimum} to ${maximum}`
   if (type === 'boolean') return 'true or false (or yes, no, on, off, 1, 0)'
-  if (anyOf !== undefined) return anyOf.map(({ const: value }) => String(value)).join(', ').replace(/, (?=[^,]*$)/, ' or ')
+  if (choices !== undefined) return choices.join(', ').replace(/, (?=[^,]*$)/, ' or ')
   return `a text of 1 to ${maxLength ?? 4096} characters`
 }
 

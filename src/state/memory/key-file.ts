@@ -5,23 +5,24 @@
  * what the command line knows besides. Permissions are closed: where some keys
  * have permissions, a key that has none may use nothing.
  */
-import Type from 'typebox'
 import { ApiKeyRecord, hashKey, MIN_PLAIN_KEY_LENGTH, SAFE_PLAIN_KEY_LENGTH } from '../../core/api-key.ts'
 import { nearest } from '../../core/nearest.ts'
-import { compileSchema } from '../../core/schema.ts'
+import { faultsIn, type PlainSchema } from '../../core/plain-schema.ts'
 import { UsageError } from '../../errors.ts'
 import { digestOf, type HeldFile, type InUse } from './serving.ts'
 import { jsonOf, readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
 
 /** Open: what a newer release adds must not stop this one. Members that were probably misspelt are told apart below. */
-const OpenRecord = Type.Object(ApiKeyRecord.properties)
-const Details = Type.Omit(OpenRecord, ['name', 'hash', 'permissions'])
-const shape = compileSchema(Type.Object({
-  api_keys: Type.Optional(Type.Record(Type.String(), Type.String({ minLength: 1, maxLength: 4096 }))),
-  key_permissions: Type.Optional(Type.Record(Type.String(), Type.Array(Type.String()))),
-  key_records: Type.Optional(Type.Record(Type.String(), Details))
-}))
-const recordShape = compileSchema(OpenRecord)
+const { name: _name, hash: _hash, permissions: _permissions, ...DETAILS } = ApiKeyRecord.properties
+const Content = {
+  type: 'object',
+  properties: {
+    api_keys: { type: 'object', additionalProperties: { type: 'string', minLength: 1, maxLength: 4096 } },
+    key_permissions: { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } },
+    key_records: { type: 'object', additionalProperties: { type: 'object', properties: DETAILS, required: ['id', 'role', 'created'] } }
+  }
+} as const satisfies PlainSchema
+const OpenRecord: PlainSchema = { ...ApiKeyRecord, additionalProperties: true }
 
 interface Content {
   api_keys?: Record<string, string>
@@ -81,7 +82,8 @@ export function readKeyFile (text: string, path: string, { setting, allowShort =
       permissions: permissions ?? (restricted ? [] : ['*']),
       hash
     }
-    if (!recordShape.fits(record)) throw new UsageError(`${where}: ${recordShape.problems(record).join('; ')}`)
+    const faults = faultsIn(OpenRecord, record)
+    if (faults.length > 0) throw new UsageError(`${where}: ${faults.join('; ')}`)
     read.records.push(record)
   }
   return read
@@ -97,7 +99,7 @@ function misspeltIn (content: Content, path: string): string[] {
     }
   }
   look(content, ['api_keys', 'key_permissions', 'key_records'], path)
-  for (const [entry, details] of Object.entries(content.key_records ?? {})) look(details, Object.keys(Details.properties), `${path}: key_records of "${entry}"`)
+  for (const [entry, details] of Object.entries(content.key_records ?? {})) look(details, Object.keys(DETAILS), `${path}: key_records of "${entry}"`)
   return problems
 }
 
@@ -235,7 +237,8 @@ export function openKeyFile (options: KeyFileOptions): KeyFile {
 
 function contentOf (text: string, path: string, setting?: string): Content {
   const value = jsonOf(text, path, setting)
-  if (!shape.fits(value)) throw new UsageError(`${path}: ${shape.problems(value).join('; ')}`)
+  const faults = faultsIn(Content, value)
+  if (faults.length > 0) throw new UsageError(`${path}: ${faults.join('; ')}`)
   return value as Content
 }
 

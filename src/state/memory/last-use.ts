@@ -3,8 +3,7 @@
  * into the key file would rewrite every key once a minute, and have the file
  * that people edit change under their hands.
  */
-import Type from 'typebox'
-import { compileSchema } from '../../core/schema.ts'
+import { fits } from '../../core/plain-schema.ts'
 import { readJsonIfThere, writeAtomically } from '../../files.ts'
 
 export interface LastUse {
@@ -15,7 +14,7 @@ export interface LastUse {
   write (): void
 }
 
-const shape = compileSchema(Type.Record(Type.String({ maxLength: 64 }), Type.Integer({ minimum: 0 })))
+const Uses = { type: 'object', additionalProperties: { type: 'integer', minimum: 0 } } as const
 
 /** A file that is broken counts as none, and is written anew. */
 export function fileLastUse (path: string, warn: (message: string) => void): LastUse {
@@ -45,7 +44,7 @@ export function fileLastUse (path: string, warn: (message: string) => void): Las
 function read (path: string, warn: (message: string) => void): Record<string, number> {
   try {
     const value: unknown = readJsonIfThere(path) ?? {}
-    if (shape.fits(value)) return value as Record<string, number>
+    if (fits(Uses, value)) return value as Record<string, number>
   } catch {
     // Not JSON, or not to be read: warned of below.
   }

@@ -1,6 +1,5 @@
 /** The copy of a shared list that this process holds, and the files that hold one where there is no Redis. */
-import Type from 'typebox'
-import { compileSchema } from '../../core/schema.ts'
+import { faultsIn, type PlainSchema } from '../../core/plain-schema.ts'
 import { UsageError } from '../../errors.ts'
 import { jsonOf, readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
 import { digestOf, type HeldFile, type InUse } from './serving.ts'
@@ -61,11 +60,15 @@ export function live (entries: ReadonlyMap<string, LedgerEntry>, now: number): M
   return new Map([...entries].filter(([, { until }]) => until === undefined || until > now))
 }
 
-const shape = compileSchema(Type.Record(Type.String({ maxLength: 1024 }), Type.Object({
-  since: Type.Integer({ minimum: 0 }),
-  until: Type.Optional(Type.Integer({ minimum: 0 })),
-  note: Type.Optional(Type.String({ maxLength: 1024 }))
-})))
+/** Open: what a newer release adds must not stop this one. */
+const Entries = {
+  type: 'object',
+  additionalProperties: {
+    type: 'object',
+    properties: { since: { type: 'integer', minimum: 0 }, until: { type: 'integer', minimum: 0 }, note: { type: 'string', maxLength: 1024 } },
+    required: ['since']
+  }
+} as const satisfies PlainSchema
 
 /**
  * A ledger in a file, read again when the file changes.
@@ -122,6 +125,7 @@ const SETTING = 'API_KEYS_FILE'
 function entriesOf (text: string | undefined, path: string): Map<string, LedgerEntry> {
   if (text === undefined) return new Map()
   const value = jsonOf(text, path)
-  if (!shape.fits(value)) throw new UsageError(`${path}: ${shape.problems(value).join('; ')}`)
+  const faults = faultsIn(Entries, value)
+  if (faults.length > 0) throw new UsageError(`${path}: ${faults.join('; ')}`)
   return new Map(Object.entries(value as Record<string, LedgerEntry>))
 }

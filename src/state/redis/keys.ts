@@ -1,7 +1,7 @@
 /** API keys in Redis: a record under its hash, an index from id to hash, and beside them the keys that stand outside. */
 import { ApiKeyRecord, byName, countsAtOnce, ruleOf, type EnvironmentKey } from '../../core/api-key.ts'
 import type { RateLimit } from '../../core/limit.ts'
-import { compileSchema } from '../../core/schema.ts'
+import { faultsIn } from '../../core/plain-schema.ts'
 import { UsageError } from '../../errors.ts'
 import type { Client } from './client/connection.ts'
 import { unavailable, type Ask } from './client/guarded-client.ts'
@@ -169,7 +169,8 @@ function fieldsOf (record: ApiKeyRecord): string[] {
   ]
 }
 
-const shape = compileSchema(ApiKeyRecord)
+/** Open: what a newer release adds must not lock its keys out here. */
+const OpenRecord = { ...ApiKeyRecord, additionalProperties: true }
 
 /** Records by their text: a key in use is parsed and checked once, not at each request. */
 function recordCache (most = 10_000): (json: string) => ApiKeyRecord {
@@ -178,7 +179,8 @@ function recordCache (most = 10_000): (json: string) => ApiKeyRecord {
     const known = seen.get(json)
     if (known !== undefined) return known
     const record = JSON.parse(json) as ApiKeyRecord
-    if (!shape.fits(record)) throw unavailable(`a key record is malformed: ${shape.problems(record).join('; ')}`)
+    const faults = faultsIn(OpenRecord, record)
+    if (faults.length > 0) throw unavailable(`a key record is malformed: ${faults.join('; ')}`)
     if (seen.size >= most) seen.delete(seen.keys().next().value!)
     seen.set(json, record)
     return record
