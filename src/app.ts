@@ -38,6 +38,8 @@ export interface AppOptions {
   metrics?: Metrics
   /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
   sources?: readonly Source[]
+  /** How often what stays open is judged again, ms. For tests. */
+  judgeStreamsMs?: number
   /** How often authorization servers are asked. For tests. */
   oauth2Paces?: RefreshPolicies
   /** False: the SDK answers everything. For measuring what the fast lane saves. */
@@ -102,6 +104,8 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     authentication: runtime.authentication,
     sessions: config.LEGACY_SESSIONS ? { ids: runtime.sessionIds, rule: sessionRule(config) } : undefined,
     maxStreamsOfPrincipal: config.MAX_STREAMS_PER_PRINCIPAL,
+    maxStreamMs: config.STREAM_MAX_MS,
+    judgeStreamsMs: options.judgeStreamsMs,
     fastLane: options.fastLane
   })
 

@@ -33,7 +33,7 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
 
       const now = Date.now()
       const judged = judgeKey(record, hash, address, now)
-      if (judged !== 'valid') throw refused(judged)
+      if (judged !== 'valid') throw refused(judged, record)
       store.touchKey(record, now)
 
       const subject = `key:${record.hash}`
@@ -44,6 +44,14 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
         rule: own,
         rateLimit: verdict ?? await store.hit(subject, own)
       }
+    },
+
+    async recheck (credential, { address }, before) {
+      if (credential.type !== 'api_key' && credential.type !== 'bearer') return undefined
+      const hash = hashKey(credential.value)
+      const record = await store.findKey(before.id.slice('key:'.length))
+      const now = Date.now()
+      return record !== undefined && judgeKey(record, hash, address, now) === 'valid' ? principalOf(record, now) : undefined
     }
   }
 }
@@ -67,6 +75,9 @@ function looksLikeJwt (value: string): boolean {
   return first > 0 && value.indexOf('.', first + 1) > first
 }
 
-function refused (why: string): AppError {
-  return new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: `api key ${why}` })
+/** @param record of the key, where there is one: its id is public, and says in the log which key it was */
+function refused (why: string, record?: ApiKeyRecord): AppError {
+  return new AppError('INVALID_CREDENTIAL', 'Authentication required', {
+    cause: `api key ${why}`, rule: `api key ${why}`, principal: record === undefined ? undefined : `key:${record.id}`
+  })
 }

@@ -30,6 +30,14 @@ export interface Authentication {
 export interface Authenticator {
   readonly type: AuthType
   authenticate (credential: Credential, presented: RequestFacts): Promise<Authentication | undefined>
+  /**
+   * Judge a credential again that opened something which is still open. What
+   * only a request can show (a proof, a count) is not asked again.
+   *
+   * @param before what it stood for then
+   * @returns the principal as it is now, or undefined where the credential no longer counts
+   */
+  recheck (credential: Credential, presented: RequestFacts, before: Principal): Promise<Principal | undefined>
   /** Why a credential that no authenticator knew was not this one's, for the log. */
   explain? (credential: Credential): string | undefined
   close? (): Promise<void>

@@ -1,19 +1,26 @@
 import { addressGroup } from '../core/address.ts'
 import type { Credential } from '../core/credential.ts'
 import { rateLimited, type RateLimit, type RateLimitResult } from '../core/limit.ts'
-import type { AuthType, Principal } from '../core/principal.ts'
-import { isRevoked } from '../core/revocation.ts'
+import { holderOf, type AuthType, type Principal } from '../core/principal.ts'
+import { revokedBy } from '../core/revocation.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
-import type { Authenticator, RequestFacts } from './authenticator.ts'
+import type { Authentication, Authenticator, RequestFacts } from './authenticator.ts'
+import { countIn, type Counters } from './counters.ts'
 import { EndedCredential } from './refusals.ts'
 
 /** A caller that may go on: who it is, where it is counted, and the count of this request. */
-export interface Caller {
+export interface Caller extends Counters {
   readonly principal: Principal
-  readonly subject: string
-  readonly rule: RateLimit
   readonly rateLimit: RateLimitResult
+  /**
+   * Judge its credential again, as far as that can be done without a new
+   * request; nothing is counted.
+   *
+   * @returns the principal as it is now, or undefined where it no longer counts
+   * @throws {AppError} STATE_UNAVAILABLE where that cannot be known
+   */
+  recheck (): Promise<Principal | undefined>
 }
 
 export interface ChainOptions {
@@ -31,6 +38,9 @@ export const FAILURES: RateLimit = { limit: 20, windowMs: 60_000 }
 /** How long a copy of the revocations is believed while state is out of reach, ms. */
 const REVOCATIONS_MAX_AGE_MS = 30_000
 
+/** So many times the limit of one client may a subject use, however many clients it has. */
+const CLIENTS_OF_SUBJECT = 3
+
 /**
  * Turn a credential into a caller, or refuse.
  *
@@ -40,71 +50,97 @@ const REVOCATIONS_MAX_AGE_MS = 30_000
  */
 export type Identify = (credential: Credential, presented: RequestFacts) => Promise<Caller>
 
-export function authenticationChain ({ authenticators, store, required, rules }: ChainOptions): Identify {
+export function authenticationChain (options: ChainOptions): Identify {
   return async function identify (credential, presented) {
-    if (!required) return await anonymous(presented)
+    if (!options.required) return await anonymous(options, presented)
     if (credential.type === 'none') {
       throw new AppError('AUTHENTICATION_REQUIRED', 'Authentication required')
     }
     try {
-      return await ask(credential, presented)
+      return await ask(options, credential, presented)
     } catch (error) {
-      if (!(error instanceof AppError)) {
-        throw new AppError('STATE_UNAVAILABLE', 'Authentication is out of reach; try again', {
-          cause: error, headers: { 'retry-after': '2' }
-        })
-      }
-      if (error.code === 'INVALID_CREDENTIAL' && !(error instanceof EndedCredential)) await countFailure(presented.address)
-      throw error
+      const refusal = asRefusal(error)
+      if (refusal.code === 'INVALID_CREDENTIAL' && !(refusal instanceof EndedCredential)) await countFailure(options, presented)
+      throw refusal
     }
   }
+}
 
-  async function ask (credential: Credential, presented: RequestFacts): Promise<Caller> {
-    for (const authenticator of authenticators) {
-      const found = await authenticator.authenticate(credential, presented)
-      if (found === undefined) continue
-      const { principal } = found
-      refuseRevoked(principal)
-      refuseUnlessCurrent(principal)
-      const subject = found.subject ?? `sub:${principal.id}`
-      const rule = found.rule ?? rules[principal.authType]
-      return { principal, subject, rule, rateLimit: found.rateLimit ?? await store.hit(subject, rule) }
-    }
-    const why = authenticators.map(authenticator => authenticator.explain?.(credential)).find(Boolean)
-    throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: why ?? 'no authenticator knows it' })
-  }
+/** Whatever is not a refusal is a fault on the way to one. */
+function asRefusal (error: unknown): AppError {
+  if (error instanceof AppError) return error
+  return new AppError('STATE_UNAVAILABLE', 'Authentication is out of reach; try again', { cause: error, headers: { 'retry-after': '2' } })
+}
 
-  function refuseRevoked (principal: Principal): void {
-    const { authenticatedAt, expiresAt } = principal
-    if (isRevoked(principal, store.revocations.entries())) {
-      throw new EndedCredential('revoked')
-    }
-    if (expiresAt !== undefined && expiresAt <= authenticatedAt) {
-      throw new EndedCredential('expired')
-    }
+async function ask (options: ChainOptions, credential: Credential, presented: RequestFacts): Promise<Caller> {
+  for (const authenticator of options.authenticators) {
+    const found = await authenticator.authenticate(credential, presented)
+    if (found === undefined) continue
+    refuseEnded(options.store, found.principal)
+    return await counted(options, found, { store: options.store, authenticator, credential, presented, principal: found.principal })
   }
+  const why = options.authenticators.map(authenticator => authenticator.explain?.(credential)).find(Boolean)
+  throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: why ?? 'no authenticator knows it' })
+}
 
-  /** A key's revocation is seen at its look-up; everyone else's in a copy, which must not be old. */
-  function refuseUnlessCurrent ({ authType }: Principal): void {
-    if (authType !== 'api_key' && store.revocations.ageMs() > REVOCATIONS_MAX_AGE_MS) {
-      throw new AppError('STATE_UNAVAILABLE', 'State is out of reach; try again', {
-        cause: 'the copy of the revocations is old', headers: { 'retry-after': '2' }
-      })
-    }
-  }
+async function counted ({ store, rules }: ChainOptions, found: Authentication, presentation: Presentation): Promise<Caller> {
+  const { principal } = found
+  const subject = found.subject ?? `sub:${principal.id}`
+  const rule = found.rule ?? rules[principal.authType]
+  const holder = holderOf(principal)
+  const shared = holder === principal.id ? undefined : { subject: `sub:${holder}`, rule: { limit: rule.limit * CLIENTS_OF_SUBJECT, windowMs: rule.windowMs } }
+  const rateLimit = found.rateLimit ?? await countIn(store, { subject, rule, shared }, 1)
+  return { principal, subject, rule, shared, rateLimit, recheck: () => recheck(presentation) }
+}
 
-  async function anonymous ({ address }: RequestFacts): Promise<Caller> {
-    const id = `none:${addressGroup(address)}`
-    const principal: Principal = {
-      id, name: 'anonymous', authType: 'none', role: 'caller', permissions: ['*'], authenticatedAt: Date.now(), revocableAs: []
-    }
-    const subject = `sub:${id}`
-    return { principal, subject, rule: rules.none, rateLimit: await store.hit(subject, rules.none) }
-  }
+/** A credential that was good, and by whom it was judged. */
+interface Presentation {
+  readonly store: Store
+  readonly authenticator: Authenticator
+  readonly credential: Credential
+  readonly presented: RequestFacts
+  readonly principal: Principal
+}
 
-  /** Counts apart from everything else: other callers behind the same address are not touched. */
-  async function countFailure (address: string): Promise<void> {
-    const verdict = await store.hit(`failures:${addressGroup(address)}`, FAILURES)
-    if (!verdict.allowed) throw rateLimited(verdict, { reason: 'TOO_MANY_FAILURES', rule: `failures of ${addressGroup(address)}` })
+async function recheck ({ store, authenticator, credential, presented, principal }: Presentation): Promise<Principal | undefined> {
+  try {
+    const now = await authenticator.recheck(credential, presented, principal)
+    // Somebody else now: whatever was opened is not theirs.
+    if (now?.id !== principal.id) return undefined
+    refuseEnded(store, now)
+    return now
+  } catch (error) {
+    const refusal = asRefusal(error)
+    if (refusal.code === 'INVALID_CREDENTIAL' || refusal.code === 'INSUFFICIENT_SCOPE') return undefined
+    throw refusal
   }
+}
+
+/** A key's revocation is seen at its look-up; everyone else's in a copy, which must not be old. */
+function refuseEnded ({ revocations }: Store, principal: Principal): void {
+  const { authType, authenticatedAt, expiresAt } = principal
+  const revocation = revokedBy(principal, revocations.entries())
+  if (revocation !== undefined) throw new EndedCredential('revoked', { rule: `revoked ${revocation.id}`, principal: principal.id })
+  if (expiresAt !== undefined && expiresAt <= authenticatedAt) throw new EndedCredential('expired', { rule: 'expired', principal: principal.id })
+  if (authType !== 'api_key' && revocations.ageMs() > REVOCATIONS_MAX_AGE_MS) {
+    throw new AppError('STATE_UNAVAILABLE', 'State is out of reach; try again', {
+      cause: 'the copy of the revocations is old', headers: { 'retry-after': '2' }
+    })
+  }
+}
+
+async function anonymous ({ store, rules }: ChainOptions, { address }: RequestFacts): Promise<Caller> {
+  const id = `none:${addressGroup(address)}`
+  const principal: Principal = {
+    id, name: 'anonymous', authType: 'none', role: 'caller', permissions: ['*'], authenticatedAt: Date.now(), revocableAs: []
+  }
+  const subject = `sub:${id}`
+  return { principal, subject, rule: rules.none, shared: undefined, rateLimit: await store.hit(subject, rules.none), recheck: async () => principal }
+}
+
+/** Counts apart from everything else: other callers behind the same address are not touched. */
+async function countFailure ({ store }: ChainOptions, { address }: RequestFacts): Promise<void> {
+  const group = addressGroup(address)
+  const result = await store.hit(`failures:${group}`, FAILURES)
+  if (!result.allowed) throw rateLimited(result, { reason: 'TOO_MANY_FAILURES', rule: `failures of ${group}` })
 }

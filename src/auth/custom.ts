@@ -2,6 +2,7 @@ import { pathToFileURL } from 'node:url'
 import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
 import { PERMISSION_PATTERN } from '../core/permissions.ts'
+import type { Principal } from '../core/principal.ts'
 import { compileSchema } from '../core/schema.ts'
 import { UsageError } from '../errors.ts'
 import type { Credential } from '../core/credential.ts'
@@ -29,28 +30,33 @@ const shape = compileSchema(CustomIdentity)
 
 /** Wrap an operator's function as a link of the chain; what it returns is checked each time. */
 export function customAuthenticator (identify: CustomAuthenticator): Authenticator {
+  const principalFor = async (credential: Credential, presented: RequestFacts): Promise<Principal | undefined> => {
+    const identity = credential.type === 'none' ? undefined : await identify(credential, presented)
+    return identity === undefined ? undefined : principalOf(identity)
+  }
   return {
     type: 'custom',
     async authenticate (credential, presented) {
-      if (credential.type === 'none') return undefined
-      const identity = await identify(credential, presented)
-      if (identity === undefined) return undefined
-      if (!shape.fits(identity)) {
-        throw new Error(`the custom authenticator returned a wrong identity: ${shape.problems(identity).join('; ')}`)
-      }
-      return {
-        principal: {
-          id: `custom:${identity.id}`,
-          name: identity.name ?? identity.id,
-          authType: 'custom',
-          role: 'caller',
-          permissions: identity.permissions,
-          authenticatedAt: Date.now(),
-          expiresAt: identity.expiresAt,
-          revocableAs: [`custom:${identity.id}`]
-        }
-      }
-    }
+      const principal = await principalFor(credential, presented)
+      return principal === undefined ? undefined : { principal }
+    },
+    recheck: principalFor
+  }
+}
+
+function principalOf (identity: CustomIdentity): Principal {
+  if (!shape.fits(identity)) {
+    throw new Error(`the custom authenticator returned a wrong identity: ${shape.problems(identity).join('; ')}`)
+  }
+  return {
+    id: `custom:${identity.id}`,
+    name: identity.name ?? identity.id,
+    authType: 'custom',
+    role: 'caller',
+    permissions: identity.permissions,
+    authenticatedAt: Date.now(),
+    expiresAt: identity.expiresAt,
+    revocableAs: [`custom:${identity.id}`]
   }
 }
 

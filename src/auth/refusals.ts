@@ -1,5 +1,5 @@
 /** Refusals of credentials that the chain tells apart. */
-import { AppError } from '../errors.ts'
+import { AppError, type AppErrorOptions } from '../errors.ts'
 
 /**
  * The credential was good once and is over: a token with a good signature that
@@ -8,7 +8,7 @@ import { AppError } from '../errors.ts'
  * one gateway learn by the 401 that they must renew.
  */
 export class EndedCredential extends AppError {
-  constructor (why: string) {
-    super('INVALID_CREDENTIAL', 'Authentication required', { cause: why })
+  constructor (why: string, more: Pick<AppErrorOptions, 'rule' | 'principal'> = {}) {
+    super('INVALID_CREDENTIAL', 'Authentication required', { cause: why, ...more })
   }
 }

@@ -21,6 +21,8 @@ export interface RateLimitResult {
   readonly resetMs: number
   /** Where the units were counted, so that they can be given back exactly there. */
   readonly slice: number
+  /** The same in the counter that a principal shares with others of its subject. */
+  readonly sharedSlice?: number
   /** Counted in this process because shared state is out of reach. */
   readonly degraded?: boolean
 }

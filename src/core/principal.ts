@@ -7,6 +7,8 @@ export type Role = 'caller' | 'operator'
 export interface Principal {
   /** Unique among all principals: the type, a colon, and an id. Names the counters in shared state. */
   readonly id: string
+  /** OAuth2: the subject whatever client it uses, in the form of an id. What one may hold at once is counted for it. */
+  readonly subjectId?: string | undefined
   /** For people: in logs and lists. */
   readonly name: string
   readonly authType: AuthType
@@ -28,4 +30,9 @@ export interface Principal {
   readonly issuedAt?: number | undefined
   /** What a revocation may name: `key:<id>`, `jti:<id>`, `sub:<subject>`, `client:<id>`. */
   readonly revocableAs: readonly string[]
+}
+
+/** Whom counters are named for that nobody may multiply: a subject makes clients at will. */
+export function holderOf ({ id, subjectId }: Principal): string {
+  return subjectId ?? id
 }

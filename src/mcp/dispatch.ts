@@ -12,13 +12,13 @@ import type { Log } from '../telemetry/log.ts'
 import { admitMessage, type Message } from './admit.ts'
 import { noted, notedResponse } from './refusals.ts'
 import { bounded, event, EVENT_STREAM_HEADERS } from './streams/event-stream.ts'
-import { events } from './streams/changes.ts'
+import { events, OfferChange } from './streams/changes.ts'
 import { fastLane, type PendingCall } from './fast/lane.ts'
 import { listen } from './streams/subscription.ts'
 import { sdkServer, type ServingOptions } from './sdk/server.ts'
 import { json, type HttpResponse } from './http-response.ts'
 import { requireServed, sessions, type RequestContext, type Sessions } from './sessions/sessions.ts'
-import { streams } from './streams/registry.ts'
+import { StreamRegistry } from './streams/registry.ts'
 
 export interface McpOptions extends Omit<ServingOptions, 'changed'> {
   inspection: InspectionMode
@@ -27,6 +27,10 @@ export interface McpOptions extends Omit<ServingOptions, 'changed'> {
   /** Undefined: no sessions, so that clients of the older revisions get no questions and no pushes. */
   sessions?: { ids: SessionIds, rule: SessionRule } | undefined
   maxStreamsOfPrincipal: number
+  /** Longest life of a stream, ms. */
+  maxStreamMs: number
+  /** How often what stays open is judged again, ms. For tests. */
+  judgeStreamsMs?: number | undefined
   /** False: the SDK answers everything, as it would if there were no fast lane. For holding one to the other. */
   fastLane?: boolean | undefined
 }
@@ -42,11 +46,14 @@ export interface McpService {
   close (): Promise<void>
 }
 
-export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPrincipal, fastLane: isFast = true, inspection, ...options }: McpOptions): McpService {
+export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPrincipal, maxStreamMs, judgeStreamsMs, fastLane: isFast = true, inspection, ...options }: McpOptions): McpService {
   const told = events(store.bus, log)
   const serving: ServingOptions = { ...options, changed: told.changed }
   const lane = fastLane(serving)
-  const open = streams({ revocations: store.revocations, mostOfPrincipal: maxStreamsOfPrincipal })
+  const open = new StreamRegistry({
+    revocations: store.revocations, bus: store.bus, maxOfPrincipal: maxStreamsOfPrincipal, maxLifeMs: maxStreamMs, judgeMs: judgeStreamsMs
+  })
+  const stopOffer = serving.offer.onChange((lists, before) => told.offered(new OfferChange(lists, before, serving.offer.current)))
   const held = withSessions === undefined
     ? undefined
     : sessions({ store, ...withSessions, events: told, streams: open, makeServer: one => sdkServer(serving, one), lane })
@@ -98,6 +105,7 @@ export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPr
     sessions: held,
 
     async close () {
+      stopOffer()
       open.close()
       held?.close()
       await handler.close()

@@ -286,6 +286,13 @@ const properties = {
   }),
   MAX_SESSIONS_PER_PRINCIPAL: Limit(500, 'Open sessions per principal; more are refused with 429.'),
   MAX_SESSIONS: Limit(100_000, 'Open sessions of all principals.'),
+  STREAM_MAX_MS: integer({
+    unit: 'ms',
+    default: 3_600_000,
+    minimum: 1000,
+    maximum: 86_400_000,
+    description: 'Longest lifetime of a stream; the client opens it anew. While it is open its credential is judged again each minute.'
+  }),
   MAX_STREAMS_PER_PRINCIPAL: Limit(50, 'Open streams per principal and replica, waiting server requests included; more are refused with 429.'),
   MAX_IN_FLIGHT: integer({
     default: 256,

@@ -40,7 +40,7 @@ t.test('anything that is thrown ends in a refusal, and no later link is asked', 
   const thrown = [new Error('refused'), new TypeError(), 'text', undefined, null, 0, { status: 200 }, { principal: { id: 'eve' } }]
   for (const what of thrown) {
     for (const async of [true, false]) {
-      const first: Authenticator = { type: 'custom', authenticate: async ? async () => { throw what } : () => { throw what } }
+      const first: Authenticator = { type: 'custom', authenticate: async ? async () => { throw what } : () => { throw what }, recheck: async () => undefined }
       const said = await outcome((await chain(t, first, later))(credential, from()))
       t.ok(['STATE_UNAVAILABLE', 'INVALID_CREDENTIAL'].includes(said), `${String(what)}: ${said}`)
     }

@@ -66,7 +66,8 @@ function open (t: Test, catalogue: Catalogue) {
     sealer: sealer(secret, 'request state'),
     authentication: { required: true, types: ['api_key'] },
     sessions: { ids: sessionIds(secret), rule: { idleMs: 600_000, maxMs: 600_000, maxOfOwner: 1e6, maxTotal: 1e6 } },
-    maxStreamsOfPrincipal: 100
+    maxStreamsOfPrincipal: 100,
+    maxStreamMs: 600_000
   } as const
   const fast = mcpService(options)
   const slow = mcpService({ ...options, fastLane: false })

@@ -71,6 +71,15 @@ export class OAuth2Authenticator implements Authenticator {
     return { principal: { ...known.principal, authenticatedAt: now } }
   }
 
+  /** As `authenticate`, without the proof of possession, which only a request can bring. */
+  async recheck (credential: Credential): Promise<Principal | undefined> {
+    if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
+    const hash = createHash('sha256').update(credential.value).digest('base64url')
+    const now = Date.now()
+    const known = this.#recall(hash, now) ?? await this.#established(credential.value, hash)
+    return known?.facts.scopes.includes(ACCESS_SCOPE) === true ? { ...known.principal, authenticatedAt: now } : undefined
+  }
+
   /** Why a token was not ours to judge, for the log: its issuer is read, and nothing of it believed. */
   explain (credential: Credential): string | undefined {
     if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
@@ -222,8 +231,10 @@ const shape = compileSchema(Type.Object({
 function principalOf ({ issuer, subject, client, scopes, issuedAt, expiresAt, jti }: TokenFacts): Omit<Principal, 'authenticatedAt'> {
   // Subjects are unique within their issuer only, and their text is the issuer's: encoded, it can be part of a key.
   const tag = createHash('sha256').update(issuer).digest('hex').slice(0, 8)
+  const subjectId = ['oauth2', tag, subject].map(encodeURIComponent).join(':')
   return {
-    id: ['oauth2', tag, subject, ...(client === undefined ? [] : [client])].map(encodeURIComponent).join(':'),
+    id: client === undefined ? subjectId : `${subjectId}:${encodeURIComponent(client)}`,
+    subjectId,
     name: subject,
     authType: 'oauth2',
     role: 'caller',

@@ -151,12 +151,13 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
   })
 
   /** A server that stands where the session stands. */
-  async function open ({ owner, id }: Pick<Session, 'owner' | 'id'>, { caller: { principal }, decision, trace, log, becomesStream }: RequestContext, begun?: PendingCall): Promise<Exchange> {
+  async function open ({ owner, id }: Pick<Session, 'owner' | 'id'>, { caller, decision, trace, log, becomesStream }: RequestContext, begun?: PendingCall): Promise<Exchange> {
+    const { principal } = caller
     let release: (() => void) | undefined
     const one = exchange({
       ask (deliver) {
         // Waiting for a person holds something open: it is counted, and ends with the credential.
-        release ??= streams.open({ principal, tick () {}, end: () => one.close(), cut: () => one.close() })
+        release ??= streams.open({ caller, tick () {}, end: () => one.close(), cut: () => one.close() })
         becomesStream()
         return asked.ask(owner, id, deliver)
       },
@@ -266,14 +267,20 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
       return ACCEPTED
     },
 
-    async stream (id, { principal }, log) {
+    async stream (id, caller, log) {
+      const { principal } = caller
+      let current = principal
       const session = await find(id, principal)
       const uris = new Set(await store.sessions.watched(session.owner, id))
       const stream = eventStream(() => log.info({ principal: principal.id }, 'cut a reader that was too slow'))
       const one: OpenStream = { id: randomUUID(), session, stream, uris }
       let kept = Date.now()
       const release = streams.open({
-        principal,
+        caller,
+        changed (next) {
+          current = next
+          for (const list of ALL_LISTS) stream.send({ jsonrpc: '2.0', method: `notifications/${list}/list_changed` })
+        },
         tick () {
           stream.tick()
           if (Date.now() - kept < Math.min(60_000, rule.idleMs / 3)) return
@@ -285,7 +292,7 @@ export function sessions ({ store, ids, rule, events, streams, makeServer, lane 
         cut: () => stream.cut()
       })
       const stopListening = events.listen(change => {
-        for (const { method, params } of noticesOf(change, { lists: ALL_LISTS, uris: one.uris }, principal)) {
+        for (const { method, params } of noticesOf(change, { lists: ALL_LISTS, uris: one.uris }, current)) {
           stream.send({ jsonrpc: '2.0', method, ...(params === undefined ? {} : { params: { ...params } }) })
         }
       })

@@ -2,6 +2,7 @@
 import type { JSONRPCMessage } from '@modelcontextprotocol/server'
 import type { Caller } from '../../auth/chain.ts'
 import { mayUse } from '../../core/permissions.ts'
+import type { Principal } from '../../core/principal.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { noticesOf, type Events, type Subscription } from './changes.ts'
 import { eventStream, EVENT_STREAM_HEADERS } from './event-stream.ts'
@@ -32,7 +33,10 @@ const MAX_URIS = 1000
  *
  * @throws {AppError} TOO_MANY_STREAMS, DRAINING
  */
-export function listen ({ events, streams, offers }: ListenOptions, id: string | number, filter: Filter, { principal }: Caller, log: Log): HttpResponse {
+export function listen ({ events, streams, offers }: ListenOptions, id: string | number, filter: Filter, caller: Caller, log: Log): HttpResponse {
+  const { principal } = caller
+  /** As it is now: permissions may change while the stream is open. */
+  let current = principal
   const asked = Array.isArray(filter.resourceSubscriptions) ? filter.resourceSubscriptions.filter(uri => typeof uri === 'string') : []
   // Those that it may not read and those that are not there are left out alike.
   const uris = [...new Set(asked)].filter(uri => mayUse(principal, 'resource', uri) && offers(uri)).slice(0, MAX_URIS)
@@ -51,9 +55,13 @@ export function listen ({ events, streams, offers }: ListenOptions, id: string |
   const end = () => stream.end({
     jsonrpc: '2.0', id, result: { resultType: 'complete', _meta: { ...meta, 'io.modelcontextprotocol/serverInfo': SERVER_INFO } }
   } as JSONRPCMessage)
-  const release = streams.open({ principal, tick: stream.tick, cut: stream.cut, end })
+  const changed = (next: Principal) => {
+    current = next
+    for (const list of wishes.lists) say(`notifications/${list}/list_changed`)
+  }
+  const release = streams.open({ caller, tick: stream.tick, cut: stream.cut, end, changed })
   const stop = events.listen(change => {
-    for (const { method, params } of noticesOf(change, wishes, principal)) say(method, params)
+    for (const { method, params } of noticesOf(change, wishes, current)) say(method, params)
   })
   stream.onClose(() => {
     stop()

@@ -1,0 +1,39 @@
+/** Where a caller is counted. */
+import type { RateLimit, RateLimitResult } from '../core/limit.ts'
+import type { Store } from '../state/store.ts'
+
+export interface Counter {
+  /** The counter in shared state. */
+  readonly subject: string
+  readonly rule: RateLimit
+}
+
+export interface Counters extends Counter {
+  /**
+   * OAuth2: the counter of the subject alone, beside that of subject and
+   * client: who makes clients at will gets no more of them.
+   */
+  readonly shared: Counter | undefined
+}
+
+/**
+ * Count units everywhere, or nowhere if they do not fit. Both counters are
+ * asked at once.
+ *
+ * @returns the count that refused, or the caller's own with the smaller rest
+ * @throws {AppError} STATE_UNAVAILABLE
+ */
+export async function countIn (store: Store, { subject, rule, shared }: Counters, cost: number): Promise<RateLimitResult> {
+  if (shared === undefined) return await store.hit(subject, rule, { cost })
+  const [own, all] = await Promise.all([store.hit(subject, rule, { cost }), store.hit(shared.subject, shared.rule, { cost })])
+  if (own.allowed && all.allowed) return { ...own, remaining: Math.min(own.remaining, all.remaining), sharedSlice: all.slice }
+  if (own.allowed) await store.giveBack(subject, own.slice, { cost })
+  if (all.allowed) await store.giveBack(shared.subject, all.slice, { cost })
+  return own.allowed ? all : own
+}
+
+/** Give units back that were counted with `result`. Best effort. */
+export async function giveBackIn (store: Store, { subject, shared }: Counters, { slice, sharedSlice }: RateLimitResult, cost: number): Promise<void> {
+  await store.giveBack(subject, slice, { cost })
+  if (shared !== undefined && sharedSlice !== undefined) await store.giveBack(shared.subject, sharedSlice, { cost })
+}
