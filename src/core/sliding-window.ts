@@ -36,12 +36,15 @@ export function sliceMs (windowMs: number): number {
 /**
  * Count `cost` units, or none if they do not fit. Changes the window in place.
  *
- * @param now ms since the epoch; going backwards counts in the newest slice
+ * A slice ahead of the clock was counted before the clock was set back: it
+ * counts as now, else its units would stay for as long as the clock was wrong.
+ *
+ * @param now ms since the epoch
  */
 export function slide (window: Window, { limit, windowMs }: RateLimit, cost: number, now: number): RateLimitResult {
   const length = sliceMs(windowMs)
   const { at, count } = window
-  const slice = Math.max(Math.floor(now / length), at.length > 0 ? at[at.length - 1]! : 0)
+  const slice = Math.floor(now / length)
 
   let gone = 0
   while (gone < at.length && leaves(at[gone]!, length, windowMs) <= now) gone++
@@ -49,16 +52,15 @@ export function slide (window: Window, { limit, windowMs }: RateLimit, cost: num
     at.splice(0, gone)
     count.splice(0, gone)
   }
+  let ahead = 0
+  for (; at.length > 0 && at[at.length - 1]! > slice; at.pop()) ahead += count.pop()!
+  if (ahead > 0) add(window, slice, ahead)
   let used = 0
   for (let i = 0; i < count.length; i++) used += count[i]!
 
   const allowed = used + cost <= limit
   if (allowed && cost > 0) {
-    if (at[at.length - 1] === slice) count[count.length - 1]! += cost
-    else {
-      at.push(slice)
-      count.push(cost)
-    }
+    add(window, slice, cost)
     used += cost
   }
   return {
@@ -69,6 +71,15 @@ export function slide (window: Window, { limit, windowMs }: RateLimit, cost: num
     retryAfterMs: allowed ? 0 : wait(window, limit, windowMs, length, used, cost, now),
     resetMs: at.length > 0 ? Math.max(0, leaves(at[0]!, length, windowMs) - now) : 0,
     slice
+  }
+}
+
+/** Count in the newest slice, which is this one or one before it. */
+function add ({ at, count }: Window, slice: number, units: number): void {
+  if (at[at.length - 1] === slice) count[count.length - 1]! += units
+  else {
+    at.push(slice)
+    count.push(units)
   }
 }
 

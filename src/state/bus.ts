@@ -16,54 +16,44 @@ export interface Bus {
 }
 
 /** Listeners of this process. */
-export interface BusListeners extends Omit<Bus, 'publish'> {
-  hear (topic: string, text: string): boolean
-  missed (): void
-  readonly topics: Iterable<string>
-}
+export class BusListeners {
+  readonly #onTopic: (topic: string, wanted: boolean) => void
+  readonly #topics = new Map<string, Set<Listener>>()
+  readonly #gaps = new Set<() => void>()
 
-/** @param onTopic told of each topic that gets its first listener or loses its last */
-export function busListeners (onTopic: (topic: string, wanted: boolean) => void = () => {}): BusListeners {
-  const topics = new Map<string, Set<Listener>>()
-  const gaps = new Set<() => void>()
-  return {
-    get topics () { return topics.keys() },
-
-    listen (topic, listener) {
-      const listeners = topics.get(topic) ?? new Set()
-      listeners.add(listener)
-      if (listeners.size === 1 && !topics.has(topic)) {
-        topics.set(topic, listeners)
-        onTopic(topic, true)
-      }
-      return () => {
-        if (!listeners.delete(listener) || listeners.size > 0) return
-        topics.delete(topic)
-        onTopic(topic, false)
-      }
-    },
-
-    onGap (listener) {
-      gaps.add(listener)
-      return () => { gaps.delete(listener) }
-    },
-
-    hear (topic, text) {
-      const listeners = topics.get(topic)
-      if (listeners === undefined) return false
-      for (const listener of [...listeners]) listener(text)
-      return true
-    },
-
-    missed () { for (const listener of [...gaps]) listener() }
+  /** @param onTopic told of each topic that gets its first listener or loses its last */
+  constructor (onTopic: (topic: string, wanted: boolean) => void = () => {}) {
+    this.#onTopic = onTopic
   }
-}
 
-/** Where one process is all there is. */
-export function localBus (): Bus {
-  const listeners = busListeners()
-  return {
-    ...listeners,
-    publish: async (topic, text) => listeners.hear(topic, text) ? 1 : 0
+  listen (topic: string, listener: Listener): () => void {
+    const listeners = this.#topics.get(topic) ?? new Set()
+    listeners.add(listener)
+    if (!this.#topics.has(topic)) {
+      this.#topics.set(topic, listeners)
+      this.#onTopic(topic, true)
+    }
+    return () => {
+      if (!listeners.delete(listener) || listeners.size > 0) return
+      this.#topics.delete(topic)
+      this.#onTopic(topic, false)
+    }
+  }
+
+  onGap (listener: () => void): () => void {
+    this.#gaps.add(listener)
+    return () => { this.#gaps.delete(listener) }
+  }
+
+  /** @returns whether anyone listens to the topic */
+  hear (topic: string, text: string): boolean {
+    const listeners = this.#topics.get(topic)
+    if (listeners === undefined) return false
+    for (const listener of [...listeners]) listener(text)
+    return true
+  }
+
+  missed (): void {
+    for (const listener of [...this.#gaps]) listener()
   }
 }

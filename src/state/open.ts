@@ -32,7 +32,7 @@ export async function openStore (config: Config, log: Log, { onDegraded, serving
   const { redisStore } = await import('./redis/store.ts')
   const file = openKeyFile({ path: config.API_KEYS_FILE, setting: 'API_KEYS_FILE', allowShort, warn })
   try {
-    const store = await redisStore({
+    return await redisStore({
       ...addressOf(config),
       prefix: config.REDIS_KEY_PREFIX,
       commandTimeoutMs: Math.max(config.REDIS_COMMAND_TIMEOUT_MS, patienceMs ?? 0),
@@ -42,9 +42,9 @@ export async function openStore (config: Config, log: Log, { onDegraded, serving
       fixedKey: file.byHash,
       fixedKeys: file.records,
       environmentKey: environment,
+      onClose: () => file.close(),
       ...(onDegraded === undefined ? {} : { onDegraded })
     })
-    return { ...store, close: async () => { file.close(); await store.close() } }
   } catch (error) {
     file.close()
     throw error

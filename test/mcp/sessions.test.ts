@@ -12,7 +12,7 @@ import type { Principal } from '../../src/core/principal.ts'
 import { sessionIds, sessionOwner } from '../../src/core/session.ts'
 import { eventStream } from '../../src/mcp/streams/event-stream.ts'
 import { events, noticesOf } from '../../src/mcp/streams/changes.ts'
-import { localBus } from '../../src/state/bus.ts'
+import { MemoryBus } from '../../src/state/memory/bus.ts'
 import { ask, defineResource, defineTool, elicit, Type } from '../../src/tools/index.ts'
 import { addKey, build, legacy, messageOf, META, MODERN, modern } from '../support/app.ts'
 import { replicas } from '../support/replicas.ts'
@@ -368,9 +368,9 @@ t.test('a stream is kept alive, cuts who reads too slowly, and says what may hav
   idle.tick()
   t.equal(cut, 2, 'a reader that took nothing between two ticks')
 
-  const bus = localBus()
+  const bus = new MemoryBus()
   let gap = () => {}
-  const told = events({ ...bus, onGap (listener) { gap = listener; return () => {} } }, { debug () {}, info () {}, warn () {}, error () {} })
+  const told = events({ publish: (topic, text) => bus.publish(topic, text), listen: (topic, listener) => bus.listen(topic, listener), onGap (listener) { gap = listener; return () => {} } }, { debug () {}, info () {}, warn () {}, error () {} })
   const principal: Principal = { id: 'key:x', name: 'x', authType: 'api_key', role: 'caller', permissions: ['*', '!resource:note://secret'], authenticatedAt: 0, revocableAs: [] }
   const notices: unknown[] = []
   told.listen(change => { notices.push(...noticesOf(change, { lists: new Set(['tools']), uris: new Set(['note://a', 'note://secret']) }, principal)) })

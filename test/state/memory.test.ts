@@ -3,22 +3,27 @@ import { join } from 'node:path'
 import t from 'tap'
 import { environmentKey } from '../../src/core/api-key.ts'
 import { memoryStore } from '../../src/state/memory/store.ts'
-import { localWindows } from '../../src/state/memory/windows.ts'
+import { MemoryWindows } from '../../src/state/memory/windows.ts'
 import { folder } from '../support/app.ts'
-import { aKey, storeContract } from './contract.ts'
+import { aKey } from './contract/keys.ts'
+import { storeContract } from './contract/store.ts'
 
 t.test('memory store', async t => {
-  const dir = folder(t)
-  await storeContract(t, async () => memoryStore({ keysFile: join(dir, 'api_keys.json'), folder: dir }))
+  await storeContract(t, async clock => {
+    const dir = folder(t)
+    return memoryStore({ keysFile: join(dir, 'api_keys.json'), folder: dir, ...(clock === undefined ? {} : { clock: () => clock.now }) })
+  })
 })
 
 t.test('holds a bounded number of subjects and drops the one idle longest', async t => {
-  const windows = localWindows(1000)
+  let now = 0
+  const windows = new MemoryWindows(() => now, 1000)
   const rule = { limit: 5, windowMs: 60_000 }
-  windows.hit('kept', rule, 5, 0)
+  windows.count('kept', rule, 5)
   for (let i = 0; i < 5000; i++) {
-    windows.hit(`flood-${i}`, rule, 1, 20_000 + i)
-    if (i % 200 === 0) t.match(windows.hit('kept', rule, 1, 20_000 + i), { allowed: false })
+    now = 20_000 + i
+    windows.count(`flood-${i}`, rule, 1)
+    if (i % 200 === 0) t.match(windows.count('kept', rule, 1), { allowed: false })
   }
   t.ok(windows.size <= 1000)
 })

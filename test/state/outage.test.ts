@@ -13,7 +13,8 @@ import type { Store } from '../../src/state/store.ts'
 import { certificate } from '../support/certificate.ts'
 import { folder, silent } from '../support/app.ts'
 import { until } from '../support/until.ts'
-import { aKey, storeContract } from './contract.ts'
+import { aKey } from './contract/keys.ts'
+import { storeContract } from './contract/store.ts'
 
 const RULE = { limit: 30, windowMs: 60_000 }
 const UNAVAILABLE = { code: 'STATE_UNAVAILABLE', headers: { 'retry-after': '2' } }

@@ -1,64 +1,9 @@
-/** The copy of a shared list that this process holds, and the files that hold one where there is no Redis. */
+/** A shared list in a file, for one process and the commands beside it. */
 import { faultsIn, type PlainSchema } from '../../core/plain-schema.ts'
 import { UsageError } from '../../errors.ts'
 import { jsonOf, readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
+import { LedgerCopy, live, type Ledger, type LedgerChange, type LedgerEntry } from '../ledgers.ts'
 import { digestOf, type HeldFile, type InUse } from './serving.ts'
-import type { Ledger, LedgerEntry } from '../store.ts'
-
-type Listener = Parameters<Ledger['onChange']>[0]
-
-/** Entries in memory, with expiry and change events. Stores put new content in. */
-export interface LedgerCopy {
-  entries (): ReadonlyMap<string, LedgerEntry>
-  onChange (listener: Listener): () => void
-  replace (next: Map<string, LedgerEntry>): void
-  /** Put one entry in; undefined takes it out. */
-  put (id: string, entry: LedgerEntry | undefined): void
-  /** Drop what has expired; call now and then. */
-  prune (now: number): void
-}
-
-export function ledgerCopy (): LedgerCopy {
-  let current = new Map<string, LedgerEntry>()
-  const listeners = new Set<Listener>()
-
-  const tell = (added: string[], removed: string[]) => {
-    if (added.length > 0 || removed.length > 0) for (const listener of listeners) listener({ added, removed })
-  }
-  const replace = (next: Map<string, LedgerEntry>) => {
-    const before = current
-    current = next
-    // Written again counts as new: it reaches what has come since.
-    tell([...next].filter(([id, { since }]) => before.get(id)?.since !== since).map(([id]) => id), [...before.keys()].filter(id => !next.has(id)))
-  }
-  return {
-    entries: () => current,
-    replace,
-    put (id, entry) {
-      const before = current.get(id)
-      if (entry !== undefined && (entry.until === undefined || entry.until > Date.now())) {
-        current.set(id, entry)
-        if (before?.since !== entry.since) tell([id], [])
-      } else if (before !== undefined) {
-        current.delete(id)
-        tell([], [id])
-      }
-    },
-    onChange (listener) {
-      listeners.add(listener)
-      return () => { listeners.delete(listener) }
-    },
-    prune (now) {
-      for (const { until } of current.values()) {
-        if (until !== undefined && until <= now) return replace(live(current, now))
-      }
-    }
-  }
-}
-
-export function live (entries: ReadonlyMap<string, LedgerEntry>, now: number): Map<string, LedgerEntry> {
-  return new Map([...entries].filter(([, { until }]) => until === undefined || until > now))
-}
 
 /** Open: what a newer release adds must not stop this one. */
 const Entries = {
@@ -70,52 +15,109 @@ const Entries = {
   }
 } as const satisfies PlainSchema
 
-/**
- * A ledger in a file, read again when the file changes.
- *
- * @throws {UsageError} if the file is broken at the start
- */
-export function fileLedger (path: string, warn: (message: string) => void): Ledger & { readonly held: HeldFile, close (): void } {
-  const copy = ledgerCopy()
-  let inUse: InUse = { digest: digestOf(undefined) }
-  const load = () => {
-    const text = readIfThere(path, SETTING)
-    copy.replace(live(entriesOf(text, path), Date.now()))
-    inUse = { digest: digestOf(text) }
+/** An entry stays in the file for this long after its end, ms: a clock that was wrong meanwhile must not have thrown it away. */
+const KEEP_MS = 86_400_000
+/** A clock that differs from the time that passed by more than this was set, ms. */
+const STEP_MS = 1000
+
+export interface FileLedgerOptions {
+  path: string
+  warn: (message: string) => void
+  /** ms since the epoch. */
+  now: () => number
+}
+
+/** Read again when the file changes, and when the clock was set: what had run out by a wrong clock has not. */
+export class FileLedger implements Ledger {
+  readonly #path: string
+  readonly #warn: (message: string) => void
+  readonly #now: () => number
+  readonly #copy: LedgerCopy
+  readonly #stop: () => void
+  readonly #timer: NodeJS.Timeout
+  readonly held: HeldFile
+  #inUse: InUse = { digest: digestOf(undefined) }
+  /** What the clock showed when this process was as old as `performance.now` says now, ms. */
+  #clock: number
+
+  /** @throws {UsageError} if the file is broken at the start */
+  constructor ({ path, warn, now }: FileLedgerOptions) {
+    this.#path = path
+    this.#warn = warn
+    this.#now = now
+    this.#copy = new LedgerCopy(now)
+    this.#clock = now() - performance.now()
+    this.held = { path, look: () => this.#read() }
+    this.#load()
+    this.#stop = watchFile(path, () => { this.#read() })
+    this.#timer = setInterval(() => this.#look(), 500)
+    this.#timer.unref()
   }
-  load()
-  const look = () => {
+
+  entries (): ReadonlyMap<string, LedgerEntry> {
+    return this.#copy.entries()
+  }
+
+  onChange (listener: (change: LedgerChange) => void): () => void {
+    return this.#copy.onChange(listener)
+  }
+
+  ageMs (): number {
+    return 0
+  }
+
+  async set (id: string, entry: LedgerEntry): Promise<void> {
+    await this.#change(entries => { entries.set(id, entry); return true })
+  }
+
+  delete (id: string): Promise<boolean> {
+    return this.#change((entries, now) => {
+      const found = live(entries, now).has(id)
+      entries.delete(id)
+      return found
+    })
+  }
+
+  close (): void {
+    this.#stop()
+    clearInterval(this.#timer)
+  }
+
+  /** @throws {UsageError} if the file is broken */
+  #load (): void {
+    const text = readIfThere(this.#path, SETTING)
+    this.#copy.replace(entriesOf(text, this.#path))
+    this.#inUse = { digest: digestOf(text) }
+  }
+
+  /** A file that is broken later keeps the last good state. */
+  #read (): InUse {
     try {
-      load()
+      this.#load()
     } catch (error) {
       const problem = (error as Error).message
-      if (!('problem' in inUse) || inUse.problem !== problem) warn(`${path} changed but is not used: ${problem}`)
-      inUse = { problem }
+      if (!('problem' in this.#inUse) || this.#inUse.problem !== problem) this.#warn(`${this.#path} changed but is not used: ${problem}`)
+      this.#inUse = { problem }
     }
-    return inUse
+    return this.#inUse
   }
-  const stop = watchFile(path, look)
-  const timer = setInterval(() => copy.prune(Date.now()), 500)
-  timer.unref()
 
-  const change = (edit: (entries: Map<string, LedgerEntry>) => boolean) => withLock(path, () => {
-    const entries = live(entriesOf(readIfThere(path, SETTING), path), Date.now())
-    const changed = edit(entries)
-    if (changed) writeAtomically(path, JSON.stringify(Object.fromEntries(entries), null, 2) + '\n', { setting: SETTING })
-    load()
-    return changed
-  }, SETTING)
-  return {
-    entries: copy.entries,
-    onChange: copy.onChange,
-    ageMs: () => 0,
-    async set (id, entry) { await change(entries => { entries.set(id, entry); return true }) },
-    delete: id => change(entries => entries.delete(id)),
-    held: { path, look },
-    close () {
-      stop()
-      clearInterval(timer)
-    }
+  #look (): void {
+    const clock = this.#now() - performance.now()
+    const stepped = Math.abs(clock - this.#clock) > STEP_MS
+    this.#clock = clock
+    if (stepped) this.#read()
+    else this.#copy.prune()
+  }
+
+  #change (edit: (entries: Map<string, LedgerEntry>, now: number) => boolean): Promise<boolean> {
+    return withLock(this.#path, () => {
+      const entries = live(entriesOf(readIfThere(this.#path, SETTING), this.#path), this.#now() - KEEP_MS)
+      const changed = edit(entries, this.#now())
+      if (changed) writeAtomically(this.#path, JSON.stringify(Object.fromEntries(entries), null, 2) + '\n', { setting: SETTING })
+      this.#load()
+      return changed
+    }, SETTING)
   }
 }
 

@@ -1,14 +1,19 @@
 /** State in this process and its files: right for one replica. */
 import { join } from 'node:path'
-import { byName, countsAtOnce, ruleOf, type ApiKeyRecord, type EnvironmentKey } from '../../core/api-key.ts'
-import { localBus } from '../bus.ts'
-import { openKeyFile } from './key-file.ts'
-import { fileLastUse } from './last-use.ts'
-import { fileLedger } from './ledgers.ts'
-import { answerCommands, takenUp } from './serving.ts'
-import { localSessions } from '../sessions.ts'
-import type { Admission, Store } from '../store.ts'
-import { localWindows } from './windows.ts'
+import type { ApiKeyRecord, EnvironmentKey } from '../../core/api-key.ts'
+import type { RateLimit } from '../../core/limit.ts'
+import type { Health } from '../../core/health.ts'
+import type { Store } from '../store.ts'
+import type { Counting } from '../windows.ts'
+import { MemoryBus } from './bus.ts'
+import { openKeyFile, type KeyFile } from './key-file.ts'
+import { MemoryKeys } from './keys.ts'
+import { fileLastUse, type LastUse } from './last-use.ts'
+import { FileLedger } from './ledgers.ts'
+import { answerCommands, takenUp, type HeldFile } from './serving.ts'
+import { MemorySessions } from './sessions.ts'
+import { MemoryValues } from './values.ts'
+import { MemoryWindows } from './windows.ts'
 
 export interface MemoryOptions {
   /** API keys; see key-file.ts. */
@@ -24,105 +29,88 @@ export interface MemoryOptions {
   /** Subjects counted at once; the one idle longest goes first. */
   maxSubjects?: number
   warn?: (message: string) => void
+  /** ms since the epoch; the machine's clock if absent. */
+  clock?: () => number
 }
 
-/** Values cached or claimed at once. */
-const MAX_VALUES = 100_000
+/** Time that nobody sets, ms since the epoch: for what only lasts, and ends by no date. */
+const steady = () => performance.timeOrigin + performance.now()
 
 /** @throws {UsageError} if a file is broken */
-export function memoryStore ({ keysFile, folder, environmentKey, allowShortKeys, serving = false, maxSubjects, warn = () => {} }: MemoryOptions): Store {
-  const keys = openKeyFile({ path: keysFile, setting: 'API_KEYS_FILE', allowShort: allowShortKeys, warn })
-  const windows = localWindows(maxSubjects)
-  const values = new Map<string, { value: string, until: number }>()
-  const sessions = localSessions()
-  const uses = fileLastUse(join(folder, 'last_used.json'), warn)
-  const ledgers = {
-    blocklist: fileLedger(join(folder, 'blocklist.json'), warn),
-    revocations: fileLedger(join(folder, 'revocations.json'), warn),
-    approvals: fileLedger(join(folder, 'approvals.json'), warn)
-  }
-  const held = [keys, ...Object.values(ledgers)].map(file => file.held)
-  const stopAnswering = serving ? answerCommands(folder, held) : () => {}
-  const minutely = setInterval(() => {
-    uses.write()
-    sessions.prune()
-  }, 60_000)
-  minutely.unref()
-
-  function withUse<T extends ApiKeyRecord | undefined> (record: T): T {
-    const lastUsed = record === undefined ? undefined : uses.of(record.id)
-    return lastUsed === undefined ? record : { ...record, lastUsed }
-  }
-
-  function ofEnvironment (): ApiKeyRecord | undefined {
-    if (environmentKey === undefined) return undefined
-    const { record, madeAs } = environmentKey
-    const isKnown = keys.byHash(record.hash) !== undefined || (madeAs !== undefined && keys.byId(madeAs) !== undefined)
-    return isKnown ? undefined : record
-  }
-
-  function byHash (hash: string): ApiKeyRecord | undefined {
-    return keys.byHash(hash) ?? (hash === environmentKey?.record.hash ? ofEnvironment() : undefined)
-  }
-
-  const keep = (key: string, value: string, until: number) => {
-    if (values.size >= MAX_VALUES) values.delete(values.keys().next().value!)
-    values.delete(key)
-    values.set(key, { value, until })
-  }
-  const kept = (key: string, now: number) => {
-    const found = values.get(key)
-    return found !== undefined && found.until > now ? found.value : undefined
-  }
-
-  return {
-    kind: 'memory',
-    health: () => 'ok',
-    available: () => true,
-    acceptLoss: async () => false,
-
-    async admit (hash, rule, now = Date.now()): Promise<Admission> {
-      const record = byHash(hash)
-      if (record === undefined) return NOBODY
-      return { record, rateLimit: countsAtOnce(record, hash, now) ? windows.hit(`key:${record.hash}`, ruleOf(record, rule), 1, now) : undefined }
-    },
-
-    hit: async (subject, rule, { cost = 1, tool, now = Date.now() } = {}) => windows.hit(windowOf(subject, tool), rule, cost, now),
-    giveBack: async (subject, slice, { cost = 1, tool } = {}) => windows.giveBack(windowOf(subject, tool), slice, cost),
-
-    saveKey: record => keys.save(record),
-    changeKey: (id, edit) => keys.change(id, edit, id === environmentKey?.record.id ? ofEnvironment() : undefined),
-    findKey: async id => withUse(keys.byId(id) ?? (id === environmentKey?.record.id ? ofEnvironment() : undefined)),
-    listKeys: async () => [ofEnvironment() ?? [], keys.records()].flat().map(record => withUse(record)).sort(byName),
-    touchKey: ({ id }, now) => uses.note(id, now),
-
-    ...ledgers,
-    sessions,
-    bus: localBus(),
-
-    cacheGet: async key => kept(key, Date.now()),
-    cacheSet: async (key, value, ttlMs) => keep(key, value, Date.now() + ttlMs),
-    async claim (key, ttlMs) {
-      const now = Date.now()
-      if (kept(key, now) !== undefined) return false
-      keep(key, '1', now + ttlMs)
-      return true
-    },
-
-    takenUp: () => takenUp(folder, held.map(({ path }) => path)),
-
-    async close () {
-      clearInterval(minutely)
-      stopAnswering()
-      uses.write()
-      keys.close()
-      for (const ledger of Object.values(ledgers)) ledger.close()
-    }
-  }
+export function memoryStore (options: MemoryOptions): Store {
+  return new MemoryStore(options)
 }
 
-function windowOf (subject: string, tool: string | undefined): string {
-  return tool === undefined ? subject : `${subject}\n${tool}`
-}
+class MemoryStore implements Store {
+  readonly kind = 'memory'
+  readonly now: () => number
+  readonly blocklist: FileLedger
+  readonly revocations: FileLedger
+  readonly approvals: FileLedger
+  readonly sessions: MemorySessions
+  readonly bus = new MemoryBus()
+  readonly #keys: MemoryKeys
+  readonly #windows: MemoryWindows
+  readonly #values: MemoryValues
+  readonly #file: KeyFile
+  readonly #uses: LastUse
+  readonly #minutely: NodeJS.Timeout
+  readonly #folder: string
+  readonly #stopAnswering: () => void
 
-const NOBODY: Admission = { record: undefined, rateLimit: undefined }
+  constructor ({ keysFile, folder, environmentKey, serving = false, allowShortKeys, maxSubjects, warn = () => {}, clock }: MemoryOptions) {
+    const now = clock ?? Date.now
+    const lasting = clock ?? steady
+    this.now = now
+    this.#folder = folder
+    this.#file = openKeyFile({ path: keysFile, setting: 'API_KEYS_FILE', allowShort: allowShortKeys, warn })
+    this.#uses = fileLastUse(join(folder, 'last_used.json'), warn)
+    this.#windows = new MemoryWindows(lasting, maxSubjects)
+    this.#values = new MemoryValues(lasting)
+    this.sessions = new MemorySessions(lasting)
+    this.#keys = new MemoryKeys({ file: this.#file, environmentKey, windows: this.#windows, uses: this.#uses, now })
+    const ledger = (name: string) => new FileLedger({ path: join(folder, `${name}.json`), warn, now })
+    this.blocklist = ledger('blocklist')
+    this.revocations = ledger('revocations')
+    this.approvals = ledger('approvals')
+    this.#stopAnswering = serving ? answerCommands(folder, this.#held()) : () => {}
+    this.#minutely = setInterval(() => {
+      this.#uses.write()
+      this.sessions.prune()
+    }, 60_000)
+    this.#minutely.unref()
+  }
+
+  health (): Health { return 'ok' }
+  available (): boolean { return true }
+  async acceptLoss (): Promise<boolean> { return false }
+
+  admit (hash: string, rule: RateLimit) { return this.#keys.admit(hash, rule) }
+  saveKey (record: ApiKeyRecord) { return this.#keys.saveKey(record) }
+  changeKey (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord) { return this.#keys.changeKey(id, edit) }
+  findKey (id: string) { return this.#keys.findKey(id) }
+  listKeys () { return this.#keys.listKeys() }
+  missingKeys () { return this.#keys.missingKeys() }
+  touchKey (record: ApiKeyRecord, now: number) { this.#keys.touchKey(record, now) }
+
+  hit (subject: string, rule: RateLimit, how?: Counting) { return this.#windows.hit(subject, rule, how) }
+  giveBack (subject: string, slice: number, how?: Counting) { return this.#windows.giveBack(subject, slice, how) }
+
+  cacheGet (key: string) { return this.#values.cacheGet(key) }
+  cacheSet (key: string, value: string, ttlMs: number) { return this.#values.cacheSet(key, value, ttlMs) }
+  claim (key: string, ttlMs: number) { return this.#values.claim(key, ttlMs) }
+
+  takenUp () { return takenUp(this.#folder, this.#held().map(({ path }) => path)) }
+
+  async close (): Promise<void> {
+    clearInterval(this.#minutely)
+    this.#stopAnswering()
+    this.#uses.write()
+    this.#file.close()
+    for (const ledger of [this.blocklist, this.revocations, this.approvals]) ledger.close()
+  }
+
+  #held (): HeldFile[] {
+    return [this.#file, this.blocklist, this.revocations, this.approvals].map(file => file.held)
+  }
+}

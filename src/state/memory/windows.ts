@@ -1,48 +1,67 @@
-import { emptyWindow, giveBack, slide, type Window } from '../../core/sliding-window.ts'
+/** Windows of this process: all there is without Redis, and what limits fall back to while Redis is out of reach. */
 import type { RateLimit, RateLimitResult } from '../../core/limit.ts'
-
-/** Windows of this process, bounded: the subject that was idle longest goes first. */
-export interface Windows {
-  hit (subject: string, rule: RateLimit, cost: number, now: number): RateLimitResult
-  giveBack (subject: string, slice: number, cost: number): void
-  readonly size: number
-}
+import { emptyWindow, giveBack, slide, type Window } from '../../core/sliding-window.ts'
+import type { Counting, Windows } from '../windows.ts'
 
 interface Counted { window: Window, seen: number, windowMs: number }
 
-export function localWindows (maxSubjects = 100_000): Windows {
-  const subjects = new Map<string, Counted>()
+/** Bounded: the subject that was idle longest goes first. */
+export class MemoryWindows implements Windows {
+  readonly #now: () => number
+  readonly #maxSubjects: number
+  readonly #subjects = new Map<string, Counted>()
 
-  const find = (subject: string, { windowMs }: RateLimit, now: number): Window => {
-    let found = subjects.get(subject)
+  /** @param now ms since the epoch */
+  constructor (now: () => number, maxSubjects = 100_000) {
+    this.#now = now
+    this.#maxSubjects = maxSubjects
+  }
+
+  get size (): number {
+    return this.#subjects.size
+  }
+
+  async hit (subject: string, rule: RateLimit, { cost = 1, tool }: Counting = {}): Promise<RateLimitResult> {
+    return this.count(nameOf(subject, tool), rule, cost)
+  }
+
+  async giveBack (subject: string, slice: number, { cost = 1, tool }: Counting = {}): Promise<void> {
+    const found = this.#subjects.get(nameOf(subject, tool))
+    if (found !== undefined) giveBack(found.window, slice, cost)
+  }
+
+  /** `hit` for who cannot wait. */
+  count (name: string, rule: RateLimit, cost: number): RateLimitResult {
+    const now = this.#now()
+    return slide(this.#find(name, rule, now), rule, cost, now)
+  }
+
+  #find (name: string, { windowMs }: RateLimit, now: number): Window {
+    const found = this.#subjects.get(name)
     if (found === undefined) {
-      if (subjects.size >= maxSubjects) makeRoom(subjects, now)
-      found = { window: emptyWindow(), seen: now, windowMs }
-      subjects.set(subject, found)
-    } else {
-      // To the end of the line: the map's order is that of use.
-      subjects.delete(subject)
-      subjects.set(subject, found)
-      found.seen = now
+      if (this.#subjects.size >= this.#maxSubjects) this.#makeRoom(now)
+      const window = emptyWindow()
+      this.#subjects.set(name, { window, seen: now, windowMs })
+      return window
     }
+    // To the end of the line: the map's order is that of use.
+    this.#subjects.delete(name)
+    this.#subjects.set(name, found)
+    found.seen = now
     return found.window
   }
-  return {
-    hit: (subject, rule, cost, now) => slide(find(subject, rule, now), rule, cost, now),
-    giveBack (subject, slice, cost) {
-      const found = subjects.get(subject)
-      if (found !== undefined) giveBack(found.window, slice, cost)
-    },
-    get size () { return subjects.size }
+
+  /** Drop the one idle longest, and a few more if their windows are over. */
+  #makeRoom (now: number): void {
+    let looked = 0
+    for (const [name, { seen, windowMs }] of this.#subjects) {
+      if (looked > 0 && (looked >= 16 || seen + windowMs * 2 > now)) return
+      this.#subjects.delete(name)
+      looked++
+    }
   }
 }
 
-/** Drop the one idle longest, and a few more if their windows are over. */
-function makeRoom (subjects: Map<string, Counted>, now: number): void {
-  let looked = 0
-  for (const [subject, { seen, windowMs }] of subjects) {
-    if (looked > 0 && (looked >= 16 || seen + windowMs * 2 > now)) return
-    subjects.delete(subject)
-    looked++
-  }
+function nameOf (subject: string, tool: string | undefined): string {
+  return tool === undefined ? subject : `${subject}\n${tool}`
 }

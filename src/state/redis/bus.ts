@@ -1,52 +1,57 @@
 /** The bus over Redis pub/sub: what is published comes back to this process the way it reaches the others. */
-import { busListeners, type Bus } from '../bus.ts'
 import { Cluster } from 'ioredis'
+import { BusListeners, type Bus } from '../bus.ts'
 import type { Client } from './client/connection.ts'
+import type { Ask } from './client/guarded-client.ts'
+import type { Subscriber } from './client/subscriber.ts'
+import type { Names } from './names.ts'
 
-export interface SharedBusOptions {
+export interface RedisBusOptions {
   client: Client
-  /** The connection that hears. */
-  listener: Client
-  /** A channel's full name. */
-  name: (topic: string) => string
-  /** A channel that is heard besides, whoever listens to it. */
-  besides: { channel: string, hear: (text: string) => void }
-  /** Asks Redis. */
-  ask: <T>(command: () => Promise<T>) => Promise<T>
-  complain: (error: Error) => void
+  subscriber: Subscriber
+  names: Names
+  ask: Ask
+  /** Hears of changes of ledgers, on their channel. */
+  onLedger: (text: string) => void
 }
 
-export function sharedBus ({ client, listener, name, besides, ask, complain }: SharedBusOptions): Bus {
-  const channels = new Map<string, string>()
-  const listeners = busListeners((topic, wanted) => {
-    const channel = name(topic)
-    if (wanted) channels.set(channel, topic)
-    else channels.delete(channel)
-    if (listener.status !== 'ready') return // subscribed to when it is
-    (wanted ? listener.subscribe(channel) : listener.unsubscribe(channel)).catch(complain)
-  })
+export class RedisBus implements Bus {
+  readonly #client: Client
+  readonly #names: Names
+  readonly #ask: Ask
+  readonly #listeners: BusListeners
 
-  let heard = false
-  listener.on('ready', () => {
-    listener.subscribe(besides.channel, ...channels.keys()).then(() => {
-      // From now on nothing is missed; what came while the connection was away was.
-      if (heard) listeners.missed()
-      heard = true
-    }, complain)
-  })
-  listener.on('message', (channel: string, text: string) => {
-    if (channel === besides.channel) return besides.hear(text)
-    const topic = channels.get(channel)
-    if (topic !== undefined) listeners.hear(topic, text)
-  })
-
-  return {
-    listen: listeners.listen,
-    onGap: listeners.onGap,
-    async publish (topic, text) {
-      const told = await ask(() => client.publish(name(topic), text))
-      // A cluster counts only the listeners at one of its nodes.
-      return client instanceof Cluster ? Math.max(1, told) : told
+  constructor ({ client, subscriber, names, ask, onLedger }: RedisBusOptions) {
+    this.#client = client
+    this.#names = names
+    this.#ask = ask
+    const topics = new Map<string, string>()
+    this.#listeners = new BusListeners((topic, wanted) => {
+      const channel = names.channel(topic)
+      if (wanted) topics.set(channel, topic)
+      else topics.delete(channel)
+      subscriber.want(channel, wanted)
+    })
+    subscriber.want(names.ledgerChannel, true)
+    subscriber.onMessage = (channel, text) => {
+      if (channel === names.ledgerChannel) return onLedger(text)
+      const topic = topics.get(channel)
+      if (topic !== undefined) this.#listeners.hear(topic, text)
     }
+    subscriber.onGap = () => this.#listeners.missed()
+  }
+
+  listen (topic: string, listener: (text: string) => void): () => void {
+    return this.#listeners.listen(topic, listener)
+  }
+
+  onGap (listener: () => void): () => void {
+    return this.#listeners.onGap(listener)
+  }
+
+  async publish (topic: string, text: string): Promise<number> {
+    const told = await this.#ask(() => this.#client.publish(this.#names.channel(topic), text))
+    // A cluster counts only the listeners at one of its nodes.
+    return this.#client instanceof Cluster ? Math.max(1, told) : told
   }
 }

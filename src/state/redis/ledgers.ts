@@ -1,116 +1,170 @@
 /** The ledgers as Redis holds them: a numbered hash each, copied whole into every replica. */
 import type { Log } from '../../telemetry/log.ts'
+import { LEDGERS, LedgerCopy, live, type Ledger, type LedgerChange, type LedgerEntry, type LedgerName } from '../ledgers.ts'
 import type { Client } from './client/connection.ts'
-import { ledgerCopy, live, type LedgerCopy } from '../memory/ledgers.ts'
-import type { Ledger, LedgerEntry, LedgerName } from '../store.ts'
+import type { Ask } from './client/guarded-client.ts'
+import type { Names } from './names.ts'
 
-export interface SharedListsOptions {
+export interface RedisLedgersOptions {
   client: Client
-  /** A key's full name. */
-  name: (key: string) => string
-  channel: string
+  names: Names
   /** Asks Redis; a change is asked in other words, since its failure leaves the outcome open. */
-  ask: <T>(command: () => Promise<T>) => Promise<T>
-  change: <T>(command: () => Promise<T>) => Promise<T>
+  ask: Ask
+  change: Ask
   /** Throws unless what was just read came from state that is whole. */
   assertWhole: () => Promise<void>
+  /** Notes that a change was acknowledged. */
+  mark: (ledger: LedgerName, number: number) => Promise<void>
   ageMs: () => number
+  /** ms since the epoch, by Redis. */
+  now: () => number
   log: Log
 }
 
-export interface SharedLists {
-  readonly ledgers: Readonly<Record<LedgerName, Ledger>>
-  /** The number of each list's last change, as Redis has it. */
-  numbers (): Promise<Array<string | null>>
-  /** Read again what differs from these numbers, or everything. */
-  follow (numbers: ReadonlyArray<string | null>, all: boolean): Promise<void>
-  /** Take a message from the channel in. */
-  hear (message: string): void
-}
+/** Entries written again at once. */
+const CHUNK = 1000
 
-const LEDGERS: readonly LedgerName[] = ['blocklist', 'revocations', 'approvals']
+export class RedisLedgers {
+  readonly #lists: Record<LedgerName, RedisLedger>
 
-export function sharedLists ({ client, name, channel, ask, change, assertWhole, ageMs, log }: SharedListsOptions): SharedLists {
-  const copies = Object.fromEntries(LEDGERS.map(ledger => [ledger, ledgerCopy()])) as Record<LedgerName, LedgerCopy>
-  const held: Record<LedgerName, number> = { blocklist: -1, revocations: -1, approvals: -1 }
-  const heard: Record<LedgerName, number> = { ...held }
-  const reading: Partial<Record<LedgerName, Promise<void>>> = {}
-
-  async function read (ledger: LedgerName): Promise<void> {
-    const known = held[ledger]
-    const { '#': text = '0', ...fields } = await ask(() => client.hgetall(name(ledger)))
-    // After the read: whatever emptied Redis before it is seen here.
-    await assertWhole()
-    const entries = live(new Map(Object.entries(fields).map(([id, json]) => [id, entryOf(json)])), Date.now())
-    const number = Number(text)
-    if (number < known) await restore(ledger, entries)
-    else if (number < held[ledger]) return // what changed while this was read is here already
-    held[ledger] = number
-    copies[ledger].replace(entries)
-  }
-
-  /** Redis went back in time (an old backup, a replica that lagged): what this process remembers goes back in. */
-  async function restore (ledger: LedgerName, entries: Map<string, LedgerEntry>): Promise<void> {
-    const missing = [...live(copies[ledger].entries(), Date.now())].filter(([id]) => !entries.has(id))
-    log.error({ ledger, entries: missing.length }, 'redis lost changes of a shared list, written again from memory')
-    for (const [id, entry] of missing) {
-      entries.set(id, entry)
-      await ask(() => client.changeLedger(name(ledger), id, JSON.stringify(entry), channel, ledger))
+  constructor (options: RedisLedgersOptions) {
+    this.#lists = {
+      blocklist: new RedisLedger('blocklist', options),
+      revocations: new RedisLedger('revocations', options),
+      approvals: new RedisLedger('approvals', options)
     }
   }
 
-  /** One read at a time and, if something was heard of meanwhile, one more. */
-  function catchUp (ledger: LedgerName): void {
-    reading[ledger] ??= read(ledger).then(() => held[ledger] < heard[ledger], () => false).then(again => {
-      delete reading[ledger]
-      if (again) catchUp(ledger)
-    })
+  get blocklist (): Ledger { return this.#lists.blocklist }
+  get revocations (): Ledger { return this.#lists.revocations }
+  get approvals (): Ledger { return this.#lists.approvals }
+
+  /** The number of each list's last change, as far as this process knows it; -1 before the first look. */
+  get numbers (): Readonly<Record<LedgerName, number>> {
+    const { blocklist, revocations, approvals } = this.#lists
+    return { blocklist: blocklist.number, revocations: revocations.number, approvals: approvals.number }
+  }
+
+  /** Read what changed, or everything. */
+  async follow (all: boolean): Promise<void> {
+    await Promise.all(LEDGERS.map(ledger => this.#lists[ledger].follow(all)))
+  }
+
+  /** Take a message from the channel in. */
+  hear (message: string): void {
+    const { list, number, id, entry } = parsed(message)
+    if (!LEDGERS.includes(list as LedgerName) || typeof number !== 'number' || typeof id !== 'string' || typeof entry !== 'string') return
+    this.#lists[list as LedgerName].hear(number, id, entry === '' ? undefined : entryOf(entry))
+  }
+}
+
+class RedisLedger implements Ledger {
+  readonly #ledger: LedgerName
+  readonly #options: RedisLedgersOptions
+  readonly #key: string
+  readonly #copy: LedgerCopy
+  #number = -1
+  #heard = -1
+  #reading = false
+
+  constructor (ledger: LedgerName, options: RedisLedgersOptions) {
+    this.#ledger = ledger
+    this.#options = options
+    this.#key = options.names.ledger(ledger)
+    this.#copy = new LedgerCopy(options.now)
+  }
+
+  get number (): number {
+    return this.#number
+  }
+
+  entries (): ReadonlyMap<string, LedgerEntry> {
+    return this.#copy.entries()
+  }
+
+  onChange (listener: (change: LedgerChange) => void): () => void {
+    return this.#copy.onChange(listener)
+  }
+
+  ageMs (): number {
+    return this.#options.ageMs()
+  }
+
+  async set (id: string, entry: LedgerEntry): Promise<void> {
+    await this.#alter(id, entry)
+  }
+
+  delete (id: string): Promise<boolean> {
+    return this.#alter(id, undefined)
+  }
+
+  async follow (all: boolean): Promise<void> {
+    const number = await this.#options.ask(() => this.#options.client.hget(this.#key, '#'), this.#key)
+    if (all || Number(number ?? 0) !== this.#number) await this.#read()
+    this.#copy.prune()
+  }
+
+  hear (number: number, id: string, entry: LedgerEntry | undefined): void {
+    this.#heard = number
+    if (!this.#next(number, id, entry)) this.#catchUp()
+  }
+
+  async #alter (id: string, entry: LedgerEntry | undefined): Promise<boolean> {
+    const { client, change, mark, names } = this.#options
+    const text = entry === undefined ? '' : JSON.stringify(entry)
+    const number = await change(() => client.changeLedger(this.#key, id, text, names.ledgerChannel, this.#ledger), this.#key)
+    if (number > 0) {
+      await mark(this.#ledger, number)
+      if (!this.#next(number, id, entry)) await this.#read()
+    }
+    return number > 0
   }
 
   /** The next change is put in as it is; after a gap the list is read whole. */
-  function next (ledger: LedgerName, number: number, id: string, entry: LedgerEntry | undefined): boolean {
-    if (number <= held[ledger]) return true
-    if (number !== held[ledger] + 1) return false
-    held[ledger] = number
-    copies[ledger].put(id, entry)
+  #next (number: number, id: string, entry: LedgerEntry | undefined): boolean {
+    if (number <= this.#number) return true
+    if (number !== this.#number + 1) return false
+    this.#number = number
+    this.#copy.put(id, entry)
     return true
   }
 
-  const shared = (ledger: LedgerName): Ledger => {
-    const alter = async (id: string, entry: LedgerEntry | undefined) => {
-      const text = entry === undefined ? '' : JSON.stringify(entry)
-      const number = await change(() => client.changeLedger(name(ledger), id, text, channel, ledger))
-      if (number > 0 && !next(ledger, number, id, entry)) await read(ledger)
-      return number > 0
-    }
-    return {
-      entries: copies[ledger].entries,
-      onChange: copies[ledger].onChange,
-      ageMs,
-      async set (id, entry) { await alter(id, entry) },
-      delete: id => alter(id, undefined)
-    }
+  async #read (): Promise<void> {
+    const known = this.#number
+    const { '#': text = '0', ...fields } = await this.#options.ask(() => this.#options.client.hgetall(this.#key), this.#key)
+    // After the read: whatever emptied Redis before it is seen here.
+    await this.#options.assertWhole()
+    const entries = new Map(Object.entries(fields).map(([id, json]) => [id, entryOf(json)]))
+    const number = Number(text)
+    if (number < known) return await this.#restore(entries)
+    if (number < this.#number) return // what changed while this was read is here already
+    this.#number = number
+    this.#copy.replace(entries)
   }
 
-  return {
-    ledgers: { blocklist: shared('blocklist'), revocations: shared('revocations'), approvals: shared('approvals') },
-
-    numbers: () => Promise.all(LEDGERS.map(ledger => client.hget(name(ledger), '#'))),
-
-    async follow (numbers, all) {
-      for (const [i, ledger] of LEDGERS.entries()) {
-        if (all || Number(numbers[i] ?? 0) !== held[ledger]) await read(ledger)
-        copies[ledger].prune(Date.now())
-      }
-    },
-
-    hear (message) {
-      const { list, number, id, entry } = parsed(message)
-      if (!LEDGERS.includes(list as LedgerName) || typeof number !== 'number' || typeof id !== 'string' || typeof entry !== 'string') return
-      const ledger = list as LedgerName
-      heard[ledger] = number
-      if (!next(ledger, number, id, entry === '' ? undefined : entryOf(entry))) catchUp(ledger)
+  /** Redis went back in time (an old backup, a replica that lagged): what this process remembers goes back in. */
+  async #restore (entries: Map<string, LedgerEntry>): Promise<void> {
+    const { client, ask, log, now } = this.#options
+    const missing = [...live(this.#copy.entries(), now())].filter(([id]) => !entries.has(id))
+    log.error({ ledger: this.#ledger, entries: missing.length }, 'redis lost changes of a shared list, written again from memory')
+    let number = this.#number
+    for (let i = 0; i === 0 || i < missing.length; i += CHUNK) {
+      const some = missing.slice(i, i + CHUNK).flatMap(([id, entry]) => [id, JSON.stringify(entry)])
+      number = await ask(() => client.restoreLedger(this.#key, this.#number, ...some), this.#key)
     }
+    for (const [id, entry] of missing) entries.set(id, entry)
+    this.#number = Math.max(number, this.#number)
+    this.#copy.replace(entries)
+  }
+
+  /** One read at a time and, if something was heard of meanwhile, one more. */
+  #catchUp (): void {
+    if (this.#reading) return
+    this.#reading = true
+    this.#read().then(() => this.#number < this.#heard, () => false).then(again => {
+      this.#reading = false
+      if (again) this.#catchUp()
+    })
   }
 }
 

@@ -1,18 +1,29 @@
 /** State in Redis, shared by every replica: the connections, whether what they lead to is whole, and what is kept there. */
+import { Cluster } from 'ioredis'
 import type { ApiKeyRecord, EnvironmentKey } from '../../core/api-key.ts'
+import type { Health } from '../../core/health.ts'
+import type { RateLimit } from '../../core/limit.ts'
 import { AppError, UsageError } from '../../errors.ts'
 import type { Log } from '../../telemetry/log.ts'
-import { throttledErrorLog, connect, describe, keepConnected, refusalOf, type Client, type RedisAddress } from './client/connection.ts'
-import { epochOf } from './client/epoch.ts'
-import { guardedClient, unavailable, type Ask } from './client/guarded-client.ts'
-import { SCRIPTS } from './client/scripts.ts'
-import { sharedBus } from './bus.ts'
-import { sharedKeys } from './keys.ts'
-import { sharedLists } from './ledgers.ts'
-import { sharedSessions } from './sessions.ts'
-import { sharedWindows } from './windows.ts'
+import type { Ledger } from '../ledgers.ts'
 import type { Store } from '../store.ts'
-import type { Health } from '../../core/health.ts'
+import type { Counting } from '../windows.ts'
+import { RedisBus } from './bus.ts'
+import { RedisClock } from './client/clock.ts'
+import { connect, describe, keepConnected, mastersOf, type Client, type RedisAddress } from './client/connection.ts'
+import { Epoch } from './client/epoch.ts'
+import { GuardedClient, unavailable, type Ask } from './client/guarded-client.ts'
+import { replayFault, type ReplayFault } from './client/replay.ts'
+import { SCRIPTS } from './client/scripts.ts'
+import { slotOf } from './client/slots.ts'
+import { Subscriber } from './client/subscriber.ts'
+import { Troubles } from './client/troubles.ts'
+import { RedisKeys } from './keys.ts'
+import { RedisLedgers } from './ledgers.ts'
+import { Names } from './names.ts'
+import { RedisSessions } from './sessions.ts'
+import { RedisValues } from './values.ts'
+import { RedisWindows } from './windows.ts'
 
 export interface RedisStoreOptions extends RedisAddress {
   prefix: string
@@ -30,6 +41,10 @@ export interface RedisStoreOptions extends RedisAddress {
   environmentKey?: EnvironmentKey | undefined
   /** Told of each count that this process made alone. */
   onDegraded?: () => void
+  /** Called when the store is closed. */
+  onClose?: () => void
+  /** ms since the epoch, for tests; the clock of Redis if absent. */
+  clock?: () => number
 }
 
 /** How often the shared lists and the epoch are looked at, ms; oftener while Redis is out of reach. */
@@ -41,186 +56,229 @@ const UNREADY_MS = 5000
 const START_MS = 800
 /** Whole lists are read again this often, for changes made by hand, in polls. */
 const REFRESH_EVERY = 30
+/** How long a change waits for a replica to have it, too, ms. */
+const REPLICA_MS = 100
 
 /**
  * Connect, or go on connecting: with Redis absent this resolves all the same,
  * unavailable, and serves as soon as Redis answers.
  *
- * @throws {UsageError} for an address, password or eviction policy that cannot be right
+ * @throws {UsageError} for settings, of this server or of Redis, that cannot be right
  */
 export async function redisStore (options: RedisStoreOptions): Promise<Store> {
-  const { prefix, commandTimeoutMs, patienceMs, replicas, log, environmentKey, fixedKey = () => undefined, fixedKeys = () => [], onDegraded = () => {} } = options
-  const name = (key: string) => prefix + key
-  const channel = name('bus:ledger')
+  const store = new RedisStore(options)
+  try {
+    await store.start()
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  return store
+}
 
-  const client = connect(options, commandTimeoutMs * 2, { batched: true, patienceMs })
-  const listener = connect(options, commandTimeoutMs * 2, { patienceMs })
-  for (const [script, definition] of Object.entries(SCRIPTS)) client.defineCommand(script, definition)
-  const complain = throttledErrorLog(log)
-  const connections = [client, listener]
-  for (const connection of connections) connection.on('error', complain)
-  const letGo = connections.map(connection => keepConnected(connection, log))
+class RedisStore implements Store {
+  readonly kind = 'redis'
+  readonly now: () => number
+  readonly sessions: RedisSessions
+  readonly bus: RedisBus
+  readonly #options: RedisStoreOptions
+  readonly #names: Names
+  readonly #client: Client
+  readonly #subscriber: Subscriber
+  readonly #guarded: GuardedClient
+  readonly #troubles: Troubles
+  readonly #clock = new RedisClock()
+  readonly #epoch: Epoch
+  readonly #ledgers: RedisLedgers
+  readonly #windows: RedisWindows
+  readonly #keys: RedisKeys
+  readonly #values: RedisValues
+  readonly #letGo: () => void
+  /** Of `performance.now`: when state was last known to be whole, and since when looking at it fails. */
+  #lookedAt = -Infinity
+  #failingSince: number | undefined
+  #polls = 0
+  #polling = false
+  #closed = false
+  #timer: NodeJS.Timeout | undefined
+  /** What is wrong with the settings of Redis itself, once it was asked. */
+  #policy: string | undefined
+  #replay: ReplayFault | undefined
 
-  const reach = guardedClient(client, Math.ceil(commandTimeoutMs * 0.8))
-  const epoch = epochOf({ client, name, ask: reach.ask, log })
+  constructor (options: RedisStoreOptions) {
+    const { prefix, commandTimeoutMs, patienceMs, replicas, log, environmentKey, fixedKey = () => undefined, fixedKeys = () => [], onDegraded = () => {}, clock } = options
+    this.#options = options
+    this.now = clock ?? this.#clock.now
+    const names = this.#names = new Names(prefix)
+    const client = this.#client = connect(options, commandTimeoutMs * 2, { batched: true, patienceMs })
+    for (const [script, definition] of Object.entries(SCRIPTS)) client.defineCommand(script, definition)
+    this.#troubles = new Troubles(options, log)
+    this.#troubles.watch(client)
+    this.#letGo = keepConnected(client, log)
+    this.#subscriber = new Subscriber(options, client, error => this.#troubles.note(error))
+    this.#guarded = new GuardedClient(client, Math.ceil(commandTimeoutMs * 0.8))
+    const { ask } = this.#guarded
+    const epoch = this.#epoch = new Epoch({ client, names, ask, log })
+    const { now } = this
+    this.#ledgers = new RedisLedgers({
+      client, names, ask, log, now, change: this.#change, assertWhole: () => epoch.assertWhole(), mark: (ledger, number) => epoch.mark(ledger, number), ageMs: () => performance.now() - this.#lookedAt
+    })
+    this.#windows = new RedisWindows({
+      client, names, ask: this.#ask, replicas, onDegraded, clock, lost: () => epoch.lost, onWritten: whyNot => this.#troubles.wrote(whyNot)
+    })
+    this.#keys = new RedisKeys({
+      client, names, fixedKey, fixedKeys, environmentKey, now, clock, ask: this.#ask, change: this.#change, windows: this.#windows, assertWhole: key => epoch.assertWhole(key), mark: () => epoch.mark()
+    })
+    this.#values = new RedisValues({ client, names, ask: this.#ask })
+    this.sessions = new RedisSessions({ client, names, now, ask: this.#ask })
+    this.bus = new RedisBus({
+      client, names, subscriber: this.#subscriber, ask: this.#ask, onLedger: text => { if (epoch.begun && !epoch.lost) this.#ledgers.hear(text) }
+    })
+  }
+
+  /** Wait for the first look at the state, but not for long, and not for what never heals by itself. */
+  async start (): Promise<void> {
+    const { patienceMs = START_MS, log } = this.#options
+    const address = describe(this.#options)
+    const until = performance.now() + patienceMs
+    while (!this.#epoch.begun && performance.now() < until && this.#troubles.lasting === undefined) {
+      await this.#poll().catch((error: AppError) => this.#troubles.note(error.cause))
+      if (!this.#epoch.begun) await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    const { lasting, last } = this.#troubles
+    if (lasting !== undefined) throw new UsageError(`${lasting} (${address}); mend the settings of Redis and start again`)
+    if (this.#policy !== undefined) throw new UsageError(`${EVICTS} (${address}, ${this.#policy})`)
+    if (this.#replay?.certain === true) throw new UsageError(`${this.#replay.text} (${address})`)
+    if (this.#replay !== undefined) log.error({ address }, this.#replay.text)
+    if (!this.#epoch.begun) log.warn({ address, why: last ?? 'no answer' }, 'redis does not answer: starting without it, not ready until it does')
+    this.#troubles.begin(this.health())
+    this.#client.on('ready', () => { this.#watch() })
+    this.#watch()
+  }
+
+  health (): Health {
+    if (this.#epoch.lost) return 'lost'
+    return !this.#epoch.begun || this.#failingSince !== undefined || this.#guarded.open ? 'unreachable' : 'ok'
+  }
+
+  available (): boolean {
+    return this.#epoch.begun && !this.#epoch.lost && (this.#failingSince === undefined || performance.now() - this.#failingSince < UNREADY_MS)
+  }
+
+  async acceptLoss (): Promise<boolean> {
+    if (!this.#epoch.lost) return false
+    await this.#epoch.accept()
+    await this.#poll()
+    return true
+  }
+
+  admit (hash: string, rule: RateLimit) { return this.#keys.admit(hash, rule) }
+  saveKey (record: ApiKeyRecord) { return this.#keys.saveKey(record) }
+  changeKey (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord) { return this.#keys.changeKey(id, edit) }
+  findKey (id: string) { return this.#keys.findKey(id) }
+  listKeys () { return this.#keys.listKeys() }
+  missingKeys () { return this.#keys.missingKeys() }
+  touchKey (record: ApiKeyRecord, now: number) { this.#keys.touchKey(record, now) }
+
+  hit (subject: string, rule: RateLimit, how?: Counting) { return this.#windows.hit(subject, rule, how) }
+  giveBack (subject: string, slice: number, how?: Counting) { return this.#windows.giveBack(subject, slice, how) }
+
+  get blocklist (): Ledger { return this.#ledgers.blocklist }
+  get revocations (): Ledger { return this.#ledgers.revocations }
+  get approvals (): Ledger { return this.#ledgers.approvals }
+
+  cacheGet (key: string) { return this.#values.cacheGet(key) }
+  cacheSet (key: string, value: string, ttlMs: number) { return this.#values.cacheSet(key, value, ttlMs) }
+  claim (key: string, ttlMs: number) { return this.#values.claim(key, ttlMs) }
+
+  async takenUp () { return undefined }
+
+  async close (): Promise<void> {
+    this.#closed = true
+    this.#letGo()
+    clearTimeout(this.#timer)
+    await this.#keys.close()
+    this.#subscriber.close()
+    await this.#guarded.quit([this.#client])
+    this.#guarded.close()
+    this.#client.disconnect()
+    this.#options.onClose?.()
+  }
 
   /** Ask for a decision: only where state is not known to be lost. */
-  const ask: Ask = async command => {
-    if (epoch.lost) throw unavailable('state was lost')
-    return await reach.ask(command)
+  #ask: Ask = async (command, key) => {
+    if (this.#epoch.lost) throw unavailable('state was lost')
+    return await this.#guarded.ask(command, key)
   }
 
   /** Ask for a change. It may have been made even if this rejects. */
-  const change: Ask = async command => {
+  #change: Ask = async (command, key) => {
     try {
-      const done = await ask(command)
-      await confirmed()
+      const done = await this.#ask(command, key)
+      await this.#confirmed(key)
       return done
     } catch (error) {
       throw unavailable(error instanceof AppError ? error.cause : error, 'State did not confirm the change, which may have been made; look before trying again')
     }
   }
 
-  /** With Sentinel a master may die: a change counts once a replica has it, too, if there is one. */
-  async function confirmed (): Promise<void> {
-    if (options.sentinels === undefined || !('wait' in client)) return
-    const replicas = await reach.ask(() => client.wait(1, 100)).catch(() => 0)
-    if (replicas === 0) log.warn({}, 'no replica of redis confirmed a change')
+  /** A master may die: where it has replicas, a change counts once one of them has it, too. */
+  async #confirmed (key?: string): Promise<void> {
+    const master = this.#replicated(key)
+    if (master === undefined) return
+    const confirmed = await this.#guarded.ask(() => master.wait(1, REPLICA_MS), key).catch(() => 0)
+    if (confirmed === 0) this.#options.log.warn({}, 'no replica of redis confirmed a change')
   }
 
-  /** Of `performance.now`: when state was last known to be whole, and since when looking at it fails. */
-  let lookedAt = -Infinity
-  let failingSince: number | undefined
-  let closed = false
-  let polls = 0
-  let policy: string | undefined
-  let running = false
-
-  const lists = sharedLists({ client, name, channel, ask: reach.ask, change, assertWhole: epoch.assertWhole, ageMs: () => performance.now() - lookedAt, log })
+  /** The connection that a change of this key went over, if there are replicas behind it. */
+  #replicated (key: string | undefined) {
+    const client = this.#client
+    if (!(client instanceof Cluster)) return this.#options.sentinels === undefined ? undefined : client
+    const [master, ...replicas] = key === undefined ? [] : client.slots[slotOf(key)] ?? []
+    return replicas.length === 0 ? undefined : client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === master)
+  }
 
   /** Look at the epoch and at what changed. */
-  async function poll (): Promise<void> {
-    const [seen, numbers] = await Promise.all([epoch.read(), reach.ask(lists.numbers)])
-    if (!epoch.begun) {
-      policy = await reach.ask(() => client.info('memory')).then(evicting, () => undefined)
-      if (running && policy !== undefined) log.error({ policy }, EVICTS)
-    }
-    if (!await epoch.judge(seen)) return
-    await lists.follow(numbers, polls++ % REFRESH_EVERY === 0)
-    lookedAt = performance.now()
+  async #poll (): Promise<void> {
+    const asked = performance.now()
+    const seen = await this.#epoch.look()
+    const stepped = this.#clock.follow(seen.time, asked)
+    if (stepped) this.#options.log.warn({}, 'the clock of redis was set')
+    if (!this.#epoch.begun) await this.#inspect()
+    if (!await this.#epoch.judge(seen)) return
+    // What had run out by a wrong clock may not have.
+    await this.#ledgers.follow(stepped || this.#polls++ % REFRESH_EVERY === 0)
+    if (await this.#epoch.examine(seen, this.#ledgers.numbers)) this.#lookedAt = performance.now()
   }
 
-  let timer: NodeJS.Timeout | undefined
-  let looking = false
+  /** How Redis itself is set: what it may do without being told. */
+  async #inspect (): Promise<void> {
+    const { log } = this.#options
+    const late = this.#timer !== undefined
+    const masters = mastersOf(this.#client)
+    this.#policy = (await Promise.all(masters.map(redis => redis.info('memory').then(evicting, () => undefined)))).find(policy => policy !== undefined)
+    this.#replay = (await Promise.all(masters.map(redis => replayFault(redis, this.#names.epoch).catch(() => undefined)))).find(fault => fault !== undefined)
+    if (late && this.#policy !== undefined) log.error({ policy: this.#policy }, EVICTS)
+    if (late && this.#replay !== undefined) log.error({}, this.#replay.text)
+  }
+
   /** Look, and look again in a while: sooner while Redis is out of reach. */
-  async function watch (): Promise<void> {
-    if (looking || closed) return
-    looking = true
-    clearTimeout(timer)
+  async #watch (): Promise<void> {
+    if (this.#polling || this.#closed) return
+    this.#polling = true
+    clearTimeout(this.#timer)
     try {
-      await poll()
-      failingSince = undefined
-    } catch {
-      failingSince ??= performance.now()
+      await this.#poll()
+      this.#failingSince = undefined
+    } catch (error) {
+      this.#failingSince ??= performance.now()
+      this.#troubles.note((error as AppError).cause)
+      // A node that is gone stays in the map of slots until somebody is sent elsewhere.
+      if (this.#client instanceof Cluster) this.#client.refreshSlotsCache()
     }
-    looking = false
-    if (!closed) timer = setTimeout(watch, failingSince === undefined ? POLL_MS : POLL_FAILING_MS).unref()
-  }
-
-  const bus = sharedBus({
-    client,
-    listener,
-    name: topic => name(`bus:${topic}`),
-    besides: { channel, hear (message) { if (!epoch.lost && epoch.begun) lists.hear(message) } },
-    ask,
-    complain
-  })
-  const windows = sharedWindows({ client, name, ask, lost: () => epoch.lost, replicas, onDegraded })
-  const keys = sharedKeys({ client, name, ask, change, assertWhole: epoch.assertWhole, windows, fixedKey, fixedKeys, environmentKey })
-
-  try {
-    const address = describe(options)
-    await started({ client, poll, begun: () => epoch.begun, address, log, withinMs: patienceMs ?? START_MS })
-    if (policy !== undefined) throw new UsageError(`${EVICTS} (${address}, ${policy as string})`)
-    running = true
-  } catch (error) {
-    await end()
-    throw error
-  }
-  client.on('ready', () => { watch() })
-  watch()
-
-  async function end (): Promise<void> {
-    closed = true
-    for (const stop of letGo) stop()
-    clearTimeout(timer)
-    await keys.close()
-    await reach.quit(connections)
-    reach.close()
-    for (const connection of connections) connection.disconnect()
-  }
-
-  return {
-    kind: 'redis',
-    health: (): Health => epoch.lost ? 'lost' : !epoch.begun || failingSince !== undefined || reach.open ? 'unreachable' : 'ok',
-    available: () => epoch.begun && !epoch.lost && (failingSince === undefined || performance.now() - failingSince < UNREADY_MS),
-
-    async acceptLoss () {
-      if (!epoch.lost) return false
-      await epoch.accept()
-      await poll()
-      return true
-    },
-
-    admit: keys.admit,
-    hit: windows.hit,
-    giveBack: windows.giveBack,
-    saveKey: keys.saveKey,
-    changeKey: (id, edit) => keys.changeKey(id, edit),
-    findKey: keys.findKey,
-    listKeys: keys.listKeys,
-    touchKey: keys.touchKey,
-
-    ...lists.ledgers,
-    sessions: sharedSessions({ client, name, ask }),
-    bus,
-
-    cacheGet: async key => await ask(() => client.get(name(key))) ?? undefined,
-    cacheSet: async (key, value, ttlMs) => { await ask(() => client.set(name(key), value, 'PX', Math.max(1, Math.floor(ttlMs)))) },
-    claim: async (key, ttlMs) => await ask(() => client.set(name(key), '1', 'PX', Math.max(1, Math.floor(ttlMs)), 'NX')) === 'OK',
-
-    takenUp: async () => undefined,
-    close: end
-  }
-}
-
-interface StartOptions {
-  client: Client
-  poll: () => Promise<void>
-  begun: () => boolean
-  /** Where Redis should be; no password. */
-  address: string
-  log: Log
-  withinMs: number
-}
-
-/** Wait for the first look at the state, but not for long, and not for what never heals by itself. */
-async function started ({ client, poll, begun, address, log, withinMs }: StartOptions): Promise<void> {
-  const seen: { refusal?: string | undefined, last?: unknown } = {}
-  const note = (error: unknown) => {
-    seen.last = error
-    seen.refusal ??= refusalOf(error)
-  }
-  client.on('error', note)
-  const until = performance.now() + withinMs
-  while (!begun() && performance.now() < until && seen.refusal === undefined) {
-    await poll().catch((error: AppError) => note(error.cause))
-    if (!begun()) await new Promise(resolve => setTimeout(resolve, 50))
-  }
-  client.off('error', note)
-  if (seen.refusal !== undefined) throw new UsageError(`${seen.refusal} (${address}); mend the settings of Redis and start again`)
-  if (!begun()) {
-    log.warn({ address, why: (seen.last as { message?: string } | undefined)?.message ?? 'no answer' }, 'redis does not answer: starting without it, not ready until it does')
+    this.#polling = false
+    this.#troubles.became(this.health())
+    if (!this.#closed) this.#timer = setTimeout(() => { this.#watch() }, this.#failingSince === undefined ? POLL_MS : POLL_FAILING_MS).unref()
   }
 }
 

@@ -1,16 +1,15 @@
-/** Windows counted in Redis, by its clock; in this process alone, to its share, while Redis is out of reach. */
+/** Windows counted in Redis, by its clock; in this process alone, to its share, while Redis is out of reach or cannot write. */
 import type { RateLimit, RateLimitResult } from '../../core/limit.ts'
+import { MemoryWindows } from '../memory/windows.ts'
+import type { Counting, Windows } from '../windows.ts'
 import type { Client } from './client/connection.ts'
 import type { Ask } from './client/guarded-client.ts'
 import type { RateLimitTuple } from './client/scripts.ts'
-import type { Counting, Store } from '../store.ts'
-import { localWindows } from '../memory/windows.ts'
+import type { Names } from './names.ts'
 
-export interface SharedWindowsOptions {
+export interface RedisWindowsOptions {
   client: Client
-  /** A key's full name. */
-  name: (key: string) => string
-  /** Asks Redis for a decision. */
+  names: Names
   ask: Ask
   /** State is known to be lost: nothing is then counted, and nobody served. */
   lost: () => boolean
@@ -18,49 +17,55 @@ export interface SharedWindowsOptions {
   replicas: number
   /** Told of each count that this process made alone. */
   onDegraded: () => void
+  /** Told whether Redis could write: undefined if so, else its word for why not. */
+  onWritten: (whyNot: string | undefined) => void
+  /** ms since the epoch, for tests; the clock of Redis if absent. */
+  clock?: (() => number) | undefined
 }
 
-export interface SharedWindows extends Pick<Store, 'hit' | 'giveBack'> {
-  /** The key of a subject's window, in the subject's slot. */
-  key (subject: string, tool?: string): string
-  /** Count in this process alone. */
-  alone (key: string, rule: RateLimit, cost: number): RateLimitResult
-}
+export class RedisWindows implements Windows {
+  readonly #options: RedisWindowsOptions
+  readonly #alone: MemoryWindows
 
-export function sharedWindows ({ client, name, ask, lost, replicas, onDegraded }: SharedWindowsOptions): SharedWindows {
-  const local = localWindows()
-  const key = (subject: string, tool?: string) => name(tool === undefined ? `{${subject}}:window` : `{${subject}}:window:${tool}`)
-
-  function alone (key: string, rule: RateLimit, cost: number): RateLimitResult {
-    onDegraded()
-    const share = { limit: Math.ceil(rule.limit / replicas), windowMs: rule.windowMs }
-    // The limit told is the whole one: what a caller may expect has not changed.
-    return { ...local.hit(key, share, cost, Date.now()), limit: rule.limit, degraded: true }
+  constructor (options: RedisWindowsOptions) {
+    this.#options = options
+    this.#alone = new MemoryWindows(options.clock ?? (() => performance.timeOrigin + performance.now()))
   }
 
-  return {
-    key,
-    alone,
-
-    async hit (subject, rule, { cost = 1, tool, now }: Counting = {}) {
-      const window = key(subject, tool)
-      try {
-        const counted = await ask(() => client.hitWindow(window, rule.limit, rule.windowMs, cost, now ?? ''))
-        // Empty: Redis is full. It still answers who a key is, but counts nothing.
-        return counted.length === 0 ? alone(window, rule, cost) : rateLimitOf(counted, rule.windowMs)
-      } catch (error) {
-        // Fails open, to this process's share of the limit: nobody is served without a limit, and nobody is locked out.
-        if (lost()) throw error
-        return alone(window, rule, cost)
-      }
-    },
-
-    async giveBack (subject, slice, { cost = 1, tool }: Counting = {}) {
-      await ask(() => client.giveBackUnits(key(subject, tool), slice, cost)).catch(() => {})
+  async hit (subject: string, rule: RateLimit, { cost = 1, tool }: Counting = {}): Promise<RateLimitResult> {
+    const { client, names, ask, lost, clock } = this.#options
+    const window = names.window(subject, tool)
+    try {
+      const counted = await ask(() => client.hitWindow(window, rule.limit, rule.windowMs, cost, clock?.() ?? ''), window)
+      return this.resultOf(counted, window, rule, cost)
+    } catch (error) {
+      // Fails open, to this process's share of the limit: nobody is served without a limit, and nobody is locked out.
+      if (lost()) throw error
+      return this.countAlone(window, rule, cost)
     }
   }
-}
 
-export function rateLimitOf ([allowed, limit, remaining, retryAfterMs, resetMs, slice]: RateLimitTuple, windowMs: number): RateLimitResult {
-  return { allowed: allowed === 1, limit, windowMs, remaining, retryAfterMs, resetMs, slice }
+  async giveBack (subject: string, slice: number, { cost = 1, tool }: Counting = {}): Promise<void> {
+    const { client, names, ask } = this.#options
+    const window = names.window(subject, tool)
+    await ask(() => client.giveBackUnits(window, slice, cost), window).catch(() => {})
+  }
+
+  /** What a script counted; where Redis could not write what it would have counted, this process counts. */
+  resultOf (counted: RateLimitTuple | [why: string], window: string, rule: RateLimit, cost: number): RateLimitResult {
+    if (counted.length === 1) {
+      this.#options.onWritten(counted[0])
+      return this.countAlone(window, rule, cost)
+    }
+    const [allowed, limit, remaining, retryAfterMs, resetMs, slice] = counted
+    if (allowed === 1) this.#options.onWritten(undefined)
+    return { allowed: allowed === 1, limit, windowMs: rule.windowMs, remaining, retryAfterMs, resetMs, slice }
+  }
+
+  countAlone (window: string, rule: RateLimit, cost: number): RateLimitResult {
+    this.#options.onDegraded()
+    const share = { limit: Math.ceil(rule.limit / this.#options.replicas), windowMs: rule.windowMs }
+    // The limit told is the whole one: what a caller may expect has not changed.
+    return { ...this.#alone.count(window, share, cost), limit: rule.limit, degraded: true }
+  }
 }

@@ -22,49 +22,44 @@ export interface RedisAddress {
 /**
  * Commands of one turn of the loop leave in one write. The client's own
  * auto-pipelining does that too, but holds each batch back until the one before
- * is answered, so that whoever waits for a slow Redis waits up to twice as long.
+ * is answered, so that whoever waits for a slow Redis waits up to twice as long;
+ * and in a Cluster it hands a redirection of one command to its whole batch.
  */
-class BatchingRedis extends Redis {
-  #corked: NodeJS.WritableStream | undefined
-
-  override sendCommand (...args: Parameters<Redis['sendCommand']>): unknown {
-    const { stream } = this
-    if (this.status === 'ready' && stream !== this.#corked) {
-      this.#corked = stream
+function batchWrites (redis: Redis): void {
+  const send = redis.sendCommand.bind(redis)
+  let corked: NodeJS.WritableStream | undefined
+  redis.sendCommand = (...args) => {
+    const { stream } = redis
+    if (redis.status === 'ready' && stream !== corked) {
+      corked = stream
       stream.cork()
       setImmediate(() => {
-        this.#corked = undefined
+        corked = undefined
         stream.uncork()
       })
     }
-    return super.sendCommand(...args)
+    return send(...args)
   }
 }
 
-const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3), 300) + Math.random() * 100
+export const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3), 300) + Math.random() * 100
 
 /**
- * No queue while offline, nothing sent twice, no wait without end. What the
- * client's own defaults do to a request while Redis hangs stands in
- * docs/decisions/0020-redis-in-trouble.md.
+ * What every connection is held to: no queue while offline, nothing sent twice,
+ * no wait without end. What the client's own defaults do to a request while
+ * Redis hangs stands in docs/decisions/0004-redis-in-trouble.md.
  *
  * @param commandTimeoutMs the client's own bound; decisions have a shorter one
- * @param batched many commands at once are expected
  * @param patienceMs for a connection that may be slow to come; a server has none
  * @throws {UsageError} for an address that cannot be one
  */
-export function connect ({ url, sentinels, clusterNodes, username, password, tls = false, ca }: RedisAddress, commandTimeoutMs: number, { batched = false, patienceMs = 0 }: { batched?: boolean, patienceMs?: number | undefined } = {}): Client {
-  const One = batched ? BatchingRedis : Redis
-  const secure = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) }
+export function nodeOptions ({ url, username, password, tls = false, ca }: RedisAddress, commandTimeoutMs: number, patienceMs = 0): RedisOptions {
   const { tls: tlsOfUrl = false, ...ofUrl } = url === undefined ? {} : partsOf(url)
-  const access: RedisOptions = {
+  return {
     ...ofUrl,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
-    ...(tls || tlsOfUrl ? { tls: secure } : {})
-  }
-  const options: RedisOptions = {
-    ...access,
+    ...(tls || tlsOfUrl ? { tls: secure(ca) } : {}),
     connectTimeout: Math.max(500, patienceMs / 2),
     commandTimeout: commandTimeoutMs,
     socketTimeout: Math.max(1000, patienceMs),
@@ -80,34 +75,57 @@ export function connect ({ url, sentinels, clusterNodes, username, password, tls
     reconnectOnError: error => error.message.startsWith('READONLY') ? 1 : false,
     connectionName: 'secure-mcp'
   }
-  if (clusterNodes !== undefined) {
-    const { enableOfflineQueue: _own, retryStrategy: _too, ...nodes } = options
-    const cluster: ClusterOptions = {
-      redisOptions: nodes,
-      enableOfflineQueue: false,
-      enableAutoPipelining: batched,
-      clusterRetryStrategy: backoff,
-      // A command whose connection broke may have been done: it is not sent again. MOVED and ASK are followed, for those were not.
-      retryDelayOnFailover: 0,
-      // A name is kept as it is, for a certificate holds names.
-      ...(tls ? { dnsLookup: (host: string, found: (error: null, address: string) => void) => found(null, host) } : {})
-    }
-    return new Cluster(clusterNodes.map(addressOf), cluster)
+}
+
+/**
+ * @param batched many commands at once are expected
+ * @throws {UsageError} for an address that cannot be one
+ */
+export function connect (address: RedisAddress, commandTimeoutMs: number, { batched = false, patienceMs }: { batched?: boolean, patienceMs?: number | undefined } = {}): Client {
+  const options = nodeOptions(address, commandTimeoutMs, patienceMs)
+  const client = address.clusterNodes !== undefined
+    ? new Cluster(address.clusterNodes.map(addressOf), clusterOptions(options, address.tls === true))
+    : address.sentinels !== undefined ? new Redis({ ...options, ...sentinelOptions(address) }) : new Redis(options)
+  if (batched && client instanceof Redis) batchWrites(client)
+  if (batched && client instanceof Cluster) client.on('+node', batchWrites)
+  return client
+}
+
+function clusterOptions ({ enableOfflineQueue: _own, retryStrategy: _too, ...nodes }: RedisOptions, tls: boolean): ClusterOptions {
+  return {
+    redisOptions: nodes,
+    enableOfflineQueue: false,
+    clusterRetryStrategy: backoff,
+    // A command whose connection broke may have been done: it is not sent again. MOVED and ASK are followed, for those were not.
+    retryDelayOnFailover: 0,
+    // What a node cannot answer now is an answer: whoever asked decides what to do without.
+    retryDelayOnClusterDown: 0,
+    retryDelayOnTryAgain: 5,
+    maxRedirections: 4,
+    // A name is kept as it is, for a certificate holds names.
+    ...(tls ? { dnsLookup: (host: string, found: (error: null, address: string) => void) => found(null, host) } : {})
   }
-  if (sentinels !== undefined) {
-    return new One({
-      ...options,
-      sentinels: sentinels.hosts.map(addressOf),
-      name: sentinels.masterName,
-      ...(sentinels.username === undefined ? {} : { sentinelUsername: sentinels.username }),
-      ...(sentinels.password === undefined ? {} : { sentinelPassword: sentinels.password }),
-      ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: secure } : {}),
-      sentinelRetryStrategy: backoff,
-      sentinelCommandTimeout: 300,
-      failoverDetector: true
-    })
+}
+
+function sentinelOptions ({ sentinels, tls = false, ca }: RedisAddress): RedisOptions {
+  const { hosts, masterName, username, password } = sentinels!
+  return {
+    sentinels: hosts.map(addressOf),
+    name: masterName,
+    ...(username === undefined ? {} : { sentinelUsername: username }),
+    ...(password === undefined ? {} : { sentinelPassword: password }),
+    ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: secure(ca) } : {}),
+    sentinelRetryStrategy: backoff,
+    sentinelCommandTimeout: 300,
+    failoverDetector: true
   }
-  return new One(options)
+}
+
+const secure = (ca: string | undefined) => ({ rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) })
+
+/** The masters of a Cluster, or the one Redis there is. */
+export function mastersOf (client: Client): Redis[] {
+  return client instanceof Cluster ? client.nodes('master') : [client]
 }
 
 /**
@@ -133,31 +151,6 @@ export function keepConnected (connection: Client, log: Log): () => void {
 export function describe ({ url, sentinels, clusterNodes }: RedisAddress): string {
   if (url !== undefined) return URL.canParse(url) ? new URL(url).host : 'the address of REDIS_URL'
   return (sentinels?.hosts ?? clusterNodes ?? []).join(', ')
-}
-
-const REFUSALS: ReadonlyArray<[RegExp, string]> = [
-  [/WRONGPASS|NOAUTH|invalid password|NOPERM/, 'Redis refuses the user or password'],
-  [/DB index is out of range/, 'Redis has no database of that number'],
-  [/Protocol error|parserError|unknown command/i, 'what answers there is not a Redis'],
-  [/wrong version number|packet length too long|EPROTO/i, 'TLS does not fit: rediss:// and REDIS_TLS speak TLS, redis:// does not'],
-  [/self.signed certificate|unable to (get|verify)|certificate has expired|ERR_TLS_CERT|altnames/i, 'the certificate of Redis is not trusted: see REDIS_CA']
-]
-
-/** What never heals by itself, in words for the operator; undefined for what may. */
-export function refusalOf (error: unknown): string | undefined {
-  const text = error instanceof Error ? `${error.name} ${error.message} ${(error as { code?: string }).code ?? ''}` : ''
-  return REFUSALS.find(([form]) => form.test(text))?.[1]
-}
-
-/** One line for a run of errors, not one for each attempt. */
-export function throttledErrorLog (log: Log, everyMs = 5000): (error: Error) => void {
-  let last = -Infinity
-  return error => {
-    const now = performance.now()
-    if (now - last < everyMs) return
-    last = now
-    log.warn({ err: error }, refusalOf(error) ?? 'redis connection error')
-  }
 }
 
 function addressOf (text: string): { host: string, port: number } {

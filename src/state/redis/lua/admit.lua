@@ -10,9 +10,8 @@
   ARGV[3]  now, ms since the epoch; '' for the clock of Redis
 
   Returns {} for no such key, { '', moved } for a rotated one within its
-  overlap, { json } where nothing is counted, { json, 'full' } where Redis
-  cannot write, and else { json, '', then the
-  six of hit.lua }.
+  overlap, { json } where nothing is counted, { json, '', why } where Redis
+  cannot write, and else { json, '', then the six of hit.lua }.
 ]]
 local found = redis.call('HMGET', KEYS[1], 'json', 'limit', 'expires', 'revoked', 'guarded', 'moved', 'until')
 local now = clock(ARGV[3])
@@ -23,7 +22,7 @@ end
 if not found[1] then return {} end
 if found[4] or found[5] or (found[3] and tonumber(found[3]) <= now) then return { found[1] } end
 
-local verdict, failure = slide(KEYS[2], tonumber(found[2] or ARGV[1]), tonumber(ARGV[2]), 1, now)
+local counted, failure, why = slide(KEYS[2], tonumber(found[2] or ARGV[1]), tonumber(ARGV[2]), 1, now)
 if failure then return failure end
-if not verdict then return { found[1], 'full' } end
-return { found[1], '', unpack(verdict) }
+if not counted then return { found[1], '', why } end
+return { found[1], '', unpack(counted) }

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 --[[
   Set or delete one entry of a shared list, number the change, and tell every
   replica.
@@ -10,6 +11,9 @@
 
   Told: JSON with list, number, id and entry ('' for a deletion).
   Returns the number of the change, or 0 if there was nothing to delete.
+
+  Allowed with memory full: what revokes and blocks must not wait for whoever
+  filled it.
 ]]
 if ARGV[2] == '' then
   if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end

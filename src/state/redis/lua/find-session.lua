@@ -17,9 +17,10 @@ local moved = 0
 if redis.call('PTTL', KEYS[2]) < idle * 0.9 then
   local time = redis.call('TIME')
   local gone = math.min(time[1] * 1000 + math.floor(time[2] / 1000) + idle, tonumber(found[3]))
-  redis.call('PEXPIREAT', KEYS[2], gone)
-  -- Without memory to write, the session lives on and its owner's count is too low for a while.
+  -- First, since Redis looks at its memory before a script's first write alone. Without memory the session lives on,
+  -- and its owner's count is too low for a while.
   redis.pcall('ZADD', KEYS[1], gone, ARGV[1])
+  redis.call('PEXPIREAT', KEYS[2], gone)
   if redis.call('PTTL', KEYS[1]) < idle then redis.call('PEXPIRE', KEYS[1], idle) end
   moved = gone
 end

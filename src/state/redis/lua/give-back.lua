@@ -1,6 +1,6 @@
 --[[
   Give units back to the slice they were counted in; what has left the window
-  since is not owed.
+  since is not owed. The packed form is that of window.lua.
 
   KEYS[1]  the subject's window
   ARGV[1]  slice  as hit.lua returned it
@@ -8,12 +8,16 @@
 
   Returns 1 if they were given back, else 0.
 ]]
+local ENTRY = '>I5I4'
 local packed = redis.call('GET', KEYS[1])
 if not packed then return 0 end
-for i = 1, #packed, 9 do
-  local slice, units = struct.unpack('>I5I4', packed, i)
-  if slice == tonumber(ARGV[1]) then
-    redis.call('SETRANGE', KEYS[1], i - 1, struct.pack('>I5I4', slice, math.max(0, units - tonumber(ARGV[2]))))
+for at = 1, #packed, 9 do
+  local slice, units = struct.unpack(ENTRY, packed, at)
+  if slice ~= 0 and slice == tonumber(ARGV[1]) then
+    local back = math.min(units, tonumber(ARGV[2]))
+    redis.call('SETRANGE', KEYS[1], at - 1, struct.pack(ENTRY, slice, units - back))
+    local first, sum = struct.unpack(ENTRY, packed)
+    if first == 0 then redis.call('SETRANGE', KEYS[1], 0, struct.pack(ENTRY, 0, sum - back)) end
     return 1
   end
 end

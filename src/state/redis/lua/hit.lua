@@ -9,7 +9,7 @@
                    replicas with skewed clocks still agree
 
   Returns { allowed (0 or 1), limit, remaining, retry after (ms), reset (ms),
-  slice }, or nothing when Redis cannot write.
+  slice }, or { why } where Redis cannot write.
 ]]
-local verdict, failure = slide(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), clock(ARGV[4]))
-return failure or verdict or {}
+local counted, failure, why = slide(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), clock(ARGV[4]))
+return failure or counted or { why }

@@ -15,16 +15,17 @@
 ]]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[5]) then
-  local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+if redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') >= tonumber(ARGV[5]) then
+  local first = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   return math.max(1, tonumber(first[2]) - now)
 end
 
 local last = now + tonumber(ARGV[4])
 local gone = math.min(now + tonumber(ARGV[3]), last)
+-- First what needs memory: before a script's first write Redis looks whether there is any, and never again.
 redis.call('HSET', KEYS[2], 'record', ARGV[2], 'last', last)
 redis.call('PEXPIREAT', KEYS[2], gone)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], gone, ARGV[1])
 redis.call('PEXPIRE', KEYS[1], math.min(tonumber(ARGV[3]), tonumber(ARGV[4])))
 return 0

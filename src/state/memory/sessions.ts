@@ -1,0 +1,106 @@
+/** Sessions of this process. */
+import type { SessionRule } from '../../core/session.ts'
+import { MAX_WATCHED_BYTES, type FoundSession, type SessionRecord, type SessionStore, type Started } from '../sessions.ts'
+
+interface Held {
+  owner: string
+  record: SessionRecord
+  level: string | undefined
+  uris: Set<string>
+  /** ms. */
+  until: number
+  last: number
+}
+
+/** Bounded by the rule; what has expired is dropped when room is needed, and by `prune`. */
+export class MemorySessions implements SessionStore {
+  readonly #now: () => number
+  readonly #all = new Map<string, Held>()
+  readonly #owners = new Map<string, Set<string>>()
+
+  /** @param now ms */
+  constructor (now: () => number) {
+    this.#now = now
+  }
+
+  get size (): number {
+    return this.#all.size
+  }
+
+  prune (): void {
+    const now = this.#now()
+    for (const [id, held] of this.#all) if (held.until <= now) this.#drop(id, held)
+  }
+
+  async start (owner: string, id: string, record: SessionRecord, { idleMs, maxMs, maxOfOwner, maxTotal }: SessionRule): Promise<Started> {
+    for (const other of this.#owners.get(owner) ?? []) this.#live(owner, other)
+    const own = this.#owners.get(owner) ?? new Set()
+    if (own.size >= maxOfOwner) return { started: false, inAll: false, retryMs: this.#firstEnd(own) }
+    if (this.#all.size >= maxTotal) this.prune()
+    if (this.#all.size >= maxTotal) return { started: false, inAll: true, retryMs: this.#firstEnd(this.#all.keys()) }
+    const now = this.#now()
+    this.#all.set(id, { owner, record, level: undefined, uris: new Set(), until: now + Math.min(idleMs, maxMs), last: now + maxMs })
+    this.#owners.set(owner, own.add(id))
+    return { started: true }
+  }
+
+  async find (owner: string, id: string, { idleMs }: SessionRule): Promise<FoundSession | undefined> {
+    const held = this.#live(owner, id)
+    if (held === undefined) return undefined
+    held.until = Math.min(this.#now() + idleMs, held.last)
+    return { record: held.record, level: held.level }
+  }
+
+  async end (owner: string, id: string): Promise<boolean> {
+    const held = this.#live(owner, id)
+    if (held !== undefined) this.#drop(id, held)
+    return held !== undefined
+  }
+
+  async setLevel (owner: string, id: string, level: string): Promise<boolean> {
+    const held = this.#live(owner, id)
+    if (held !== undefined) held.level = level
+    return held !== undefined
+  }
+
+  async watch (owner: string, id: string, uri: string, most: number): Promise<boolean> {
+    const held = this.#live(owner, id)
+    if (held === undefined) return false
+    if (!held.uris.has(uri)) {
+      const bytes = [...held.uris, uri].reduce((sum, each) => sum + Buffer.byteLength(each), 0)
+      if (held.uris.size >= most || bytes > MAX_WATCHED_BYTES) return false
+      held.uris.add(uri)
+    }
+    return true
+  }
+
+  async unwatch (owner: string, id: string, uri: string): Promise<void> {
+    this.#live(owner, id)?.uris.delete(uri)
+  }
+
+  async watched (owner: string, id: string): Promise<readonly string[] | undefined> {
+    const held = this.#live(owner, id)
+    return held === undefined ? undefined : [...held.uris]
+  }
+
+  #live (owner: string, id: string): Held | undefined {
+    const held = this.#all.get(id)
+    if (held === undefined || held.owner !== owner) return undefined
+    if (held.until > this.#now()) return held
+    this.#drop(id, held)
+    return undefined
+  }
+
+  #drop (id: string, { owner }: Held): void {
+    this.#all.delete(id)
+    const own = this.#owners.get(owner)
+    own?.delete(id)
+    if (own?.size === 0) this.#owners.delete(owner)
+  }
+
+  #firstEnd (ids: Iterable<string>): number {
+    let first = Infinity
+    for (const id of ids) first = Math.min(first, this.#all.get(id)!.until)
+    return Math.max(1, first - this.#now())
+  }
+}
