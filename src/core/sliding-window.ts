@@ -8,7 +8,7 @@
  * twice). The price is strictness: room returns up to one slice late.
  *
  * A refusal counts nothing. src/state/redis/lua/window.lua repeats this arithmetic
- * inside Redis; test/state/contract.ts holds the two to the same answers.
+ * inside Redis; test/state/contract/windows.ts holds the two to the same answers.
  */
 import type { RateLimit, RateLimitResult } from './limit.ts'
 

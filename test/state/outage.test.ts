@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { freePort, startRedis } from '../support/redis.ts'
+import { startCluster } from '../support/redis-cluster.ts'
 import { UsageError } from '../../src/errors.ts'
 import { connect, keepConnected } from '../../src/state/redis/client/connection.ts'
 import { deadlines } from '../../src/resilience/deadline.ts'
@@ -244,16 +245,10 @@ t.test('refuses a Redis that may evict keys', async t => {
 })
 
 t.test('on Cluster every script keeps to one slot and redirections are followed', async t => {
-  const nodes = await Promise.all([0, 1].map(() => startRedis({ args: ['--save', '', '--appendonly', 'no', '--cluster-enabled', 'yes'] })))
-  t.teardown(() => Promise.all(nodes.map(node => node.stop())))
-  const clients = nodes.map(({ url }) => new Redis(url))
-  await clients[0]!.call('CLUSTER', 'ADDSLOTSRANGE', '0', '8191')
-  await clients[1]!.call('CLUSTER', 'ADDSLOTSRANGE', '8192', '16383')
-  await clients[0]!.call('CLUSTER', 'MEET', '127.0.0.1', String(nodes[1]!.port))
-  await until(async () => (await Promise.all(clients.map(client => client.cluster('INFO')))).every(info => info.includes('cluster_state:ok')))
-  for (const client of clients) client.disconnect()
-  await storeContract(t, () => redisStore({
-    clusterNodes: [`127.0.0.1:${nodes[0]!.port}`], prefix: `test:${randomUUID()}:`, commandTimeoutMs: 10_000, replicas: 1, log: silent
+  const cluster = await startCluster({ masters: 2 })
+  t.teardown(() => cluster.stop())
+  await storeContract(t, clock => redisStore({
+    clusterNodes: [cluster.addresses[0]!], prefix: `test:${randomUUID()}:`, commandTimeoutMs: 2000, replicas: 1, log: silent, ...(clock === undefined ? {} : { clock: () => clock.now })
   }))
 })
 
