@@ -31,7 +31,7 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
         return undefined
       }
 
-      const now = Date.now()
+      const now = store.now()
       const judged = judgeKey(record, hash, address, now)
       if (judged !== 'valid') throw refused(judged, record)
       store.touchKey(record, now)

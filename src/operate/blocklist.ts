@@ -18,7 +18,7 @@ export function listBlocked (store: Store): Blocked[] {
  */
 export async function blockAddresses (store: Store, texts: readonly string[], { forMs, note }: { forMs?: number | undefined, note?: string | undefined }): Promise<string[]> {
   const ranges = rangesOf(texts)
-  const since = Date.now()
+  const since = store.now()
   for (const range of ranges) await store.blocklist.set(range, { since, ...(forMs === undefined ? {} : { until: since + forMs }), ...noteOf(note) })
   return ranges
 }

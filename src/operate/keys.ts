@@ -27,7 +27,7 @@ export async function createKey (store: Store, { name, role, permissions, owner,
     throw new UsageError(`A key named "${name}" exists. Choose another name, or rotate that one`)
   }
   const { id, key } = makeKey()
-  const now = Date.now()
+  const now = store.now()
   const record: ApiKeyRecord = {
     id,
     name,
@@ -48,11 +48,11 @@ export async function createKey (store: Store, { name, role, permissions, owner,
 }
 
 export async function listKeys (store: Store): Promise<KeyView[]> {
-  return (await store.listKeys()).map(record => viewOf(record))
+  return (await store.listKeys()).map(record => viewOf(record, store.now()))
 }
 
 export async function showKey (store: Store, which: string): Promise<KeyView> {
-  return viewOf(await findKey(store, which))
+  return viewOf(await findKey(store, which), store.now())
 }
 
 /**
@@ -62,7 +62,7 @@ export async function showKey (store: Store, which: string): Promise<KeyView> {
  */
 export async function rotateKey (store: Store, which: string, { overlapMs, endPrevious }: { overlapMs: number, endPrevious: boolean }): Promise<{ key: string, record: ApiKeyRecord }> {
   const { id } = await findKey(store, which)
-  const now = Date.now()
+  const now = store.now()
   const key = keyFor(id)
   const record = await store.changeKey(id, before => {
     refuseRotation(before, now, endPrevious)
@@ -96,7 +96,7 @@ export async function revokeKeys (store: Store, which: readonly string[]): Promi
 }
 
 async function revoke (store: Store, id: string): Promise<ApiKeyRecord> {
-  const now = Date.now()
+  const now = store.now()
   const record = await store.changeKey(id, before => ({ ...stored(before), revoked: before.revoked ?? now }))
   if (record === undefined) throw unknownKey(id)
   // Streams that are open already look here.

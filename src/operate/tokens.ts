@@ -19,7 +19,7 @@ export function listRevoked (store: Store): Revoked[] {
 /** @param keepMs how long the revocation is kept: longer than any such token lives */
 export async function revokeTokens (store: Store, names: TokenNames, { keepMs, note }: { keepMs: number, note?: string | undefined }): Promise<{ ids: string[], since: number, until: number }> {
   const ids = idsOf(names)
-  const since = Date.now()
+  const since = store.now()
   const until = since + keepMs
   for (const id of ids) await store.revocations.set(id, { since, until, ...noteOf(note) })
   return { ids, since, until }

@@ -14,7 +14,7 @@ export interface ToolView {
 }
 
 export async function listTools (store: Store, catalogue: Catalogue): Promise<ToolView[]> {
-  const now = Date.now()
+  const now = store.now()
   const keys = (await store.listKeys()).filter(({ revoked, expires }) => revoked === undefined && (expires === undefined || expires > now))
   return [...catalogue.tools.values()].map(({ tool, cost, exempt }) => ({
     tool: tool.name,
