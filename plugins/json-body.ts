@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { scanJson } from '../src/core/json-scan.ts'
+import { parseMessage } from '../src/core/json-message.ts'
 import { AppError } from '../src/errors.ts'
 
 /** `application/json`, in UTF-8 if it says so, and nothing after. */
@@ -19,12 +19,10 @@ export default fp(async function jsonBody (app) {
     if (!JSON_TYPE.test(headers['content-type'] ?? '') || (headers['content-encoding'] ?? 'identity') !== 'identity') {
       return done(new AppError('UNSUPPORTED_MEDIA_TYPE', 'Send plain JSON: Content-Type application/json in UTF-8, no Content-Encoding'))
     }
-    const fault = scanJson(text)
-    if (fault !== undefined) return done(new AppError('INVALID_REQUEST', fault.message, { cause: fault.reason }))
     try {
-      done(null, JSON.parse(text))
-    } catch {
-      done(new AppError('PARSE_ERROR', 'The body is not JSON'))
+      done(null, parseMessage(text, 'The body'))
+    } catch (error) {
+      done(error as Error)
     }
   })
 }, { name: 'json-body', fastify: '5.x', dependencies: ['rate-limit'] })

@@ -4,9 +4,10 @@ import type { RateLimitResult } from '../src/core/limit.ts'
 import { NOTHING_NAMED, type Decision } from '../src/decision/decide.ts'
 import type { Trace } from '../src/decision/trace.ts'
 import { AppError } from '../src/errors.ts'
-import type { Message } from '../src/mcp/admit.ts'
+import { accepted } from '../src/core/accept.ts'
 import type { HttpResponse } from '../src/mcp/http-response.ts'
-import { requireServed, type RequestContext } from '../src/mcp/sessions/sessions.ts'
+import { requireServed } from '../src/mcp/message.ts'
+import type { RequestContext } from '../src/mcp/serving.ts'
 import type { Log } from '../src/telemetry/log.ts'
 
 export interface McpRouteOptions {
@@ -20,9 +21,8 @@ export interface McpRouteOptions {
  */
 const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBytes }) => {
   app.post('/mcp', { config: { jsonRpc: true }, bodyLimit: maxRequestBytes }, async (request, reply) => {
-    const message = (request.body ?? {}) as Message
     reply.header('cache-control', 'no-store')
-    return send(reply, await app.mcp.serve(message, request.headers, new HttpContext(request, reply)))
+    return send(reply, await app.mcp.serve(request.body, request.headers, new HttpContext(request, reply)))
   })
 
   app.route({
@@ -42,7 +42,7 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
         await sessions.end(id, request.secureMcp.caller!.principal)
         return reply.send()
       }
-      if (!/\btext\/event-stream\b|\*\/\*/.test(headers.accept ?? '*/*')) throw new AppError('INVALID_REQUEST', 'This is an event stream: accept text/event-stream')
+      if (!accepted(headers.accept).stream) throw new AppError('NOT_ACCEPTABLE', 'This is an event stream: accept text/event-stream')
       return send(reply, await sessions.stream(id, request.secureMcp.caller!, request.log))
     }
   })

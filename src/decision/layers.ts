@@ -13,6 +13,7 @@ import type { Principal } from '../core/principal.ts'
 import { revokedBy } from '../core/revocation.ts'
 import type { AddressSet } from '../core/address.ts'
 import type { RateLimitResult } from '../core/limit.ts'
+import { inexactNumberIn } from '../core/exact-numbers.ts'
 import { inspect } from '../core/inspection.ts'
 import type { Reason } from '../errors.ts'
 import { resourceAt, type Catalogue, type FoundResource, type OfferedPrompt, type OfferedResource, type OfferedTool } from '../tools/catalogue.ts'
@@ -168,6 +169,10 @@ export function judgeParamHeaders ({ target, args, headers }: Question, offered:
 
 /** Arguments fit the tool's schema. */
 export function judgeArguments (target: Target, input: unknown, { input: schema }: OfferedTool): Refusal | undefined {
+  const inexact = inexactNumberIn(input)
+  if (inexact !== undefined) {
+    return { outcome: 'refuse', reason: 'INVALID_ARGUMENTS', layer: 'arguments', target, rule: 'inexact number', text: `${inexact.path.join('.').slice(0, 200)} is a number that would be read as another one (whole numbers are exact up to 2^53 - 1): send it as text` }
+  }
   if (schema.fits(input)) return undefined
   return { outcome: 'refuse', reason: 'INVALID_ARGUMENTS', layer: 'arguments', target, rule: 'input schema', text: schema.problems(input).join('; ') }
 }

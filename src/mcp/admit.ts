@@ -1,5 +1,4 @@
 /** Asks for the decision of one message, however it came. */
-import { PROTOCOL_VERSION_META_KEY } from '@modelcontextprotocol/server'
 import type { Caller } from '../auth/chain.ts'
 import type { RateLimitResult } from '../core/limit.ts'
 import { spelled, type Target } from '../core/permissions.ts'
@@ -11,21 +10,14 @@ import type { Log } from '../telemetry/log.ts'
 import { redact } from '../telemetry/redact.ts'
 import type { Store } from '../state/store.ts'
 import type { Offer } from '../tools/offer.ts'
+import type { McpMessage } from './message.ts'
 import { knownMethod, targetOf } from './methods.ts'
 import { raiseAtOnce } from './refusals.ts'
 
-/** A parsed JSON-RPC message; its form is checked by what serves it. */
-export interface Message {
-  readonly jsonrpc?: unknown
-  readonly id?: unknown
-  readonly method?: unknown
-  readonly params?: unknown
-}
-
 export interface AdmitOptions {
-  offer: Offer
-  store: Store
-  inspection: InspectionMode
+  readonly offer: Offer
+  readonly store: Store
+  readonly inspection: InspectionMode
 }
 
 /** Who sends a message, and where what is decided of it is written. */
@@ -45,24 +37,31 @@ export interface Sender {
  * @param headers of the request, in lower case; undefined where there are none
  * @throws {AppError} INSUFFICIENT_SCOPE, HEADER_MISMATCH, RATE_LIMITED, STATE_UNAVAILABLE
  */
-export function admitMessage ({ offer, store, inspection }: AdmitOptions, { method, params }: Message, sender: Sender, headers?: Headers): Decision | Promise<Decision> {
-  if (typeof method !== 'string') return NOTHING_NAMED
-  const { caller, trace } = sender
-  const target = targetOf(method, params)
-  trace.method = knownMethod(method)
-  trace.target = target === undefined ? undefined : shown(target)
+export function admitMessage ({ offer, store, inspection }: AdmitOptions, message: McpMessage, sender: Sender, headers?: Headers): Decision | Promise<Decision> {
+  if (message.kind !== 'request' || message.target === undefined) return NOTHING_NAMED
+  const { caller } = sender
+  const { method, target, params, era } = message
   const decision = decide({
     principal: caller.principal,
     method,
     target,
-    args: (params as { arguments?: unknown } | undefined)?.arguments,
-    headers: headers !== undefined && isModern(params) ? headers : undefined
+    args: params.arguments,
+    headers: era === 'modern' ? headers : undefined
   }, {
     catalogue: offer.current,
     inspection,
     charge: (tool, target) => charge(store, caller, tool, target, counted => { sender.rateLimit = counted })
   })
   return decision instanceof Promise ? decision.then(decided => settled(decided, sender)) : settled(decision, sender)
+}
+
+/** Note what a message asks for: also where its form is refused. @param body what JSON.parse gave */
+export function noteMessage (trace: Trace, body: unknown): void {
+  const { method, params } = (body ?? {}) as { method?: unknown, params?: unknown }
+  if (typeof method !== 'string') return
+  const target = targetOf(method, params)
+  trace.method = knownMethod(method)
+  trace.target = target === undefined ? undefined : shown(target)
 }
 
 function settled (decision: Decision, { caller, log }: Sender): Decision {
@@ -79,10 +78,4 @@ function settled (decision: Decision, { caller, log }: Sender): Decision {
 function shown ({ kind, name }: Target): string {
   const text = spelled(kind, name)
   return text.length < 16 ? text : redact(text, 128)
-}
-
-/** Whether the message claims a revision that has such headers: the older ones claim theirs in the header only. */
-function isModern (params: unknown): boolean {
-  const meta = (params as { _meta?: unknown } | null | undefined)?._meta
-  return typeof meta === 'object' && meta !== null && Object.hasOwn(meta, PROTOCOL_VERSION_META_KEY)
 }

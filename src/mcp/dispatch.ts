@@ -1,122 +1,133 @@
-/** The protocol behind the door: takes a message that was admitted, gives back the answer, by the fast lane where that can. */
-import { createMcpHandler, isLegacyRequest, type AuthInfo } from '@modelcontextprotocol/server'
-import type { Caller } from '../auth/chain.ts'
-import type { Decision } from '../decision/decide.ts'
-import type { InspectionMode } from '../decision/layers.ts'
-import type { Trace } from '../decision/trace.ts'
+/** The protocol behind the door: a message that was read and admitted goes to its session, the fast lane or the SDK. */
 import type { SessionIds, SessionRule } from '../core/session.ts'
-import type { Store } from '../state/store.ts'
-import { resourceAt } from '../tools/catalogue.ts'
+import type { InspectionMode } from '../decision/layers.ts'
 import { AppError } from '../errors.ts'
+import type { Store } from '../state/store.ts'
 import type { Log } from '../telemetry/log.ts'
-import { admitMessage, type Message } from './admit.ts'
-import { noted, notedResponse } from './refusals.ts'
-import { bounded, event, EVENT_STREAM_HEADERS } from './streams/event-stream.ts'
-import { events, OfferChange } from './streams/changes.ts'
-import { fastLane, type PendingCall } from './fast/lane.ts'
+import { resourceAt } from '../tools/catalogue.ts'
+import { admitMessage, noteMessage } from './admit.ts'
+import { FastLane, type FastAnswer } from './fast/lane.ts'
+import { isFast } from './fast/request.ts'
+import { ACCEPTED, whole, type HttpResponse } from './http-response.ts'
+import { readMessage, type Headers, type McpMessage, type McpRequest } from './message.ts'
+import { ModernHandler } from './sdk/modern.ts'
+import { sdkServer } from './sdk/server.ts'
+import type { RequestContext, ServingOptions } from './serving.ts'
+import { Requests } from './sessions/requests.ts'
+import { serverRequests, type ServerRequests } from './sessions/server-requests.ts'
+import { Sessions } from './sessions/sessions.ts'
+import { events, OfferChange, type Events } from './streams/changes.ts'
+import { StreamRegistry, type Streams } from './streams/registry.ts'
+import { QUIET_MS, Reply } from './streams/reply.ts'
 import { listen } from './streams/subscription.ts'
-import { sdkServer, type ServingOptions } from './sdk/server.ts'
-import { json, type HttpResponse } from './http-response.ts'
-import { requireServed, sessions, type RequestContext, type Sessions } from './sessions/sessions.ts'
-import { StreamRegistry } from './streams/registry.ts'
 
 export interface McpOptions extends Omit<ServingOptions, 'changed'> {
-  inspection: InspectionMode
-  store: Store
-  log: Log
+  readonly inspection: InspectionMode
+  readonly store: Store
+  readonly log: Log
   /** Undefined: no sessions, so that clients of the older revisions get no questions and no pushes. */
-  sessions?: { ids: SessionIds, rule: SessionRule } | undefined
-  maxStreamsOfPrincipal: number
+  readonly sessions?: { readonly ids: SessionIds, readonly rule: SessionRule } | undefined
+  readonly maxStreamsOfPrincipal: number
   /** Longest life of a stream, ms. */
-  maxStreamMs: number
+  readonly maxStreamMs: number
   /** How often what stays open is judged again, ms. For tests. */
-  judgeStreamsMs?: number | undefined
+  readonly judgeStreamsMs?: number | undefined
   /** False: the SDK answers everything, as it would if there were no fast lane. For holding one to the other. */
-  fastLane?: boolean | undefined
+  readonly fastLane?: boolean | undefined
+  /** Silence after which a client that takes streams is told something, ms. */
+  readonly quietMs?: number | undefined
 }
 
-/** Of a request, names in lower case. */
-type Headers = Readonly<Record<string, string | string[] | undefined>>
-
-export interface McpService {
-  /** Decide one message (admit.ts) and serve it. */
-  serve (message: Message, headers: Headers, asking: RequestContext): Promise<HttpResponse>
+export class McpService {
   /** Undefined where they are off. */
   readonly sessions: Sessions | undefined
-  close (): Promise<void>
-}
+  readonly #options: McpOptions
+  readonly #quietMs: number
+  readonly #events: Events
+  readonly #streams: Streams
+  readonly #stopOffer: () => void
+  readonly #lane: FastLane | undefined
+  readonly #modern: ModernHandler
+  readonly #requests: Requests
+  readonly #serverRequests: ServerRequests
 
-export function mcpService ({ store, log, sessions: withSessions, maxStreamsOfPrincipal, maxStreamMs, judgeStreamsMs, fastLane: isFast = true, inspection, ...options }: McpOptions): McpService {
-  const told = events(store.bus, log)
-  const serving: ServingOptions = { ...options, changed: told.changed }
-  const lane = fastLane(serving)
-  const open = new StreamRegistry({
-    revocations: store.revocations, bus: store.bus, maxOfPrincipal: maxStreamsOfPrincipal, maxLifeMs: maxStreamMs, judgeMs: judgeStreamsMs
-  })
-  const stopOffer = serving.offer.onChange((lists, before) => told.offered(new OfferChange(lists, before, serving.offer.current)))
-  const held = withSessions === undefined
-    ? undefined
-    : sessions({ store, ...withSessions, events: told, streams: open, makeServer: one => sdkServer(serving, one), lane })
-
-  const handler = createMcpHandler(({ era, authInfo }) => {
-    const { caller, decision, trace, log, begun } = authInfo!.extra as unknown as Extra
-    return sdkServer(serving, { principal: caller.principal, decision, trace, log, era, begun })
-  }, {
-    onerror: error => log.debug({ err: error }, 'sdk refused a message')
-  })
-
-  async function bySdk (message: Message, headers: Headers, { caller, decision, trace, log, abortSignal: gone }: RequestContext, begun?: PendingCall): Promise<HttpResponse> {
-    // The SDK repeats an unknown version in its answer and in its errors, so it must at least be one.
-    const version = headers['mcp-protocol-version']
-    if (typeof version === 'string' && !/^[\w.-]{0,32}$/.test(version)) throw new AppError('INVALID_REQUEST', 'MCP-Protocol-Version must be a date, such as 2026-07-28')
-    const authInfo: AuthInfo = { token: '', clientId: caller.principal.id, scopes: [], extra: { caller, decision, trace, log, begun } satisfies Extra as never }
-    const response = await handler.fetch(webRequest(headers, gone()), { authInfo, parsedBody: message })
-    if (response.body === null || !response.headers.get('content-type')?.startsWith('text/event-stream')) return await notedResponse(response, trace)
-    if (message.method !== 'subscriptions/listen') {
-      return bounded(response, { onCut: () => log.info({ principal: caller.principal.id }, 'cut a reader that was too slow'), onError: error => noted(error, trace) })
-    }
-    // The SDK has checked the request; the stream is ours, since its own knows no principals and no bounds.
-    await response.body.cancel()
-    const filter = (message.params as { notifications: object }).notifications
-    const offers = (uri: string) => resourceAt(serving.offer.current, caller.principal, uri) !== undefined
-    return listen({ events: told, streams: open, offers }, message.id as string | number, filter, caller, log)
+  constructor (options: McpOptions) {
+    const { store, log, sessions, maxStreamsOfPrincipal, maxStreamMs, judgeStreamsMs, fastLane = true, quietMs = QUIET_MS } = options
+    this.#options = options
+    this.#quietMs = quietMs
+    this.#events = events(store.bus, log)
+    this.#streams = new StreamRegistry({ revocations: store.revocations, bus: store.bus, maxOfPrincipal: maxStreamsOfPrincipal, maxLifeMs: maxStreamMs, judgeMs: judgeStreamsMs })
+    this.#stopOffer = options.offer.onChange((lists, before) => this.#events.offered(new OfferChange(lists, before, options.offer.current)))
+    this.#serverRequests = serverRequests(store.bus)
+    const serving: ServingOptions = { ...options, changed: this.#events.changed }
+    this.#lane = fastLane ? new FastLane(serving) : undefined
+    this.#modern = new ModernHandler(serving, log)
+    this.#requests = new Requests({
+      lane: this.#lane, makeServer: one => sdkServer(serving, one), serverRequests: this.#serverRequests, streams: this.#streams, quietMs
+    })
+    this.sessions = sessions === undefined
+      ? undefined
+      : new Sessions({ store, ...sessions, events: this.#events, streams: this.#streams, requests: this.#requests, serverRequests: this.#serverRequests })
   }
 
-  return {
-    async serve (message, headers, asking) {
-      const deciding = admitMessage({ offer: serving.offer, store, inspection }, message, asking, headers)
-      asking.decision = deciding instanceof Promise ? await deciding : deciding
-      const quick = isFast ? lane.read(message, headers) : undefined
-      const id = headers['mcp-session-id']
-      if (quick?.era !== 'modern' && held !== undefined && (id !== undefined || message.method === 'initialize')) {
-        if (quick !== undefined || await isLegacyRequest(webRequest(headers), message)) {
-          if (message.method === 'initialize') return await held.begin(message, asking, quick)
-          requireServed(headers['mcp-protocol-version'])
-          return await held.post(String(id), message, asking, quick)
-        }
-      }
-      if (quick === undefined) return await bySdk(message, headers, asking)
-      const { caller: { principal }, decision, trace, log, abortSignal } = asking
-      const answer = await lane.answer(quick, { principal, decision, trace, log, abortSignal })
-      if (typeof answer !== 'string') return await bySdk(message, headers, asking, answer)
-      return quick.era === 'modern' ? json(answer) : { status: 200, headers: EVENT_STREAM_HEADERS, body: event(answer) }
-    },
-
-    sessions: held,
-
-    async close () {
-      stopOffer()
-      open.close()
-      held?.close()
-      await handler.close()
-    }
+  /**
+   * Read one message (message.ts), decide it (admit.ts) and serve it.
+   *
+   * @param body what JSON.parse gave
+   * @throws {AppError} what refuses it before anything was said
+   */
+  async serve (body: unknown, headers: Headers, context: RequestContext): Promise<HttpResponse> {
+    noteMessage(context.trace, body)
+    const message = readMessage(body, { headers })
+    const decision = admitMessage(this.#options, message, context, headers)
+    context.decision = decision instanceof Promise ? await decision : decision
+    const response = this.#answer(message, headers, context)
+    return response instanceof Promise ? await response : response
   }
-}
 
-interface Extra { caller: Caller, decision: Decision, trace: Trace, log: Log, begun: PendingCall | undefined }
+  /** The one choice of who answers a message: the older revisions in their session or without one, the newer by what it is. */
+  #answer (message: McpMessage, headers: Headers, context: RequestContext): HttpResponse | Promise<HttpResponse> {
+    const id = headers['mcp-session-id']
+    const sessions = message.era === 'legacy' ? this.sessions : undefined
+    if (message.kind !== 'request') {
+      if (sessions !== undefined && typeof id === 'string') return sessions.take(id, message, context.caller.principal)
+      if (message.kind === 'notification') return ACCEPTED
+      throw new AppError('INVALID_REQUEST', 'Nobody waits for this answer')
+    }
+    if (message.era === 'modern') return message.method === 'subscriptions/listen' ? this.#listen(message, context) : this.#serveModern(message, context)
+    if (sessions !== undefined && message.method === 'initialize') return sessions.begin(message, context)
+    if (sessions !== undefined && typeof id === 'string') return sessions.serve(id, message, context)
+    return this.#requests.serve(message, context)
+  }
 
-/** The head of a request as the SDK reads it; the parsed body goes beside it. The URL is not read, credentials are kept back. */
-function webRequest (headers: Headers, signal?: AbortSignal): Request {
-  const { authorization, 'x-api-key': apiKey, cookie, ...safe } = headers
-  return new Request('http://mcp.invalid/mcp', { method: 'POST', headers: safe as Record<string, string>, ...(signal === undefined ? {} : { signal }) })
+  async close (): Promise<void> {
+    this.#stopOffer()
+    this.#streams.close()
+    this.sessions?.close()
+    this.#serverRequests.close()
+    this.#requests.close()
+    await this.#modern.close()
+  }
+
+  #serveModern (request: McpRequest, context: RequestContext): HttpResponse | Promise<HttpResponse> {
+    const { caller: { principal }, decision, trace, log, abortSignal } = context
+    const begun = this.#lane !== undefined && isFast(request) ? this.#lane.answer(request, { principal, decision, trace, log, abortSignal }) : undefined
+    if (typeof begun === 'string') return whole(begun, request.accepts)
+    const reply = new Reply({ id: request.id, trace, accepts: request.accepts, quietMs: this.#quietMs, onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow') })
+    this.#finishModern(request, context, reply, begun).catch(error => reply.fail(error))
+    return reply.response
+  }
+
+  async #finishModern (request: McpRequest, context: RequestContext, reply: Reply, begun: FastAnswer | Promise<FastAnswer> | undefined): Promise<void> {
+    const answer = await begun
+    if (typeof answer === 'string') reply.finish(answer)
+    else await this.#modern.serve(request, context, reply, answer)
+  }
+
+  /** @throws {AppError} NOT_ACCEPTABLE, TOO_MANY_STREAMS, DRAINING */
+  #listen ({ id, params, accepts }: McpRequest, { caller, log }: RequestContext): HttpResponse {
+    if (!accepts.stream) throw new AppError('NOT_ACCEPTABLE', 'This is an event stream: accept text/event-stream')
+    const offers = (uri: string) => resourceAt(this.#options.offer.current, caller.principal, uri) !== undefined
+    return listen({ events: this.#events, streams: this.#streams, offers }, id, params.notifications as object, caller, log)
+  }
 }

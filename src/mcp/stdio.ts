@@ -2,15 +2,13 @@
  * The protocol over standard input and output: the same chain, permissions,
  * limits and inspection as over HTTP, message by message.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Readable, Writable } from 'node:stream'
 import { randomUUID } from 'node:crypto'
-import { InMemoryServerEventBus, isJSONRPCErrorResponse, isJSONRPCResultResponse, type JSONRPCMessage, type Transport } from '@modelcontextprotocol/server'
-import { serveStdio as serveSdk } from '@modelcontextprotocol/server/stdio'
+import type { Readable, Writable } from 'node:stream'
+import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server'
 import type { Caller, Identify } from '../auth/chain.ts'
 import { rpcError, toAnswer } from '../core/answer.ts'
 import { NO_CREDENTIAL, readMessageCredential, type Credential } from '../core/credential.ts'
-import { scanJson } from '../core/json-scan.ts'
+import { parseMessage } from '../core/json-message.ts'
 import { rateLimited } from '../core/limit.ts'
 import type { Principal } from '../core/principal.ts'
 import { NOTHING_NAMED, type Decision } from '../decision/decide.ts'
@@ -19,33 +17,41 @@ import { Trace } from '../decision/trace.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import { logOf, type Log } from '../telemetry/log.ts'
-import { admitMessage, type Message } from './admit.ts'
-import { knownMethod } from './methods.ts'
-import { noted } from './refusals.ts'
-import { sdkServer, type ServingOptions } from './sdk/server.ts'
+import { admitMessage, noteMessage } from './admit.ts'
+import { isObject } from './members.ts'
+import { readMessage, type McpMessage } from './message.ts'
+import { methodOf, type Era } from './methods.ts'
+import type { PendingCall } from './pending-call.ts'
+import { connectStdio, type StdioConnection } from './sdk/stdio.ts'
+import type { ServedMessage, ServingOptions } from './serving.ts'
 
 export interface StdioOptions extends Omit<ServingOptions, 'changed'> {
-  identify: Identify
-  inspection: InspectionMode
-  store: Store
-  log: Log
+  readonly identify: Identify
+  readonly inspection: InspectionMode
+  readonly store: Store
+  readonly log: Log
   /** What the process environment presents, for messages without a credential of their own. */
-  credential: Credential
-  maxMessageBytes: number
-  input: Readable
-  output: Writable
+  readonly credential: Credential
+  readonly maxMessageBytes: number
+  readonly input: Readable
+  readonly output: Writable
 }
 
-/** What a client may ask before it has shown who it is: how to go on, and nothing of what is offered. */
-const OPEN = new Set(['initialize', 'ping', 'server/discover'])
+const HERE = { address: '127.0.0.1', method: 'STDIO', url: 'stdio:' }
+
+/** Serve until the input ends. */
+export async function serveStdio (options: StdioOptions): Promise<void> {
+  await new StdioServer(options).serve()
+}
 
 /** One message: who sent it, and what was decided of it. */
-class StdioMessage {
+class StdioMessage implements ServedMessage {
   readonly trace = new Trace(randomUUID())
   readonly began = performance.now()
   readonly log: Log
   caller: Caller | undefined = undefined
   decision: Decision = NOTHING_NAMED
+  pending: PendingCall | undefined = undefined
 
   constructor (log: Log) {
     this.log = logOf(this.trace.requestId, log)
@@ -63,39 +69,47 @@ class StdioMessage {
   }
 }
 
-/** Serve until the input ends. */
-export async function serveStdio (options: StdioOptions): Promise<void> {
-  const { identify, store, log, credential, input, output, offer, inspection, maxMessageBytes } = options
-  const messages = new AsyncLocalStorage<StdioMessage>()
-  const current = () => messages.getStore() ?? new StdioMessage(log)
-  /** Requests that are not answered yet, by their id. */
-  const open = new Map<unknown, StdioMessage>()
-  const bus = new InMemoryServerEventBus()
-  const serving: ServingOptions = { ...options, changed: what => bus.publish(typeof what === 'object' ? { kind: 'resource_updated', uri: what.resource } : { kind: `${what}_list_changed` }) }
+class StdioServer implements Transport {
+  // What the SDK hangs on its transport.
+  onmessage?: NonNullable<Transport['onmessage']>
+  onclose?: () => void
+  onerror?: (error: Error) => void
 
-  const write = (message: unknown) => new Promise<void>((resolve, reject) => {
-    output.write(JSON.stringify(message) + '\n', error => error == null ? resolve() : reject(error))
-  })
+  readonly #options: StdioOptions
+  readonly #connection: StdioConnection
+  /** Requests that are not answered yet, by their id. Who sent one is known by it, and by nothing else. */
+  readonly #open = new Map<unknown, StdioMessage>()
+  /** Settled by the first message that is no question about what is served. */
+  #era: Era | undefined
 
-  const transport: Transport = {
-    async start () { read().catch(error => log.error({ err: error }, 'reading standard input failed')) },
-    send: message => write(isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message) ? finished(message) : message),
-    async close () { transport.onclose?.() }
+  constructor (options: StdioOptions) {
+    this.#options = options
+    const serving: ServingOptions = { ...options, changed: what => this.#connection.changed(what) }
+    this.#connection = connectStdio(serving, this, options.log, id => this.#open.get(id) ?? new StdioMessage(options.log))
   }
 
-  const handle = serveSdk(({ era }) => sdkServer(serving, {
-    get principal () { return current().principal },
-    get decision () { return current().decision },
-    get trace () { return current().trace },
-    get log () { return current().log },
-    era
-  }), { transport, onerror: error => log.debug({ err: error }, 'sdk refused a message') })
+  async serve (): Promise<void> {
+    const { input } = this.#options
+    await new Promise<void>(resolve => input.once('close', resolve).once('end', resolve))
+    await this.#connection.close()
+  }
 
-  await new Promise<void>(resolve => input.once('close', resolve).once('end', resolve))
-  await handle.close()
+  async start (): Promise<void> {
+    this.#read().catch(error => this.#options.log.error({ err: error }, 'reading standard input failed'))
+  }
+
+  async send (message: JSONRPCMessage): Promise<void> {
+    if ('result' in message || 'error' in message) this.#finished(message.id)
+    await this.#write(message)
+  }
+
+  async close (): Promise<void> {
+    this.onclose?.()
+  }
 
   /** Lines in, messages on; a line that is refused is answered here and goes no further. */
-  async function read (): Promise<void> {
+  async #read (): Promise<void> {
+    const { input, maxMessageBytes, log } = this.#options
     let held = ''
     let skipping = false
     input.setEncoding('utf8')
@@ -104,90 +118,97 @@ export async function serveStdio (options: StdioOptions): Promise<void> {
       held = lines.pop()!
       for (const line of lines) {
         if (skipping) skipping = false
-        else if (line.trim() !== '') await receive(line)
+        else if (line.trim() !== '') await this.#receive(line)
       }
       if (held.length > maxMessageBytes) {
         held = ''
-        if (!skipping) await refuse(new StdioMessage(log), new AppError('TOO_LARGE', 'The message is over the limit'), null)
+        if (!skipping) await this.#refuse(new StdioMessage(log), new AppError('TOO_LARGE', 'The message is over the limit'), null)
         skipping = true
       }
     }
   }
 
-  async function receive (line: string): Promise<void> {
+  async #receive (line: string): Promise<void> {
+    const { log, maxMessageBytes } = this.#options
     const one = new StdioMessage(log)
-    let message: Message = {}
+    let body: unknown
+    let message: McpMessage
     try {
       if (Buffer.byteLength(line) > maxMessageBytes) throw new AppError('TOO_LARGE', 'The message is over the limit')
-      message = parsed(line)
-      await admit(message, one)
+      body = parseMessage(line, 'The message')
+      message = await this.#admitted(body, one)
     } catch (error) {
-      return await refuse(one, error, message.id !== undefined || message.method === undefined ? message.id ?? null : undefined)
+      const { id, method } = isObject(body) ? body : {}
+      return await this.#refuse(one, error, id !== undefined || method === undefined ? id ?? null : undefined)
     }
-    if (message.id !== undefined && typeof message.method === 'string') open.set(message.id, one)
-    else one.write(log)
-    messages.run(one, () => transport.onmessage?.(withoutAuth(message) as JSONRPCMessage))
+    this.#settleEra(message)
+    if (message.kind === 'request') this.#open.set(message.id, one)
+    else {
+      if (message.method === 'notifications/cancelled') this.#finished(message.params.requestId)
+      one.write(log)
+    }
+    this.onmessage?.(wireForm(message))
+  }
+
+  async #admitted (body: unknown, one: StdioMessage): Promise<McpMessage> {
+    const { credential, identify } = this.#options
+    const { method, params } = isObject(body) ? body : {}
+    if (typeof method !== 'string') return readMessage(body, { era: this.#era }) // an answer to a question of the server
+    noteMessage(one.trace, body)
+    const own = readMessageCredential(params)
+    const presented = own.type === 'none' ? credential : own
+    one.caller = presented.type === 'none' && (methodOf(method)?.open === true || method.startsWith('notifications/'))
+      ? await identify(NO_CREDENTIAL, HERE).catch(() => undefined)
+      : await identify(presented, HERE)
+    const { caller, trace, log } = one
+    if (caller !== undefined) {
+      trace.principal = caller.principal.id
+      trace.auth = caller.principal.authType
+      if (!caller.rateLimit.allowed) throw rateLimited(caller.rateLimit)
+    }
+    // The credential goes no further: what is read has no member for it, so no handler and no log sees it.
+    const message = readMessage(body, { era: this.#era })
+    if (message.kind === 'request' && this.#open.has(message.id)) throw new AppError('INVALID_REQUEST', 'A request with this id is still being answered')
+    if (caller !== undefined) one.decision = await admitMessage(this.#options, message, { caller, trace, log, rateLimit: caller.rateLimit })
+    return message
+  }
+
+  /** As the SDK settles it: asking what is served, or a notification of the newer revision, leaves both open. */
+  #settleEra ({ kind, era, method }: McpMessage): void {
+    if (kind === 'answer' || (era === 'modern' && (kind === 'notification' || method === 'server/discover'))) return
+    this.#era ??= era
   }
 
   /** @param id undefined where no answer is wanted */
-  async function refuse (one: StdioMessage, error: unknown, id: unknown): Promise<void> {
+  async #refuse (one: StdioMessage, error: unknown, id: unknown): Promise<void> {
     const answer = toAnswer(error)
     one.trace.refuse(answer.reason, answer.rule)
     one.trace.principal ??= answer.principal
-    one.write(log)
-    if (id !== undefined) await write(rpcError(answer, id, one.trace.requestId))
+    one.write(this.#options.log)
+    if (id !== undefined) await this.#write(rpcError(answer, id, one.trace.requestId))
   }
 
-  /** The answer as it leaves; its line is written. */
-  function finished (message: JSONRPCMessage & { id?: unknown }): JSONRPCMessage {
-    const one = open.get(message.id)
-    if (one === undefined) return message
-    open.delete(message.id)
-    const answer = isJSONRPCErrorResponse(message) ? { ...message, error: noted(message.error, one.trace) } : message
-    one.write(log)
-    return answer
+  /** A request was answered, or cancelled: its line is written. */
+  #finished (id: unknown): void {
+    const one = this.#open.get(id)
+    if (one === undefined) return
+    this.#open.delete(id)
+    one.write(this.#options.log)
   }
 
-  async function admit (message: Message, one: StdioMessage): Promise<void> {
-    const { method, params } = message
-    if (typeof method !== 'string') return // an answer to a question of the server
-    one.trace.method = knownMethod(method)
-    const own = readMessageCredential(params)
-    const presented = own.type === 'none' ? credential : own
-    if (presented.type === 'none' && (OPEN.has(method) || method.startsWith('notifications/'))) {
-      one.caller = await identify(NO_CREDENTIAL, HERE).catch(() => undefined)
-    } else {
-      one.caller = await identify(presented, HERE)
-    }
-    const { caller } = one
-    if (caller === undefined) return
-    one.trace.principal = caller.principal.id
-    one.trace.auth = caller.principal.authType
-    if (!caller.rateLimit.allowed) throw rateLimited(caller.rateLimit)
-    one.decision = await admitMessage({ offer, store, inspection }, message, { caller, trace: one.trace, log: one.log, rateLimit: caller.rateLimit })
+  async #write (message: unknown): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#options.output.write(JSON.stringify(message) + '\n', error => error == null ? resolve() : reject(error))
+    })
   }
 }
 
-const HERE = { address: '127.0.0.1', method: 'STDIO', url: 'stdio:' }
-
-function parsed (line: string): Message {
-  const fault = scanJson(line)
-  if (fault !== undefined) throw new AppError('INVALID_REQUEST', fault.message)
-  let value: unknown
-  try {
-    value = JSON.parse(line)
-  } catch {
-    throw new AppError('PARSE_ERROR', 'The message is not JSON')
+/** A message as the SDK takes it. */
+function wireForm (message: McpMessage): JSONRPCMessage {
+  const { jsonrpc, method, params } = message
+  switch (message.kind) {
+    case 'request': return { jsonrpc, id: message.id, method, params } as JSONRPCMessage
+    case 'notification': return { jsonrpc, method, params } as JSONRPCMessage
+    case 'answer': return (message.error === undefined ? { jsonrpc, id: message.id, result: message.result } : { jsonrpc, id: message.id, error: message.error }) as JSONRPCMessage
   }
-  if (typeof value !== 'object' || value === null) throw new AppError('INVALID_REQUEST', 'The message is not a JSON-RPC message')
-  return value as Message
-}
-
-/** The credential goes no further than the chain: no handler and no log sees it. */
-function withoutAuth (message: Message): Message {
-  const params = message.params as Record<string, unknown> | undefined
-  if (params === undefined || params === null || typeof params !== 'object') return message
-  const { auth: _auth, _meta, ...rest } = params
-  const { auth: _inMeta, ...meta } = (_meta ?? {}) as Record<string, unknown>
-  return { ...message, params: { ...rest, ...(_meta === undefined ? {} : { _meta: meta }) } }
 }

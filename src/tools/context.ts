@@ -8,10 +8,10 @@ export interface Host {
   log: Log
   /** Made on first use: most tools never look at it. */
   signal: () => AbortSignal
-  progress?: (done: number, total?: number, message?: string) => void
-  message?: (level: Level, data: unknown, logger?: string) => void
-  changed?: (what: Change) => void
-  clientCapabilities?: Readonly<Record<string, unknown>>
+  progress?: ((done: number, total?: number, message?: string) => void) | undefined
+  message?: ((level: Level, data: unknown, logger?: string) => void) | undefined
+  changed?: ((what: Change) => void) | undefined
+  clientCapabilities?: Readonly<Record<string, unknown>> | undefined
   answers?: Readonly<Record<string, unknown>>
   state?: unknown
 }

@@ -10,7 +10,7 @@ import { ElicitRequestSchema, LoggingMessageNotificationSchema, ResourceUpdatedN
 import t, { type Test } from 'tap'
 import type { Principal } from '../../src/core/principal.ts'
 import { sessionIds, sessionOwner } from '../../src/core/session.ts'
-import { eventStream } from '../../src/mcp/streams/event-stream.ts'
+import { EventStream } from '../../src/mcp/streams/event-stream.ts'
 import { events, noticesOf } from '../../src/mcp/streams/changes.ts'
 import { MemoryBus } from '../../src/state/memory/bus.ts'
 import { ask, defineResource, defineTool, elicit, Type } from '../../src/tools/index.ts'
@@ -355,12 +355,12 @@ t.test('a stream of subscriptions/listen, on another replica than what changes',
 
 t.test('a stream is kept alive, cuts who reads too slowly, and says what may have been missed', async t => {
   let cut = 0
-  const slow = eventStream(() => { cut++ })
+  const slow = new EventStream(() => { cut++ })
   const big = { jsonrpc: '2.0' as const, method: 'notifications/message', params: { data: 'x'.repeat(30_000) } }
   for (let i = 0; i < 200; i++) slow.send(big)
   t.equal(cut, 1)
   t.ok(slow.ended && slow.body.readableLength < 200_000, 'what waits is bounded')
-  const idle = eventStream(() => { cut++ })
+  const idle = new EventStream(() => { cut++ })
   idle.tick()
   t.equal(String(idle.body.read()), ': keepalive\n\n')
   idle.send(big)

@@ -1,165 +1,148 @@
 /**
- * One request of a session: the SDK's server on one side, the client on the
- * other. What the server sends before its answer goes out as an event stream;
- * an answer that comes alone goes out as JSON.
+ * One request of the older revisions: the SDK's server on one side, the client
+ * on the other. What the server sends before its answer goes out on the
+ * request's own stream; so do its questions, whose answers come by themselves.
  */
 import {
   isJSONRPCErrorResponse, isJSONRPCRequest, isJSONRPCResultResponse,
-  type JSONRPCErrorResponse, type JSONRPCMessage, type JSONRPCNotification, type JSONRPCRequest, type Transport
+  type JSONRPCMessage, type JSONRPCNotification, type JSONRPCRequest, type Transport, type TransportSendOptions
 } from '@modelcontextprotocol/server'
 import { AppError } from '../../errors.ts'
-import { eventStream, EVENT_STREAM_HEADERS, type EventStream } from '../streams/event-stream.ts'
+import { Misread } from '../members.ts'
+import { readAnswer, requestedSchema } from '../sdk/answers.ts'
+import type { Reply } from '../streams/reply.ts'
 import type { ClientAnswer } from './server-requests.ts'
-import { json, type HttpResponse } from '../http-response.ts'
 
 export interface ExchangeOptions {
-  /** Registers a question; throws where there are too many. */
-  ask: (deliver: (answer: ClientAnswer) => void) => string
-  forget: (id: string) => void
-  onCut: () => void
-  /** Sees an error that the server answers with, and says how it leaves. */
-  onError: (error: JSONRPCErrorResponse['error']) => JSONRPCErrorResponse['error']
+  readonly reply: Reply
+  /** Registers a question and gives the id to ask under. Throws where nobody can be asked, or too much is. */
+  readonly ask: (deliver: (answer: ClientAnswer) => void) => string
+  readonly forget: (id: string) => void
 }
 
-export interface Exchange {
-  /** For the server to connect to. */
-  readonly transport: Transport
-  /** Have the server take what an earlier request brought; nobody else sees its answer. */
-  replay (method: string, params: unknown): Promise<ClientAnswer>
-  /** Have the server answer. Resolves when the client can be told something. */
-  serve (request: JSONRPCRequest): Promise<HttpResponse>
-  /** The client wants no answer any more. */
-  cancel (reason: unknown): void
-  close (): void
-  onClose (listener: () => void): void
-}
-
-/** Silence after which the client gets a stream with comments, ms. */
-const QUIET_MS = 10_000
 const REPLAY = 'replay'
 
-export function exchange ({ ask, forget, onCut, onError }: ExchangeOptions): Exchange {
+export class Exchange implements Transport {
+  // What the SDK's server hangs on its transport.
+  onmessage?: NonNullable<Transport['onmessage']>
+  onclose?: () => void
+  onerror?: (error: Error) => void
+
+  readonly #options: ExchangeOptions
   /** Questions by the server's own id for them. */
-  const asked = new Map<unknown, string>()
-  const listeners: Array<() => void> = []
-  let replayed: ((answer: ClientAnswer) => void) | undefined
-  let request: JSONRPCRequest | undefined
-  let tell: (served: HttpResponse) => void = () => {}
-  let stream: EventStream | undefined
-  let timer: NodeJS.Timeout | undefined
-  let closed = false
+  readonly #asked = new Map<unknown, string>()
+  readonly #listeners: Array<() => void> = []
+  #replayed: ((answer: ClientAnswer) => void) | undefined
+  #request: JSONRPCRequest | undefined
+  #isClosed = false
 
-  /** The stream to the client, begun with what is said first. */
-  const streamed = (): EventStream => {
-    if (stream !== undefined) return stream
-    stream = eventStream(onCut)
-    clearTimeout(timer)
-    timer = setInterval(stream.tick, QUIET_MS)
-    stream.onClose(close)
-    tell({ status: 200, headers: EVENT_STREAM_HEADERS, body: stream.body })
-    return stream
+  constructor (options: ExchangeOptions) {
+    this.#options = options
   }
 
-  const transport: Transport = {
-    async start () {},
+  async start (): Promise<void> {}
 
-    async send (message, options) {
-      if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
-        if (message.id === REPLAY && replayed !== undefined) return replayed(message)
-        if (message.id === request?.id) finish('error' in message ? { ...message, error: onError(message.error) } : message)
-        return
+  async send (message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
+    if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
+      if (message.id === REPLAY && this.#replayed !== undefined) return this.#replayed(message)
+      if (message.id === this.#request?.id) this.#finish(message)
+      return
+    }
+    if (this.#isClosed) throw new Error('the exchange is over')
+    if (isJSONRPCRequest(message)) return this.#question(message)
+    if (message.method === 'notifications/cancelled') return this.#withdraw(message)
+    // What does not belong to this request has no stream here.
+    if (options?.relatedRequestId !== undefined) this.#options.reply.send(message)
+  }
+
+  /** Have the server take what an earlier request brought; nobody else sees its answer. */
+  replay (method: string, params: unknown): Promise<ClientAnswer> {
+    return new Promise(resolve => {
+      this.#replayed = answer => {
+        this.#replayed = undefined
+        resolve(answer)
       }
-      if (closed) throw new Error('the exchange is over')
-      if (isJSONRPCRequest(message)) return question(message)
-      if (message.method === 'notifications/cancelled') return withdraw(message)
-      // What does not belong to this request has no stream here.
-      if (options?.relatedRequestId !== undefined) streamed().send(message)
-    },
-
-    async close () { close() }
+      this.onmessage?.({ jsonrpc: '2.0', id: REPLAY, method, params: params as Record<string, unknown> })
+    })
   }
 
-  function question (message: JSONRPCRequest): void {
+  /** Have the server answer. */
+  serve (request: JSONRPCRequest): void {
+    if (this.#isClosed) throw new AppError('DRAINING', 'This replica is about to stop; try again', { headers: { 'retry-after': '1' } })
+    this.#request = request
+    this.onmessage?.(request)
+  }
+
+  /** The client wants no answer any more. */
+  cancel (reason: unknown): void {
+    if (this.#request === undefined) return this.end()
+    this.onmessage?.({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: this.#request.id, ...(typeof reason === 'string' ? { reason } : {}) } })
+    // The server says nothing more of what was cancelled. Its handler is told in a microtask.
+    setImmediate(() => { this.end() })
+  }
+
+  /** It is over, answered or not. */
+  end (): void {
+    this.#settle()
+    this.#options.reply.close()
+  }
+
+  /** Called by the SDK's server. */
+  async close (): Promise<void> {
+    this.end()
+  }
+
+  onClose (listener: () => void): void {
+    if (this.#isClosed) listener()
+    else this.#listeners.push(listener)
+  }
+
+  #question (message: JSONRPCRequest): void {
+    const { reply, ask } = this.#options
+    if (!reply.streams) throw new Error('the client takes no event stream, so it cannot be asked')
     const id = ask(answer => {
-      asked.delete(message.id)
-      transport.onmessage?.({ ...answer, id: message.id })
+      this.#asked.delete(message.id)
+      this.onmessage?.({ ...heldTo(message, answer), id: message.id })
     })
-    asked.set(message.id, id)
+    this.#asked.set(message.id, id)
     // The progress token is the server's own number and would lead nowhere.
     const { _meta, ...params } = message.params ?? {}
     const { progressToken: _token, ...meta } = _meta ?? {}
-    streamed().send({ ...message, id, params: { ...params, ...(Object.keys(meta).length === 0 ? {} : { _meta: meta }) } })
+    reply.send({ ...message, id, params: { ...params, ...(Object.keys(meta).length === 0 ? {} : { _meta: meta }) } })
   }
 
-  function withdraw (message: JSONRPCNotification): void {
+  #withdraw (message: JSONRPCNotification): void {
     const { requestId, ...params } = message.params as { requestId: unknown }
-    const id = asked.get(requestId)
+    const id = this.#asked.get(requestId)
     if (id === undefined) return
-    forget(id)
-    asked.delete(requestId)
-    streamed().send({ ...message, params: { ...params, requestId: id } })
+    this.#options.forget(id)
+    this.#asked.delete(requestId)
+    this.#options.reply.send({ ...message, params: { ...params, requestId: id } })
   }
 
-  function finish (answer: JSONRPCMessage): void {
-    if (stream === undefined) {
-      tell(json(JSON.stringify(answer)))
-      close()
-    } else {
-      stream.end(answer)
-      settle()
-    }
+  #finish (answer: JSONRPCMessage): void {
+    this.#options.reply.finish(JSON.stringify(answer))
+    this.#settle()
   }
 
-  /** Nothing more comes of the server; what the client has not read yet may still be read. */
-  function settle (): void {
-    if (closed) return
-    closed = true
-    for (const id of asked.values()) forget(id)
-    asked.clear()
-    transport.onclose?.()
-    if (stream === undefined) clearTimeout(timer)
-    for (const listener of listeners.splice(0)) listener()
+  /** Nothing more comes of the server. */
+  #settle (): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const id of this.#asked.values()) this.#options.forget(id)
+    this.#asked.clear()
+    this.onclose?.()
+    for (const listener of this.#listeners.splice(0)) listener()
   }
+}
 
-  function close (): void {
-    settle()
-    clearTimeout(timer)
-    if (stream === undefined) tell({ status: 200, headers: EVENT_STREAM_HEADERS, body: '' })
-    else if (!stream.ended) stream.end()
-  }
-
-  return {
-    transport,
-
-    replay: (method, params) => new Promise(resolve => {
-      replayed = answer => {
-        replayed = undefined
-        resolve(answer)
-      }
-      transport.onmessage?.({ jsonrpc: '2.0', id: REPLAY, method, params: params as Record<string, unknown> })
-    }),
-
-    serve (message) {
-      if (closed) throw new AppError('DRAINING', 'This replica is about to stop; try again', { headers: { 'retry-after': '1' } })
-      return new Promise(resolve => {
-        tell = resolve
-        request = message
-        timer = setTimeout(streamed, QUIET_MS)
-        transport.onmessage?.(message)
-      })
-    },
-
-    cancel (reason) {
-      if (request === undefined) return close()
-      transport.onmessage?.({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: request.id, ...(typeof reason === 'string' ? { reason } : {}) } })
-      // The server says nothing more of what was cancelled. Its handler is told in a microtask.
-      setImmediate(close)
-    },
-
-    close,
-    onClose (listener) {
-      if (closed) listener()
-      else listeners.push(listener)
-    }
+/** An answer as the SDK takes it: in good form and as it was asked for, or an error that says what is wrong with it. */
+function heldTo ({ method, params }: JSONRPCRequest, answer: ClientAnswer): ClientAnswer {
+  if (!isJSONRPCResultResponse(answer)) return answer
+  try {
+    return { ...answer, result: readAnswer({ method, schema: requestedSchema(params) }, answer.result) as Record<string, unknown> }
+  } catch (error) {
+    if (!(error instanceof Misread)) throw error
+    return { jsonrpc: '2.0', id: answer.id, error: { code: -32602, message: `the answer does not fit what was asked: ${error.message}` } }
   }
 }

@@ -5,9 +5,9 @@ import { mayUse } from '../../core/permissions.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { noticesOf, type Events, type Subscription } from './changes.ts'
-import { eventStream, EVENT_STREAM_HEADERS } from './event-stream.ts'
+import { EventStream } from './event-stream.ts'
 import { SERVER_INFO } from '../identity.ts'
-import type { HttpResponse } from '../http-response.ts'
+import { EVENT_STREAM_HEADERS, type HttpResponse } from '../http-response.ts'
 import type { Streams } from './registry.ts'
 
 export interface ListenOptions {
@@ -49,7 +49,7 @@ export function listen ({ events, streams, offers }: ListenOptions, id: string |
     ...(uris.length === 0 ? {} : { resourceSubscriptions: uris })
   }
   const meta = { [SUBSCRIPTION_ID]: id }
-  const stream = eventStream(() => log.info({ principal: principal.id }, 'cut a reader that was too slow'))
+  const stream = new EventStream(() => log.info({ principal: principal.id }, 'cut a reader that was too slow'))
   const say = (method: string, params: object = {}) => stream.send({ jsonrpc: '2.0', method, params: { ...params, _meta: meta } } as JSONRPCMessage)
 
   const end = () => stream.end({
@@ -59,7 +59,7 @@ export function listen ({ events, streams, offers }: ListenOptions, id: string |
     current = next
     for (const list of wishes.lists) say(`notifications/${list}/list_changed`)
   }
-  const release = streams.open({ caller, tick: stream.tick, cut: stream.cut, end, changed })
+  const release = streams.open({ caller, tick: () => stream.tick(), cut: () => stream.cut(), end, changed })
   const stop = events.listen(change => {
     for (const { method, params } of noticesOf(change, wishes, current)) say(method, params)
   })

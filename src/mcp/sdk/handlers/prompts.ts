@@ -1,0 +1,20 @@
+import { AppError } from '../../../errors.ts'
+import { visible, type OfferedPrompt } from '../../../tools/catalogue.ts'
+import { InputNeeded, type PromptMessage } from '../../../tools/tool.ts'
+import type { HandledRequest } from '../host.ts'
+
+export function listPrompts ({ catalogue, message: { principal } }: HandledRequest): object {
+  return { prompts: visible(catalogue.prompts, 'prompt', principal).map(({ listed }) => listed) }
+}
+
+/** @throws {AppError} FORBIDDEN, INVALID_PARAMS */
+export async function getPrompt (request: HandledRequest): Promise<object> {
+  const { prompt } = request.allowed().offered as OfferedPrompt
+  const values = (request.params.arguments ?? {}) as Readonly<Record<string, string>>
+  const missing = (prompt.arguments ?? []).filter(arg => arg.required === true && !Object.hasOwn(values, arg.name)).map(arg => arg.name)
+  if (missing.length > 0) throw new AppError('INVALID_PARAMS', `Missing arguments: ${missing.join(', ')}`)
+  const got = await prompt.get(values, request.context())
+  if (got instanceof InputNeeded) return request.asked(got)
+  const messages: readonly PromptMessage[] = typeof got === 'string' ? [{ role: 'user', content: { type: 'text', text: got } }] : got
+  return { ...(prompt.description === undefined ? {} : { description: prompt.description }), messages }
+}

@@ -1,0 +1,25 @@
+import { runTool } from '../../../tools/call.ts'
+import { visible, type OfferedTool } from '../../../tools/catalogue.ts'
+import { InputNeeded } from '../../../tools/tool.ts'
+import { emptyListMeta } from '../../empty-list.ts'
+import { resultOf, settle } from '../../refusals.ts'
+import type { HandledRequest } from '../host.ts'
+
+export function listTools ({ catalogue, message: { principal, log } }: HandledRequest): object {
+  const tools = visible(catalogue.tools, 'tool', principal).map(({ listed }) => listed)
+  const meta = tools.length === 0 ? emptyListMeta(principal, log) : undefined
+  return { tools, ...(meta === undefined ? {} : { _meta: meta }) }
+}
+
+/** Run the tool, or go on with the call that runs already. */
+export async function callTool (request: HandledRequest): Promise<object> {
+  const { message } = request
+  const { decision, trace, pending } = message
+  if (decision.outcome === 'refuse') return resultOf(decision, trace)
+  message.pending = undefined
+  const outcome = pending === undefined
+    ? await runTool(decision.offered as OfferedTool, decision.input, request.context())
+    : await pending.resume(request.host())
+  const result = settle(outcome, trace)
+  return result instanceof InputNeeded ? request.asked(result) : result
+}

@@ -1,0 +1,112 @@
+/** One request as its handler sees it: what was asked and decided, and what may be said on the way to the answer. */
+import type { InputRequests, Server, ServerContext } from '@modelcontextprotocol/server'
+import type { Allowance } from '../../decision/decide.ts'
+import { AppError } from '../../errors.ts'
+import { redact } from '../../telemetry/redact.ts'
+import type { Catalogue } from '../../tools/catalogue.ts'
+import { CallContext, type Host } from '../../tools/context.ts'
+import type { Context, InputNeeded } from '../../tools/tool.ts'
+import { resultOf } from '../refusals.ts'
+import type { ServedMessage, Serving, ServingOptions } from '../serving.ts'
+import { openAnswers, sealQuestions, type Repeated } from './answers.ts'
+import { CLIENT_CAPABILITIES_META_KEY } from './protocol.ts'
+
+/** Params of every method that has a handler. Their form was read before the SDK got them. */
+export interface Params {
+  readonly name?: string
+  readonly uri?: string
+  readonly arguments?: Readonly<Record<string, unknown>>
+  readonly ref?: { readonly type: string, readonly name?: string, readonly uri?: string }
+  readonly argument?: { readonly name: string, readonly value: string }
+  readonly context?: { readonly arguments?: Readonly<Record<string, string>> }
+}
+
+/** Answers one method. What it throws leaves in the words of core/answer.ts. */
+export type Handler = (request: HandledRequest) => unknown
+
+/** What handlers share beside the request: of the process, and of the server object that serves it. */
+export interface HandlerDeps {
+  readonly options: ServingOptions
+  readonly serving: Serving
+  readonly server: Server
+}
+
+export class HandledRequest {
+  readonly params: Params
+  readonly message: ServedMessage
+  readonly #deps: HandlerDeps
+  readonly #ctx: ServerContext
+
+  /** @throws {AppError} AUTHENTICATION_REQUIRED */
+  constructor (deps: HandlerDeps, params: Params, ctx: ServerContext) {
+    this.#deps = deps
+    this.#ctx = ctx
+    this.params = params
+    this.message = deps.serving.messageOf(ctx.mcpReq.id)
+  }
+
+  get catalogue (): Catalogue { return this.#deps.options.offer.current }
+  get session (): Serving['session'] { return this.#deps.serving.session }
+
+  /**
+   * What was decided, where it lets through.
+   *
+   * @throws {AppError} what refuses it, as an error of the protocol
+   */
+  allowed (): Allowance {
+    const { decision, trace } = this.message
+    if (decision.outcome === 'allow') return decision
+    const { reason, target, rule } = decision
+    if (reason === 'INVALID_PARAMS' && target?.kind === 'resource') {
+      // A client tells this from other wrong params by the data, which is the URI.
+      throw new AppError(reason, `Resource not found: ${redact(target.name, 128)}`, { rule, data: { uri: redact(target.name, 2048) } })
+    }
+    resultOf(decision, trace)
+    throw new AppError(reason, 'Security validation failed', { rule })
+  }
+
+  /** @throws {AppError} INVALID_PARAMS for answers that do not fit what was asked */
+  context (): Context {
+    return new CallContext(this.host())
+  }
+
+  /** See context. */
+  host (): Host {
+    const { mcpReq } = this.#ctx
+    const { options, server } = this.#deps
+    const { principal, log } = this.message
+    const token = mcpReq._meta?.progressToken
+    const { state, answers } = openAnswers(options.sealer, this.#repeated(), mcpReq.requestState(), mcpReq.inputResponses)
+    return {
+      principal,
+      log,
+      signal: () => mcpReq.signal,
+      progress: token === undefined
+        ? undefined
+        : (progress, total, message) => {
+            mcpReq.notify({ method: 'notifications/progress', params: { progressToken: token, progress, ...(total === undefined ? {} : { total }), ...(message === undefined ? {} : { message }) } }).catch(gone)
+          },
+      message: (level, data, logger) => { mcpReq.log(level, data, logger).catch(gone) },
+      changed: options.changed,
+      clientCapabilities: ((mcpReq.envelope as Record<string, unknown> | undefined)?.[CLIENT_CAPABILITIES_META_KEY] ?? server.getClientCapabilities()) as Record<string, unknown> | undefined,
+      answers,
+      state
+    }
+  }
+
+  /** What a handler asks first, as the result that says so. */
+  asked ({ questions, state }: InputNeeded): object {
+    return {
+      resultType: 'input_required',
+      ...(Object.keys(questions).length === 0 ? {} : { inputRequests: questions as InputRequests }),
+      requestState: sealQuestions(this.#deps.options.sealer, this.#repeated(), questions, state)
+    }
+  }
+
+  #repeated (): Repeated {
+    return { principal: this.message.principal, method: this.#ctx.mcpReq.method, params: this.params }
+  }
+}
+
+/** The client went away while it was told something: its request is being cancelled already. */
+function gone (): void {}
