@@ -62,7 +62,7 @@ export async function buildRuntime ({ config, store, logger, sources = [], oauth
   const secrets = config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')]
   const patterns = new Set(PATTERNS.map(({ name }) => name))
   return {
-    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR), ...sources], patterns)),
+    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR, message => logger.warn({}, message)), ...sources], patterns)),
     authenticators: links,
     rules,
     identify: authenticationChain({ authenticators: links, store, required: config.MCP_AUTH_ENABLED, rules }),

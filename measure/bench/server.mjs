@@ -60,7 +60,7 @@ async function service ({ redisUrl, keys = 10, given = 1, tools = 5, blocked = 0
     PUBLIC_URL: 'http://127.0.0.1',
     ALLOWED_HOSTS: `127.0.0.1,127.0.0.1:${port}`,
     API_KEYS_FILE: join(own, 'api_keys.json'),
-    TOOLS_DIR: join(own, 'tools'),
+    TOOLS_DIR: own,
     STATE_SECRET: randomBytes(32).toString('base64url'),
     RATE_LIMIT_API_KEY: '1000000000',
     RATE_LIMIT_OAUTH2: '1000000000',

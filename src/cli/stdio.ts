@@ -1,6 +1,7 @@
 import { readSettings } from '../settings/read.ts'
 import { openStore } from '../state/open.ts'
 import { parse, type Command } from './command.ts'
+import { takeStandardOutput } from './standard-output.ts'
 
 export const stdio: Command = {
   summary: 'Serve MCP over standard input and output.',
@@ -15,6 +16,7 @@ Example, in claude_desktop_config.json:
 
   async run (args, io) {
     parse(args, {})
+    const output = takeStandardOutput() // before any tool is loaded
     // Loaded here: no other command needs the protocol.
     const [{ buildRuntime }, { serveStdio }, { createLog }] = await Promise.all([
       import('../runtime.ts'), import('../mcp/stdio.ts'), import('../telemetry/log.ts')
@@ -34,7 +36,7 @@ Example, in claude_desktop_config.json:
         credential: config.MCP_API_KEY === undefined ? { type: 'none' } : { type: 'api_key', value: config.MCP_API_KEY },
         maxMessageBytes: config.MAX_REQUEST_BYTES,
         input: process.stdin,
-        output: process.stdout
+        output
       })
       return 0
     } finally {

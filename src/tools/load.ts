@@ -1,57 +1,90 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync, type Dirent } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { UsageError } from '../errors.ts'
 import { BUILT_IN } from './builtin/index.ts'
 import type { Source } from './catalogue.ts'
+import { provideOwnPackage } from './own-package.ts'
 import type { Definition } from './tool.ts'
 
 /** JavaScript everywhere; TypeScript where this Node strips types itself. */
-const ENDINGS = (process.features as { typescript?: unknown }).typescript ? ['.js', '.mjs', '.ts', '.mts'] : ['.js', '.mjs']
+const JAVASCRIPT = /\.[cm]?js$/
+const TYPESCRIPT = /\.[cm]?ts$/
+const STRIPS_TYPES = Boolean((process.features as { typescript?: unknown }).typescript)
+/** Left alone without a word: helpers, hidden files, tests, declarations, what a package brings. */
+const LEFT_ALONE = /^[._]|\.d\.[cm]?ts$|\.test\.[cm]?[jt]sx?$|^node_modules$/
+/** The folder that need not exist. */
+const DEFAULT_DIR = 'tools'
 
 /**
  * The built-in tools and those of the operator's folder. A module exports one
  * definition by default, or a list of them. Files that begin with `.` or `_`,
  * tests and declarations are left alone.
  *
+ * @param warn told of what looks like a tool and is not loaded
  * @throws {UsageError} naming the file and the fault
  */
-export async function loadTools (dir: string | undefined): Promise<Source[]> {
+export async function loadTools (dir: string | undefined, warn: (message: string) => void = () => {}): Promise<Source[]> {
   const sources: Source[] = BUILT_IN.map(definition => ({ from: 'built-in', definition }))
-  for (const file of dir === undefined ? [] : modulesIn(dir)) {
-    let module: { default?: unknown }
-    try {
-      module = await import(pathToFileURL(resolve(file)).href)
-    } catch (error) {
-      throw new UsageError(`${file}: cannot be loaded: ${(error as Error).message}`)
-    }
-    const exported = Array.isArray(module.default) ? module.default : [module.default]
-    for (const definition of exported) {
-      if (!isDefinition(definition)) {
-        throw new UsageError(`${file}: the default export must be what defineTool, defineResource or definePrompt returned, or a list of them`)
-      }
-      sources.push({ from: file, definition })
-    }
-  }
+  const files = dir === undefined ? [] : modulesIn(dir, warn)
+  if (dir !== undefined && files.length > 0) provideOwnPackage(dir)
+  for (const file of files) sources.push(...(await definitionsIn(file)).map(definition => ({ from: file, definition })))
   return sources
 }
 
-function modulesIn (dir: string): string[] {
-  let names: string[]
+async function definitionsIn (file: string): Promise<Definition[]> {
+  let module: { default?: unknown }
   try {
-    names = readdirSync(dir)
+    module = await import(pathToFileURL(resolve(file)).href)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw new UsageError(`TOOLS_DIR: cannot read ${dir}: ${(error as Error).message}`)
+    throw new UsageError(`${file}: cannot be loaded: ${(error as Error).message}`)
   }
-  const typescript = names.find(name => /\.m?ts$/.test(name) && !/\.d\.m?ts$/.test(name))
-  if (typescript !== undefined && !ENDINGS.includes('.ts')) {
-    throw new UsageError(`${join(dir, typescript)}: this Node (${process.version}) runs no TypeScript; use Node 22.18 or later, or write .js`)
+  const inner: unknown = (module.default as { default?: unknown } | undefined)?.default
+  // A compiled CommonJS module keeps its default export in a member of that name.
+  const exported: unknown = inner === undefined ? module.default : inner
+  const definitions: readonly unknown[] = Array.isArray(exported) ? exported : [exported]
+  if (!definitions.every(isDefinition)) {
+    throw new UsageError(`${file}: the default export must be what defineTool, defineResource or definePrompt returned, or a list of them`)
   }
-  return names
-    .filter(name => ENDINGS.some(ending => name.endsWith(ending)) && !/^[._]|\.d\.m?ts$|\.test\.m?[jt]s$/.test(name))
-    .sort()
-    .map(name => join(dir, name))
+  return [...definitions]
+}
+
+function modulesIn (dir: string, warn: (message: string) => void): string[] {
+  let entries: Dirent[]
+  try {
+    entries = readdirSync(dir, { withFileTypes: true })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') throw new UsageError(code === 'ENOTDIR' ? `TOOLS_DIR: ${dir} is a file; name the folder that holds the tools` : `TOOLS_DIR: cannot read ${dir}: ${message}`)
+    if (dir === DEFAULT_DIR) return []
+    throw new UsageError(`TOOLS_DIR: there is no folder ${resolve(dir)}; make it, or mend the setting`)
+  }
+  const files: string[] = []
+  for (const entry of entries.filter(({ name }) => !LEFT_ALONE.test(name))) {
+    const path = join(dir, entry.name)
+    if (isFolder(entry, path)) {
+      if (holdsModules(path)) warn(`${path} is not loaded: put tool files into ${dir} itself, one level deep`)
+    } else if (TYPESCRIPT.test(entry.name) && !STRIPS_TYPES) {
+      throw new UsageError(`${path}: this Node (${process.version}) runs no TypeScript; use Node 22.18 or later, or write .js`)
+    } else if (JAVASCRIPT.test(entry.name) || TYPESCRIPT.test(entry.name)) {
+      files.push(path)
+    } else if (/\.[jt]sx$/.test(entry.name)) {
+      warn(`${path} is not loaded: tool files end in .js, .mjs, .cjs or .ts`)
+    }
+  }
+  return files.sort()
+}
+
+function isFolder (entry: Dirent, path: string): boolean {
+  return entry.isDirectory() || (entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+}
+
+function holdsModules (dir: string): boolean {
+  try {
+    return readdirSync(dir).some(name => (JAVASCRIPT.test(name) || TYPESCRIPT.test(name)) && !LEFT_ALONE.test(name))
+  } catch {
+    return true
+  }
 }
 
 function isDefinition (value: unknown): value is Definition {

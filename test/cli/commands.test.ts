@@ -148,7 +148,7 @@ t.test('a server that cannot start says why in one message and ends with 2', asy
     ['a secret of a tutorial', { REDIS_URL: redisUrl, STATE_SECRET: 'changeme' }, /STATE_SECRET must be random/],
     ['a tool module that is none', {}, /broken\.mjs.*default export/, () => writeFileSync(join(cwd, 'tools/broken.mjs'), 'export default 1')],
     ['a tool module that does not parse', {}, /absurd\.mjs.*cannot be loaded/, () => writeFileSync(join(cwd, 'tools/absurd.mjs'), 'export default {')],
-    ['a key file that is not JSON', { TOOLS_DIR: join(cwd, 'none'), API_KEYS_FILE: join(cwd, 'keys.json') }, /keys\.json is not JSON/, () => writeFileSync(join(cwd, 'keys.json'), `{"api_keys": {"a": "${canary}`)]
+    ['a key file that is not JSON', { API_KEYS_FILE: join(cwd, 'keys.json') }, /keys\.json is not JSON/, () => writeFileSync(join(cwd, 'keys.json'), `{"api_keys": {"a": "${canary}`)]
   ]
   for (const [what, env, message, before] of cases) {
     const { code, err } = await start(env, before)

@@ -45,7 +45,7 @@ export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {} }
   const config = loadConfig({
     PUBLIC_URL: 'http://localhost:3000',
     API_KEYS_FILE: join(dir, 'api_keys.json'),
-    TOOLS_DIR: join(dir, 'tools'),
+    TOOLS_DIR: dir,
     // What is claimed of a Redis in trouble sets its own; elsewhere a busy machine must not look like one.
     REDIS_COMMAND_TIMEOUT_MS: '10000',
     REDIS_KEY_PREFIX: `test:${randomBytes(6).toString('hex')}:`,
