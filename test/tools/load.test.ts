@@ -49,8 +49,16 @@ t.test('a tool file anywhere finds the package, and a copy of its own wins', asy
 
 t.test('what looks like a tool and is not loaded is told', async t => {
   const dir = folder(t, {
-    'shop/order.mjs': TOOL('order'), 'view.jsx': '', 'lib/_helper.mjs': '', '_helper.mjs': 'throw new Error()', '.hidden.mjs': 'throw new Error()', 'a.test.mjs': 'throw new Error()',
-    'README.md': '', 'data.json': '{}', 'types.d.ts': '', 'node_modules/x/index.js': ''
+    'shop/order.mjs': TOOL('order'),
+    'view.jsx': '',
+    'lib/_helper.mjs': '',
+    '_helper.mjs': 'throw new Error()',
+    '.hidden.mjs': 'throw new Error()',
+    'a.test.mjs': 'throw new Error()',
+    'README.md': '',
+    'data.json': '{}',
+    'types.d.ts': '',
+    'node_modules/x/index.js': ''
   })
   const told: string[] = []
   t.equal((await loadTools(dir, message => told.push(message))).length, (await loadTools(undefined)).length)
