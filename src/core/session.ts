@@ -48,4 +48,6 @@ export interface SessionRule {
   readonly maxOfOwner: number
   /** Of all owners together. */
   readonly maxTotal: number
+  /** A digest whose sessions are held to `maxOfOwner`, too, whatever owners it has: an OAuth2 subject makes clients at will. */
+  readonly holder?: string | undefined
 }

@@ -2,6 +2,9 @@
 import type { ApiKeyRecord } from '../core/api-key.ts'
 import type { RateLimit, RateLimitResult } from '../core/limit.ts'
 
+/** Bus topic that says that a key was made, changed or deleted: what it opened is judged again. */
+export const KEYS_TOPIC = 'keys'
+
 /** What came of presenting a key's hash. */
 export interface Admission {
   /** Undefined: no such key. The caller judges the record (`judgeKey`) before using it. */

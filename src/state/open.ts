@@ -3,6 +3,7 @@ import { environmentKey } from '../core/api-key.ts'
 import { usesRedis } from '../settings/rules.ts'
 import type { Config } from '../settings/schema.ts'
 import type { Log } from '../telemetry/log.ts'
+import { KEYS_TOPIC } from './keys.ts'
 import { openKeyFile } from './memory/key-file.ts'
 import { memoryStore } from './memory/store.ts'
 import type { Store } from './store.ts'
@@ -30,9 +31,10 @@ export async function openStore (config: Config, log: Log, { onDegraded, serving
     return memoryStore({ keysFile: config.API_KEYS_FILE, folder: dirname(config.API_KEYS_FILE), environmentKey: environment, allowShortKeys: allowShort, serving, warn })
   }
   const { redisStore } = await import('./redis/store.ts')
-  const file = openKeyFile({ path: config.API_KEYS_FILE, setting: 'API_KEYS_FILE', allowShort, warn })
+  let onKeysChange = () => {}
+  const file = openKeyFile({ path: config.API_KEYS_FILE, setting: 'API_KEYS_FILE', allowShort, warn, onChange: () => onKeysChange() })
   try {
-    return await redisStore({
+    const store = await redisStore({
       ...addressOf(config),
       prefix: config.REDIS_KEY_PREFIX,
       commandTimeoutMs: Math.max(config.REDIS_COMMAND_TIMEOUT_MS, patienceMs ?? 0),
@@ -45,6 +47,9 @@ export async function openStore (config: Config, log: Log, { onDegraded, serving
       onClose: () => file.close(),
       ...(onDegraded === undefined ? {} : { onDegraded })
     })
+    // The file is this process's own, but nobody minds to look again.
+    onKeysChange = () => { store.bus.publish(KEYS_TOPIC, '').catch(() => {}) }
+    return store
   } catch (error) {
     file.close()
     throw error

@@ -31,8 +31,11 @@ export interface SessionStore {
   start (owner: string, id: string, record: SessionRecord, rule: SessionRule): Promise<Started>
   /** Find a session, which keeps it for another `idleMs`. */
   find (owner: string, id: string, rule: SessionRule): Promise<FoundSession | undefined>
-  /** @returns whether there was such a session */
-  end (owner: string, id: string): Promise<boolean>
+  /**
+   * @param holder as it was started with
+   * @returns whether there was such a session
+   */
+  end (owner: string, id: string, holder?: string): Promise<boolean>
   /** @returns whether there was such a session */
   setLevel (owner: string, id: string, level: string): Promise<boolean>
   /** Note a resource that the client wants to hear of. @returns false for no such session, `most` noted already, or more than MAX_WATCHED_BYTES */

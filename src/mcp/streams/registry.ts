@@ -7,7 +7,9 @@ import type { Caller } from '../../auth/chain.ts'
 import { holderOf, type Principal } from '../../core/principal.ts'
 import { isRevoked } from '../../core/revocation.ts'
 import { AppError } from '../../errors.ts'
-import type { Ledger, Store } from '../../state/store.ts'
+import { KEYS_TOPIC } from '../../state/keys.ts'
+import type { Ledger } from '../../state/ledgers.ts'
+import type { Store } from '../../state/store.ts'
 
 /** What is held open for somebody. */
 export interface Open {
@@ -45,8 +47,6 @@ const JUDGE_MS = 50_000
 const MAX_UNJUDGED_MS = 180_000
 /** Judged at once: more would be a burst on shared state. */
 const MAX_JUDGING = 32
-/** Bus topic that says that a key was made, changed or deleted. */
-export const KEYS_TOPIC = 'keys'
 
 export interface StreamsOptions {
   revocations: Ledger

@@ -171,6 +171,8 @@ export interface KeyFile {
 export interface KeyFileOptions extends KeyFileRules {
   path: string
   warn: (message: string) => void
+  /** Told whenever the file says something else than before. */
+  onChange?: () => void
 }
 
 /**
@@ -180,7 +182,7 @@ export interface KeyFileOptions extends KeyFileRules {
  * @throws {UsageError} if it is broken at the start
  */
 export function openKeyFile (options: KeyFileOptions): KeyFile {
-  const { path, setting, warn } = options
+  const { path, setting, warn, onChange = () => {} } = options
   let records: ApiKeyRecord[] = []
   let index = new Map<string, ApiKeyRecord>()
   let ids = new Map<string, ApiKeyRecord>()
@@ -198,7 +200,10 @@ export function openKeyFile (options: KeyFileOptions): KeyFile {
     const messages = [...read.problems, ...read.warnings]
     for (const message of messages) if (!told.has(message)) warn(message)
     told = new Set(messages)
-    inUse = { digest: digestOf(text) }
+    const digest = digestOf(text)
+    const isNew = !first && (!('digest' in inUse) || inUse.digest !== digest)
+    inUse = { digest }
+    if (isNew) onChange()
   }
   load(true)
 

@@ -4,6 +4,7 @@ import { MAX_WATCHED_BYTES, type FoundSession, type SessionRecord, type SessionS
 
 interface Held {
   owner: string
+  holder: string | undefined
   record: SessionRecord
   level: string | undefined
   uris: Set<string>
@@ -16,6 +17,7 @@ interface Held {
 export class MemorySessions implements SessionStore {
   readonly #now: () => number
   readonly #all = new Map<string, Held>()
+  /** Ids by owner, and by holder. */
   readonly #owners = new Map<string, Set<string>>()
 
   /** @param now ms */
@@ -32,15 +34,16 @@ export class MemorySessions implements SessionStore {
     for (const [id, held] of this.#all) if (held.until <= now) this.#drop(id, held)
   }
 
-  async start (owner: string, id: string, record: SessionRecord, { idleMs, maxMs, maxOfOwner, maxTotal }: SessionRule): Promise<Started> {
-    for (const other of this.#owners.get(owner) ?? []) this.#live(owner, other)
-    const own = this.#owners.get(owner) ?? new Set()
-    if (own.size >= maxOfOwner) return { started: false, inAll: false, retryMs: this.#firstEnd(own) }
+  async start (owner: string, id: string, record: SessionRecord, { idleMs, maxMs, maxOfOwner, maxTotal, holder }: SessionRule): Promise<Started> {
+    for (const group of [owner, holder]) {
+      const own = group === undefined ? undefined : this.#groupOf(group)
+      if (own !== undefined && own.size >= maxOfOwner) return { started: false, inAll: false, retryMs: this.#firstEnd(own) }
+    }
     if (this.#all.size >= maxTotal) this.prune()
     if (this.#all.size >= maxTotal) return { started: false, inAll: true, retryMs: this.#firstEnd(this.#all.keys()) }
     const now = this.#now()
-    this.#all.set(id, { owner, record, level: undefined, uris: new Set(), until: now + Math.min(idleMs, maxMs), last: now + maxMs })
-    this.#owners.set(owner, own.add(id))
+    this.#all.set(id, { owner, holder, record, level: undefined, uris: new Set(), until: now + Math.min(idleMs, maxMs), last: now + maxMs })
+    for (const group of [owner, holder]) if (group !== undefined) this.#owners.set(group, (this.#owners.get(group) ?? new Set()).add(id))
     return { started: true }
   }
 
@@ -91,11 +94,23 @@ export class MemorySessions implements SessionStore {
     return undefined
   }
 
-  #drop (id: string, { owner }: Held): void {
+  #drop (id: string, { owner, holder }: Held): void {
     this.#all.delete(id)
-    const own = this.#owners.get(owner)
-    own?.delete(id)
-    if (own?.size === 0) this.#owners.delete(owner)
+    for (const group of [owner, holder]) {
+      const own = group === undefined ? undefined : this.#owners.get(group)
+      own?.delete(id)
+      if (own?.size === 0) this.#owners.delete(group!)
+    }
+  }
+
+  /** The living sessions of an owner or a holder. */
+  #groupOf (group: string): ReadonlySet<string> | undefined {
+    const now = this.#now()
+    for (const id of this.#owners.get(group) ?? []) {
+      const held = this.#all.get(id)!
+      if (held.until <= now) this.#drop(id, held)
+    }
+    return this.#owners.get(group)
   }
 
   #firstEnd (ids: Iterable<string>): number {

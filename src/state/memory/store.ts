@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { ApiKeyRecord, EnvironmentKey } from '../../core/api-key.ts'
 import type { RateLimit } from '../../core/limit.ts'
 import type { Health } from '../../core/health.ts'
+import { KEYS_TOPIC } from '../keys.ts'
 import type { Store } from '../store.ts'
 import type { Counting } from '../windows.ts'
 import { MemoryBus } from './bus.ts'
@@ -63,7 +64,7 @@ class MemoryStore implements Store {
     const lasting = clock ?? steady
     this.now = now
     this.#folder = folder
-    this.#file = openKeyFile({ path: keysFile, setting: 'API_KEYS_FILE', allowShort: allowShortKeys, warn })
+    this.#file = openKeyFile({ path: keysFile, setting: 'API_KEYS_FILE', allowShort: allowShortKeys, warn, onChange: () => { this.bus.hear(KEYS_TOPIC, '') } })
     this.#uses = fileLastUse(join(folder, 'last_used.json'), warn)
     this.#windows = new MemoryWindows(lasting, maxSubjects)
     this.#values = new MemoryValues(lasting)

@@ -42,6 +42,9 @@ export class Names {
   ownedSessions (owner: string): string { return `${this.#prefix}session:{${owner}}` }
   session (owner: string, id: string): string { return `${this.#prefix}session:{${owner}}:${id}` }
 
+  /** Of a holder, whatever owners it has: sessions by the moment when each is gone. */
+  heldSessions (holder: string): string { return `${this.#prefix}sessions:${holder}` }
+
   value (key: string): string { return this.#prefix + key }
   channel (topic: string): string { return `${this.#prefix}bus:${topic}` }
   /** What says that a slot still holds what was in it. */

@@ -32,29 +32,35 @@ export class RedisSessions implements SessionStore {
     this.#now = now
   }
 
-  async start (owner: string, id: string, record: SessionRecord, { idleMs, maxMs, maxOfOwner, maxTotal }: SessionRule): Promise<Started> {
-    const [client, all, now] = [this.#client, this.#names.sessions, this.#now()]
-    const [, inAll, first] = await this.#ask(() => Promise.all([client.zremrangebyscore(all, '-inf', now), client.zcard(all), client.zrange(all, '0', '0', 'WITHSCORES')]), all)
-    if (inAll >= maxTotal) return { started: false, inAll: true, retryMs: Math.max(1, Number(first[1] ?? now) - now) }
+  async start (owner: string, id: string, record: SessionRecord, rule: SessionRule): Promise<Started> {
+    const { idleMs, maxMs, maxOfOwner, maxTotal, holder } = rule
+    const now = this.#now()
+    const [ofAll, ofHolder] = await Promise.all([
+      this.#full(this.#names.sessions, maxTotal, now),
+      holder === undefined ? undefined : this.#full(this.#names.heldSessions(holder), maxOfOwner, now)
+    ])
+    if (ofAll !== undefined) return { started: false, inAll: true, retryMs: ofAll }
+    if (ofHolder !== undefined) return { started: false, inAll: false, retryMs: ofHolder }
     const [list, session] = [this.#names.ownedSessions(owner), this.#names.session(owner, id)]
-    const retryMs = await this.#ask(() => client.startSession(list, session, id, JSON.stringify(record), idleMs, maxMs, maxOfOwner), list)
+    const retryMs = await this.#ask(() => this.#client.startSession(list, session, id, JSON.stringify(record), idleMs, maxMs, maxOfOwner), list)
     if (retryMs > 0) return { started: false, inAll: false, retryMs }
-    this.#count(owner, id, now + Math.min(idleMs, maxMs), idleMs)
+    this.#count(owner, id, now + Math.min(idleMs, maxMs), rule)
     return { started: true }
   }
 
-  async find (owner: string, id: string, { idleMs }: SessionRule): Promise<FoundSession | undefined> {
+  async find (owner: string, id: string, rule: SessionRule): Promise<FoundSession | undefined> {
     const [list, session] = [this.#names.ownedSessions(owner), this.#names.session(owner, id)]
-    const [text, level, moved] = await this.#ask(() => this.#client.findSession(list, session, id, idleMs), list)
+    const [text, level, moved] = await this.#ask(() => this.#client.findSession(list, session, id, rule.idleMs), list)
     if (text === undefined) return undefined
-    if (moved !== undefined && moved > 0) this.#count(owner, id, moved, idleMs)
+    if (moved !== undefined && moved > 0) this.#count(owner, id, moved, rule)
     return { record: JSON.parse(text) as SessionRecord, level: level === '' ? undefined : level }
   }
 
-  async end (owner: string, id: string): Promise<boolean> {
-    const [list, session, all] = [this.#names.ownedSessions(owner), this.#names.session(owner, id), this.#names.sessions]
+  async end (owner: string, id: string, holder?: string): Promise<boolean> {
+    const [list, session] = [this.#names.ownedSessions(owner), this.#names.session(owner, id)]
+    const counts = [this.#names.sessions, ...(holder === undefined ? [] : [this.#names.heldSessions(holder)])]
     const [ended] = await this.#ask(() => Promise.all([
-      this.#client.del(session), this.#client.zrem(list, id), this.#client.zrem(all, `${owner}:${id}`)
+      this.#client.del(session), this.#client.zrem(list, id), ...counts.map(count => this.#client.zrem(count, `${owner}:${id}`))
     ]), list)
     return ended === 1
   }
@@ -83,12 +89,20 @@ export class RedisSessions implements SessionStore {
     return await this.#ask(() => this.#client.noteSession(session, field, value, mostFields, MAX_WATCHED_BYTES + MAX_FIELDS_BYTES), session) === 1
   }
 
+  /** ms until the first of too many is gone; undefined where there is room. */
+  async #full (counts: string, most: number, now: number): Promise<number | undefined> {
+    const client = this.#client
+    const [, size, first] = await this.#ask(() => Promise.all([client.zremrangebyscore(counts, '-inf', now), client.zcard(counts), client.zrange(counts, '0', '0', 'WITHSCORES')]), counts)
+    return size >= most ? Math.max(1, Number(first[1] ?? now) - now) : undefined
+  }
+
   /**
-   * Of all owners, in a slot of its own, so not in one step with the owner's
-   * own. Best effort: it guards against filling Redis, and is off by a few.
+   * Of all owners, and of a holder, each in a slot of its own, so not in one
+   * step with the owner's own. Best effort: off by a few.
    */
-  #count (owner: string, id: string, gone: number, idleMs: number): void {
-    const all = this.#names.sessions
-    this.#ask(() => Promise.all([this.#client.zadd(all, gone, `${owner}:${id}`), this.#client.pexpire(all, idleMs)]), all).catch(() => {})
+  #count (owner: string, id: string, gone: number, { idleMs, holder }: SessionRule): void {
+    for (const counts of [this.#names.sessions, ...(holder === undefined ? [] : [this.#names.heldSessions(holder)])]) {
+      this.#ask(() => Promise.all([this.#client.zadd(counts, gone, `${owner}:${id}`), this.#client.pexpire(counts, idleMs)]), counts).catch(() => {})
+    }
   }
 }

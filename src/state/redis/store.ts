@@ -5,6 +5,7 @@ import type { Health } from '../../core/health.ts'
 import type { RateLimit } from '../../core/limit.ts'
 import { AppError, UsageError } from '../../errors.ts'
 import type { Log } from '../../telemetry/log.ts'
+import { KEYS_TOPIC } from '../keys.ts'
 import type { Ledger } from '../ledgers.ts'
 import type { Store } from '../store.ts'
 import type { Counting } from '../windows.ts'
@@ -173,8 +174,17 @@ class RedisStore implements Store {
   }
 
   admit (hash: string, rule: RateLimit) { return this.#keys.admit(hash, rule) }
-  saveKey (record: ApiKeyRecord) { return this.#keys.saveKey(record) }
-  changeKey (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord) { return this.#keys.changeKey(id, edit) }
+  async saveKey (record: ApiKeyRecord): Promise<void> {
+    await this.#keys.saveKey(record)
+    await this.#tellOfKey(record.id)
+  }
+
+  async changeKey (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord): Promise<ApiKeyRecord | undefined> {
+    const record = await this.#keys.changeKey(id, edit)
+    if (record !== undefined) await this.#tellOfKey(id)
+    return record
+  }
+
   findKey (id: string) { return this.#keys.findKey(id) }
   listKeys () { return this.#keys.listKeys() }
   missingKeys () { return this.#keys.missingKeys() }
@@ -192,6 +202,11 @@ class RedisStore implements Store {
   claim (key: string, ttlMs: number) { return this.#values.claim(key, ttlMs) }
 
   async takenUp () { return undefined }
+
+  /** Best effort: whoever misses it looks again within a minute. */
+  async #tellOfKey (id: string): Promise<void> {
+    await this.bus.publish(KEYS_TOPIC, id).catch(() => {})
+  }
 
   async close (): Promise<void> {
     this.#closed = true

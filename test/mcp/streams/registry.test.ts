@@ -6,7 +6,7 @@ import type { Authenticator } from '../../../src/auth/authenticator.ts'
 import { authenticationChain, type Caller } from '../../../src/auth/chain.ts'
 import { customAuthenticator, type CustomIdentity } from '../../../src/auth/custom.ts'
 import { holderOf, type Principal } from '../../../src/core/principal.ts'
-import { KEYS_TOPIC, StreamRegistry, type Open } from '../../../src/mcp/streams/registry.ts'
+import { StreamRegistry, type Open } from '../../../src/mcp/streams/registry.ts'
 import { memoryStore } from '../../../src/state/memory/store.ts'
 import { defineResource } from '../../../src/tools/index.ts'
 import { addKey, build, folder, META, MODERN, modern } from '../../support/app.ts'
@@ -51,12 +51,10 @@ t.test('a key that was changed reaches what it opened as soon as that is told', 
   const held = new Held(await identify({ type: 'api_key', value: key }, HERE))
   streams.open(held)
   await store.saveKey({ ...record, permissions: ['*', '!resource:*'] })
-  await store.bus.publish(KEYS_TOPIC, record.id)
   await until(() => held.principal !== undefined)
   t.same(held.principal!.permissions, ['*', '!resource:*'])
   t.equal(held.ended, 0)
   await store.saveKey({ ...record, revoked: Date.now() })
-  await store.bus.publish(KEYS_TOPIC, record.id)
   await until(() => held.ended > 0)
 })
 
@@ -137,12 +135,10 @@ t.test('a subscription hears no more of what its key lost, and ends with the key
   await until(() => heard.includes('resources/updated'))
 
   await store.saveKey({ ...listener.record, permissions: ['echo'] })
-  await store.bus.publish(KEYS_TOPIC, listener.record.id)
   await until(() => heard.includes('tools/list_changed'))
   const before = heard.length
   await read()
   await store.saveKey({ ...listener.record, revoked: Date.now() })
-  await store.bus.publish(KEYS_TOPIC, listener.record.id)
   await until(() => over)
   await reading
   t.notMatch(heard.slice(before), /resources\/updated/)

@@ -30,6 +30,20 @@ export async function sessionsContract (t: Test, open: Open): Promise<void> {
     t.match(await sessions.start(owner, 'e', RECORD, RULE), { started: true })
   })
 
+  await t.test('holds a holder to the same number, whatever owners it has', async t => {
+    const holder = sessionOwner(randomUUID(), '/mcp')
+    const owners = Array.from({ length: 4 }, () => sessionOwner(randomUUID(), '/mcp'))
+    const held = { ...RULE, holder }
+    for (const owner of owners.slice(0, 3)) {
+      t.match(await sessions.start(owner, `${owner}-1`, RECORD, held), { started: true })
+      t.ok(await sessions.find(owner, `${owner}-1`, held))
+    }
+    t.match(await sessions.start(owners[3]!, 'too many', RECORD, held), { started: false, inAll: false })
+    t.match(await sessions.start(owners[3]!, 'of nobody else', RECORD, RULE), { started: true }, 'others are not touched')
+    await sessions.end(owners[0]!, `${owners[0]}-1`, holder)
+    t.match(await sessions.start(owners[3]!, 'again', RECORD, held), { started: true })
+  })
+
   await t.test('notes a level and watched resources, of a session that is there, up to a number', async t => {
     t.equal(await sessions.setLevel(owner, 'c', 'error'), true)
     t.match(await sessions.find(owner, 'c', RULE), { level: 'error' })
