@@ -11,13 +11,14 @@ const MEASUREMENTS = {
   chaos: ['chaos/run.mjs', 'faults and limits over several replicas; --rows 5,9 for some, --quick for those that CI can afford'],
   conformance: ['conformance/run.mjs', 'the official suite; --replicas 2 for two on one Redis'],
   'front-door': ['front-door/run.mjs', 'newcomers, clients of others, cross-talk, secrets, crashes, 50,000 odd bodies'],
+  busy: ['busy/run.ts', 'the tests, ten times, while other work holds every core'],
   'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],
   manifests: ['manifests/run.mjs', 'what kustomize renders, against the types of the API and our policies'],
   oauth: ['oauth/run.mjs', 'forged tokens, authorization servers in trouble, whole flows']
 }
 
-const [what, ...args] = process.argv.slice(2)
+const [what, ...args] = process.argv.slice(2).filter(arg => arg !== '--')
 const measurement = Object.hasOwn(MEASUREMENTS, what ?? '') ? MEASUREMENTS[what] : undefined
 if (measurement === undefined) {
   process.stderr.write(`Usage: npm run measure <what> [-- arguments]\n\n${Object.entries(MEASUREMENTS).map(([name, [, about]]) => `  ${name.padEnd(12)} ${about}`).join('\n')}\n`)

@@ -5,6 +5,8 @@ import { parse } from 'yaml'
 import { Settings } from '../../src/settings/schema.ts'
 import { ERRORS } from '../../src/errors.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { folder } from '../support/app.ts'
+import { startServer } from '../support/processes.ts'
 import { Objects, POLICIES } from './policies.ts'
 import { overlay, overlayWith, schemaFindings, typeFindings, type Manifest } from './rendered.ts'
 
@@ -14,7 +16,9 @@ const rendered: Record<string, Manifest[]> = {
   dev: overlay('dev'),
   staging: overlay('staging'),
   production: overlay('production'),
-  'production with HTTPS outwards': overlayWith('production', ['egress-https'])
+  'production with HTTPS outwards': overlayWith('production', ['egress-https']),
+  'production by ingress-nginx': overlayWith('production', ['ingress'], ['gateway']),
+  'production with every other way in and resolver': overlayWith('production', ['from-range', 'from-agents', 'dns-node-local', 'dns-gke', 'dns-openshift'])
 }
 
 for (const [name, list] of Object.entries(rendered)) {
@@ -65,6 +69,18 @@ t.test('the overlays name the user, the ports and the signal that the Dockerfile
   t.match(dockerfile, `EXPOSE ${serverContainer.ports[0].containerPort}\n`)
   t.match(dockerfile, 'STOPSIGNAL SIGTERM\n')
   t.notMatch(dockerfile, /NODE_ENV|HEALTHCHECK [^:]*CMD|:latest/)
+})
+
+t.test('the last step from nothing to two replicas calls a tool', async t => {
+  const key = 'sk-of-someone-who-reads-0123456789'
+  const { url } = await startServer(t, { cwd: folder(t), env: { MCP_API_KEY: key } })
+  const [line] = /^curl [^`]+/m.exec(readFileSync(join(PROJECT, 'docs/operations.md'), 'utf8'))!
+  // What curl sends for it, without curl: a machine with Node alone has none.
+  t.match(line, /^curl [^']* http:\/\/localhost:3000\/mcp /)
+  const [, ...headers] = [...line.matchAll(/--header (?:@<\(printf )?'([^']+)'/g)].map(([, header]) => header!.split(': ') as [string, string])
+  const [, body] = /--data '([^']+)'/.exec(line)!
+  const answer = await fetch(url, { method: 'POST', headers: { authorization: `Bearer ${key}`, ...Object.fromEntries(headers) }, body: body! })
+  t.match(await answer.text(), 'Hello, Ada')
 })
 
 t.test('docs/operations.md names settings, reasons, metrics, commands and files that exist', async t => {

@@ -32,6 +32,9 @@ export class Objects {
   get serverContainer (): Manifest { return this.serverPod.containers[0] as Manifest }
   get scaler (): Manifest | undefined { return this.named('HorizontalPodAutoscaler', 'secure-mcp-server') }
   get ingress (): Manifest | undefined { return this.named('Ingress', 'secure-mcp-server') }
+  get route (): Manifest | undefined { return this.named('HTTPRoute', 'secure-mcp-server') }
+  /** Whether there is a way in from outside the cluster. */
+  get isPublic (): boolean { return this.ingress !== undefined || this.route !== undefined }
   get redis (): Manifest | undefined { return this.named('StatefulSet', 'redis') }
   get policies (): Manifest[] { return this.of('NetworkPolicy') }
   get settings (): Record<string, string> { return this.of('ConfigMap').find(({ metadata }) => metadata.name.startsWith('secure-mcp-server-settings'))!.data as Record<string, string> }
@@ -48,6 +51,16 @@ const podLabels = (all: Objects) => all.workloads.map(({ spec }) => spec.templat
 const mebibytes = (quantity: string) => Number(/^(\d+)Mi$/.exec(quantity)?.[1] ?? Number.NaN)
 const SECRET_NAMES = /SECRET|PASSWORD|API_KEY$|ENCRYPTION_KEY$|^REDIS_URL$/
 const VOLUMES = ['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'persistentVolumeClaim', 'projected', 'secret']
+/** What clients are led to. The last four are where they look for an authorization server that is not here, and are told so. */
+const PUBLIC_PATHS = ['/mcp', '/.well-known/oauth-protected-resource', '/oauth', '/.well-known/oauth-authorization-server', '/register', '/authorize']
+/** Who may come in at which port, by the label of the pods or by range. */
+const WAYS_IN = [
+  '3000 from app.kubernetes.io/name=ingress-nginx', '3000 from gateway.networking.k8s.io/gateway-name=public', '3000 from secure-mcp-server/client=allowed', '3000 from 10.20.0.0/24',
+  '9090 from app.kubernetes.io/name=prometheus', '6379 from app.kubernetes.io/name=secure-mcp-server'
+]
+/** Who resolves names: CoreDNS, OpenShift's, the cache of a node, Google's. */
+const RESOLVERS = ['53 at kube-system', '5353 at openshift-dns', '53 at 169.254.20.10/32', '53 at 169.254.169.254/32']
+const METADATA_SERVICE = '169.254.169.254/32'
 const INTERNAL = ['10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16']
 
 /** The controls of the `restricted` level (and of `baseline` beneath it), in the order of their documentation. */
@@ -159,11 +172,10 @@ const PODS: Policy[] = [
     break: all => { all.serverContainer.resources.limits.memory = '1Gi' }
   },
   {
-    claim: 'V8 stops at seven to eight tenths of the memory limit',
+    claim: 'the memory limit has room for the heap, for what Node needs beside it, and for two commands in the pod',
     findings: all => {
       const heap = Number(/--max-old-space-size=(\d+)/.exec(all.settings.NODE_OPTIONS ?? '')?.[1])
-      const share = heap / mebibytes(all.serverContainer.resources.limits.memory)
-      return share >= 0.7 && share <= 0.8 ? [] : [`${heap} MiB`]
+      return heap >= 256 && heap + 96 + 2 * 64 <= mebibytes(all.serverContainer.resources.limits.memory) ? [] : [`${heap} MiB`]
     },
     break: all => { all.settings.NODE_OPTIONS = '--max-old-space-size=384' }
   },
@@ -276,28 +288,34 @@ const NETWORK: Policy[] = [
     break: all => { delete all.named('NetworkPolicy', 'to-redis')!.spec.egress[0].ports }
   },
   {
-    claim: 'a policy that lets a namespace in names its pods too',
-    findings: all => each(all.policies, ({ spec }) => (spec.ingress ?? []).some((rule: Manifest) => rule.from.some((peer: Manifest) => peer.ipBlock || (peer.namespaceSelector && !(Object.keys(peer.podSelector?.matchLabels ?? {}).length > 0)))), nameOf),
-    where: all => all.ingress !== undefined,
+    claim: 'a policy that lets a namespace in names its pods too, and one that lets a range in a small one',
+    findings: all => each(all.policies, ({ spec }) => (spec.ingress ?? []).some((rule: Manifest) => rule.from.some((peer: Manifest) => (peer.ipBlock ? Number(peer.ipBlock.cidr.split('/')[1]) < 20 : peer.namespaceSelector && !(Object.keys(peer.podSelector?.matchLabels ?? {}).length > 0)))), nameOf),
+    where: all => all.isPublic,
     break: all => { delete all.named('NetworkPolicy', 'from-ingress')!.spec.ingress[0].from[0].podSelector }
   },
   {
-    claim: 'the public port is open to the ingress controller alone, the management port to Prometheus alone',
-    where: all => all.ingress !== undefined,
-    findings: all => all.policies.flatMap(policy => (policy.spec.ingress ?? []).flatMap((rule: Manifest) => rule.ports.map((port: Manifest) => `${port.port} from ${rule.from.map((peer: Manifest) => peer.podSelector.matchLabels['app.kubernetes.io/name'])}`)))
-      .filter((line: string) => !['3000 from ingress-nginx', '9090 from prometheus', '6379 from secure-mcp-server'].includes(line)),
+    claim: 'the public port is open to what leads clients here, the management port to Prometheus alone',
+    where: all => all.isPublic,
+    findings: all => all.policies.flatMap(policy => (policy.spec.ingress ?? []).flatMap((rule: Manifest) => rule.ports.flatMap((port: Manifest) => rule.from.map((peer: Manifest) =>
+      `${port.port} from ${peer.ipBlock?.cidr ?? Object.entries(peer.podSelector.matchLabels).map(([name, value]) => `${name}=${String(value)}`).join()}`))))
+      .filter((line: string) => !WAYS_IN.includes(line)),
     break: all => { all.named('NetworkPolicy', 'from-monitoring')!.spec.ingress[0].ports[0].port = 3000 }
   },
   {
     claim: 'names are resolved by the cluster alone',
-    findings: all => all.policies.flatMap(({ spec }) => (spec.egress ?? []) as Manifest[]).filter(rule => rule.ports.some((port: Manifest) => port.port === 53))
-      .flatMap(rule => each(rule.to as Manifest[], peer => peer.namespaceSelector?.matchLabels?.['kubernetes.io/metadata.name'] !== 'kube-system' || peer.podSelector === undefined, peer => JSON.stringify(peer))),
+    findings: all => all.policies.flatMap(({ spec }) => (spec.egress ?? []) as Manifest[]).filter(rule => rule.ports.some((port: Manifest) => [53, 5353].includes(port.port)))
+      .flatMap(rule => (rule.to as Manifest[]).flatMap(({ ipBlock, namespaceSelector, podSelector }) => rule.ports.map((port: Manifest) =>
+        `${port.port} at ${ipBlock?.cidr ?? (podSelector === undefined ? 'any pod' : namespaceSelector?.matchLabels?.['kubernetes.io/metadata.name'])}`)))
+      .filter((line: string) => !RESOLVERS.includes(line)),
     break: all => { all.named('NetworkPolicy', 'dns')!.spec.egress[0].to = [{ ipBlock: { cidr: '0.0.0.0/0' } }] }
   },
   {
-    claim: 'no way out leads to the metadata service, the nodes or other pods by accident',
-    findings: all => all.policies.flatMap(({ spec }) => (spec.egress ?? []) as Manifest[]).flatMap(rule => rule.to as Manifest[])
-      .filter(({ ipBlock }) => ipBlock !== undefined && Number(ipBlock.cidr.split('/')[1]) < 16 && !INTERNAL.every(range => ipBlock.except?.includes(range))).map(({ ipBlock }) => ipBlock.cidr),
+    claim: 'no way out leads to the metadata service but for names, to the nodes or to other pods by accident',
+    findings: all => [
+      ...all.policies.flatMap(({ spec }) => (spec.egress ?? []) as Manifest[]).filter(({ to, ports }) => to.some((peer: Manifest) => peer.ipBlock?.cidr === METADATA_SERVICE) && ports.some((port: Manifest) => port.port !== 53)).map(() => METADATA_SERVICE),
+      ...all.policies.flatMap(({ spec }) => (spec.egress ?? []) as Manifest[]).flatMap(rule => rule.to as Manifest[])
+        .filter(({ ipBlock }) => ipBlock !== undefined && Number(ipBlock.cidr.split('/')[1]) < 16 && !INTERNAL.every(range => ipBlock.except?.includes(range))).map(({ ipBlock }) => ipBlock.cidr)
+    ],
     break: all => { all.named('NetworkPolicy', 'to-redis')!.spec.egress[0].to = [{ ipBlock: { cidr: '0.0.0.0/0' } }] }
   },
   {
@@ -343,7 +361,7 @@ const NETWORK: Policy[] = [
     claim: 'the ingress leads to what clients need and not to the probes',
     where: all => all.ingress !== undefined,
     findings: all => all.ingress!.spec.rules.flatMap((rule: Manifest) => rule.http.paths as Manifest[])
-      .filter((path: Manifest) => !['/mcp', '/.well-known/oauth-protected-resource', '/oauth'].includes(path.path) || path.backend.service.name !== 'secure-mcp-server' || path.backend.service.port.name !== 'http').map((path: Manifest) => path.path),
+      .filter((path: Manifest) => !PUBLIC_PATHS.includes(path.path) || path.backend.service.name !== 'secure-mcp-server' || path.backend.service.port.name !== 'http').map((path: Manifest) => path.path),
     break: ({ ingress }) => { ingress!.spec.rules[0].http.paths[0].path = '/' }
   },
   {
@@ -355,6 +373,30 @@ const NETWORK: Policy[] = [
       return of('proxy-buffering') === 'off' && of('proxy-next-upstream') === 'off' && Number(of('proxy-read-timeout')) >= 600 && Number(/^(\d+)m$/.exec(of('proxy-body-size'))?.[1]) * 1_048_576 > most ? [] : ['annotations']
     },
     break: ({ ingress }) => { ingress!.metadata.annotations['nginx.ingress.kubernetes.io/proxy-body-size'] = '1m' }
+  },
+  {
+    claim: 'the route serves the host of PUBLIC_URL and no other, at the listener that ends TLS',
+    where: all => all.route !== undefined,
+    findings: ({ route, settings }) => {
+      const { hostnames, parentRefs } = route!.spec as Manifest
+      return hostnames.length === 1 && settings.PUBLIC_URL === `https://${hostnames[0]}` && parentRefs.every((parent: Manifest) => parent.sectionName === 'https') ? [] : hostnames
+    },
+    break: ({ route }) => { delete route!.spec.parentRefs[0].sectionName }
+  },
+  {
+    claim: 'the route leads to what clients need and not to the probes',
+    where: all => all.route !== undefined,
+    findings: all => all.route!.spec.rules.flatMap(({ matches, backendRefs }: Manifest) => [
+      ...matches.map(({ path }: Manifest) => path.value).filter((path: string) => !PUBLIC_PATHS.includes(path)),
+      ...backendRefs.filter(({ name, port }: Manifest) => !all.named('Service', name)?.spec.ports.some((known: Manifest) => known.port === port && known.targetPort === 'http')).map(({ name }: Manifest) => name)
+    ]),
+    break: ({ route }) => { route!.spec.rules[0].matches[0].path.value = '/' }
+  },
+  {
+    claim: 'the route ends no stream and sends no call twice',
+    where: all => all.route !== undefined,
+    findings: ({ route }) => each(route!.spec.rules as Manifest[], ({ timeouts, retry }) => timeouts?.request !== '0s' || timeouts.backendRequest !== '0s' || retry !== undefined, () => 'rule'),
+    break: ({ route }) => { delete route!.spec.rules[0].timeouts }
   }
 ]
 
@@ -409,8 +451,8 @@ const CONFIGURATION: Policy[] = [
     break: all => { all.settings.MCP_AUTH_ENABLED = 'false' }
   },
   {
-    claim: 'clients reach it by https where an ingress is, and only there is a proxy believed, by its range',
-    findings: all => (all.ingress !== undefined
+    claim: 'clients reach it by https where they come from outside, and only there is a proxy believed, by its range',
+    findings: all => (all.isPublic
       ? all.settings.PUBLIC_URL!.startsWith('https://') && /^[\d.]+\/\d+$/.test(all.settings.TRUST_PROXY ?? '')
       : all.settings.TRUST_PROXY === undefined)
       ? []

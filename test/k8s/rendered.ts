@@ -15,13 +15,19 @@ export function overlay (name: string): Manifest[] {
   return objectsOf(render(join(PROJECT, 'k8s/overlays', name)))
 }
 
-/** An overlay with the components that its kustomization offers in comments, as if someone had taken the # away. */
-export function overlayWith (name: string, components: readonly string[]): Manifest[] {
+/** An overlay with components that its kustomization offers in comments, as if someone had taken the # away, and without others. */
+export function overlayWith (name: string, components: readonly string[], without: readonly string[] = []): Manifest[] {
   const tree = join(WORK, 'tree')
   rmSync(tree, { recursive: true, force: true })
   cpSync(join(PROJECT, 'k8s'), tree, { recursive: true })
   const file = join(tree, 'overlays', name, 'kustomization.yaml')
-  const text = components.reduce((text, component) => text.replace(`# - ../../components/${component} `, `- ../../components/${component} # `), readFileSync(file, 'utf8'))
+  const change = (text: string, from: string, to: string) => {
+    if (!text.includes(from)) throw new Error(`${name} has no line "${from}"`)
+    return text.replace(from, to)
+  }
+  let text = readFileSync(file, 'utf8')
+  for (const component of components) text = change(text, `# - ../../components/${component} `, `- ../../components/${component} # `)
+  for (const component of without) text = change(text, `  - ../../components/${component}\n`, '')
   writeFileSync(file, text)
   return objectsOf(render(join(tree, 'overlays', name)))
 }
@@ -31,7 +37,7 @@ function objectsOf (yaml: string): Manifest[] {
 }
 
 /** The module that holds a kind: `apps/v1` and `Deployment` are `kubernetes-models/apps/v1/Deployment`. */
-const moduleOf = ({ apiVersion, kind }: Manifest) => `kubernetes-models/${apiVersion}/${kind}`
+const moduleOf = ({ apiVersion, kind }: Manifest) => `${apiVersion.startsWith('gateway.') ? '@kubernetes-models/gateway-api' : 'kubernetes-models'}/${apiVersion}/${kind}`
 
 /** Wrong types and missing fields, by the validators that are made from the API's OpenAPI description. */
 export async function schemaFindings (objects: readonly Manifest[]): Promise<string[]> {
