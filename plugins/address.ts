@@ -1,7 +1,16 @@
 import fp from 'fastify-plugin'
-import { addressSet, clientAddress, normalAddress, type IsProxy } from '../src/core/address.ts'
+import { addressSet, clientAddress, normalAddress, type AddressSet, type IsProxy } from '../src/core/address.ts'
+import { judgeAddress } from '../src/decision/layers.ts'
 import { AppError } from '../src/errors.ts'
 import { redact } from '../src/telemetry/redact.ts'
+import { refused } from './refused.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The blocked ranges, as they are now. */
+    blocked: AddressSet
+  }
+}
 
 export interface AddressOptions {
   /** Whose X-Forwarded-For counts. */
@@ -18,6 +27,8 @@ export default fp<AddressOptions>(async function address (app, { isProxy }) {
   })
   app.addHook('onClose', async () => stop())
 
+  app.decorate('blocked', blocked)
+
   app.addHook('onRequest', function nameAddress (request, _reply, done) {
     const { secureMcp, socket, headers } = request
     const peer = socket.remoteAddress ?? ''
@@ -28,9 +39,8 @@ export default fp<AddressOptions>(async function address (app, { isProxy }) {
         cause: `the proxy ${secureMcp.address} wrote an X-Forwarded-For without an address: ${redact(String(headers['x-forwarded-for']).slice(-128))}; see TRUST_PROXY`
       }))
     }
-    if (blocked.size > 0 && blocked.has(secureMcp.address)) {
-      return done(new AppError('ADDRESS_BLOCKED', 'This address is blocked'))
-    }
-    done()
+    const refusal = judgeAddress(secureMcp.address, blocked)
+    if (refusal === undefined) return done()
+    done(refused(refusal, 'This address is blocked'))
   })
 }, { name: 'address', fastify: '5.x', dependencies: ['origin'] })

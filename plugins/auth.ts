@@ -38,7 +38,7 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
 
   app.addHook('onRequest', async function authenticate (request, reply) {
     const { routeOptions: { config }, method, secureMcp } = request
-    if (config.public === true || request.is404) return
+    if (config.public === true) return
     try {
       const caller = await identify(credentialOf(request), { address: secureMcp.address, method, url: publicUrl + request.url.split('?', 1)[0] })
       secureMcp.caller = caller
@@ -46,7 +46,10 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
       secureMcp.trace.principal = caller.principal.id
       secureMcp.trace.auth = caller.principal.authType
     } catch (error) {
-      if (error instanceof AppError) challenge(error, request, header => reply.header('www-authenticate', header))
+      if (!(error instanceof AppError)) throw error
+      // Nothing was looked up for it, and so nothing else counts it.
+      if (error.code === 'AUTHENTICATION_REQUIRED' || error.code === 'MALFORMED_CREDENTIAL') await app.countStranger(request)
+      challenge(error, request, header => reply.header('www-authenticate', header))
       throw error
     }
   })
@@ -72,7 +75,7 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
         return write(challengeHeader({ resourceMetadata, error: 'invalid_request' }))
     }
   }
-}, { name: 'auth', fastify: '5.x', dependencies: ['address'] })
+}, { name: 'auth', fastify: '5.x', dependencies: ['strangers'] })
 
 /** All that the call needs in one challenge, in names that the token's authorization server can grant. */
 function scopesFor (error: AppError, request: FastifyRequest, { grantable }: OAuth2Challenge): string[] {

@@ -1,21 +1,11 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { retryAfterS, sample, mayTake } from '../src/core/load.ts'
-import { AppError } from '../src/errors.ts'
-
-export interface Traffic {
-  /** Requests being answered now, open streams left out. */
-  readonly inFlight: number
-  /** Open event streams. */
-  readonly streams: number
-  readonly draining: boolean
-  /** This request's answer waits for its client: it counts as a stream from now on. */
-  becomesStream (request: FastifyRequest): void
-  /** From now on not ready, and every connection ends with its next answer; requests are served all the same. */
-  drain (): void
-  /** Resolves when nothing is in flight, or after `ms`. */
-  idle (ms: number): Promise<void>
-}
+import { addressGroup } from '../src/core/address.ts'
+import { retryAfterS, sample } from '../src/core/load.ts'
+import { Places } from '../src/core/places.ts'
+import { judgeLoad, judgePlaces, type Refusal } from '../src/decision/layers.ts'
+import { refused } from './refused.ts'
+import type { SecureMcpRequest } from './request-context.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -27,106 +17,142 @@ declare module 'fastify' {
   }
 }
 
-export interface TrafficOptions {
+export interface LoadSheddingOptions {
   maxInFlight: number
 }
 
-const LOOK_MS = 100
+const SAMPLE_MS = 100
 
-/**
- * Counts what is in flight and refuses what would be too much, before anything
- * is spent on it. An open stream costs little while nothing happens on it: it
- * is counted apart, from its first byte.
- */
-export default fp<TrafficOptions>(async function loadShedding (app, { maxInFlight }) {
-  let inFlight = 0
-  let streams = 0
-  let draining = false
-  let lateLooks = 0
-  const waiting = new Set<() => void>()
+/** What is being answered, and the way to the end of it. */
+export class Traffic {
+  readonly #places = new Places()
+  readonly #waiting = new Set<() => void>()
+  readonly #maxInFlight: number
+  /** Open event streams. */
+  streams = 0
+  draining = false
 
-  const leaveFlight = () => {
-    inFlight--
-    if (inFlight === 0) for (const resolve of waiting) resolve()
+  constructor (maxInFlight: number) {
+    this.#maxInFlight = maxInFlight
   }
-  const becomeStream = ({ secureMcp }: FastifyRequest) => {
+
+  /** Requests being answered now, open streams left out. */
+  get inFlight (): number {
+    return this.#places.taken
+  }
+
+  /** From now on not ready, and every connection ends with its next answer; requests are served all the same. */
+  drain (): void {
+    this.draining = true
+  }
+
+  /** Resolves when nothing is in flight, or after `ms`. */
+  async idle (ms: number): Promise<void> {
+    if (this.inFlight === 0) return
+    let timer: NodeJS.Timeout | undefined
+    await new Promise<void>(resolve => {
+      this.#waiting.add(resolve)
+      timer = setTimeout(resolve, ms)
+    })
+    clearTimeout(timer)
+    this.#waiting.clear()
+  }
+
+  /** Take a place for a request, or say why there is none. */
+  take (secureMcp: SecureMcpRequest): Refusal | undefined {
+    const holder = secureMcp.caller?.principal.id ?? `address:${addressGroup(secureMcp.address)}`
+    const refusal = judgePlaces({ inFlight: this.inFlight, ofPrincipal: this.#places.of(holder), maxInFlight: this.#maxInFlight })
+    if (refusal !== undefined) return refusal
+    this.#places.take(holder)
+    secureMcp.countedAs = 'flight'
+    secureMcp.placeOf = holder
+    return undefined
+  }
+
+  /** This request's answer waits for its client: it counts as a stream from now on. */
+  becomesStream ({ secureMcp }: FastifyRequest): void {
     if (secureMcp.countedAs !== 'flight') return
     secureMcp.countedAs = 'stream'
-    streams++
-    leaveFlight()
+    this.streams++
+    this.#leave(secureMcp)
   }
 
-  let due = performance.now() + LOOK_MS
-  const timer = setInterval(() => {
-    const now = performance.now()
-    lateLooks = sample(lateLooks, now - due)
-    due = now + LOOK_MS
-  }, LOOK_MS)
-  timer.unref()
-  app.addHook('onClose', async () => clearInterval(timer))
-
-  app.decorate('traffic', {
-    get inFlight () { return inFlight },
-    get streams () { return streams },
-    get draining () { return draining },
-    drain () { draining = true },
-    becomesStream (request) { becomeStream(request) },
-    async idle (ms) {
-      if (inFlight === 0) return
-      let timer: NodeJS.Timeout | undefined
-      await new Promise<void>(resolve => {
-        waiting.add(resolve)
-        timer = setTimeout(resolve, ms)
-      })
-      clearTimeout(timer)
-      waiting.clear()
-    }
-  } satisfies Traffic)
-
-  let turn = 0
-  let turning = false
-  const nextTurn = () => {
-    turn++
-    turning = false
-  }
-
-  const ended = ({ secureMcp }: FastifyRequest) => {
-    if (secureMcp.countedAs === 'flight') leaveFlight()
-    if (secureMcp.countedAs === 'stream') streams--
+  /** The request is over. Twice is once. */
+  ended (secureMcp: SecureMcpRequest): void {
+    if (secureMcp.countedAs === 'flight') this.#leave(secureMcp)
+    if (secureMcp.countedAs === 'stream') this.streams--
     secureMcp.countedAs = undefined
   }
 
-  app.addHook('onRequest', function take (request, reply, done) {
-    if (draining) reply.header('connection', 'close')
-    if (request.routeOptions.config.neverShed === true) return done()
-    if (!mayTake({ inFlight, lateLooks }, maxInFlight)) {
-      return done(new AppError('OVERLOADED', 'Too much at once; try again', { headers: { 'retry-after': String(retryAfterS(Math.random())) } }))
-    }
-    inFlight++
-    request.secureMcp.countedAs = 'flight'
-    request.secureMcp.turn = turn
-    if (!turning) {
-      turning = true
-      setImmediate(nextTurn)
-    }
+  #leave ({ placeOf }: SecureMcpRequest): void {
+    this.#places.leave(placeOf)
+    if (this.inFlight === 0) for (const resolve of this.#waiting) resolve()
+  }
+}
+
+/**
+ * Refuses what would be too much: before anything is spent on it where the
+ * event loop is late for long, and after authentication where no place is left
+ * for it. A place is held from there to the answer, so nobody without a
+ * credential holds one while a body comes, and no principal more than its
+ * share. An open stream costs little while nothing happens on it: it is
+ * counted apart, from its first byte.
+ */
+export default fp<LoadSheddingOptions>(async function loadShedding (app, { maxInFlight }) {
+  const traffic = new Traffic(maxInFlight)
+  const lateness = watchEventLoop()
+  app.decorate('traffic', traffic)
+  app.addHook('onClose', async () => lateness.stop())
+
+  app.addHook('onRequest', function shed (request, reply, done) {
+    if (traffic.draining) reply.header('connection', 'close')
+    const refusal = request.routeOptions.config.neverShed === true ? undefined : judgeLoad({ inFlight: traffic.inFlight, lateLooks: lateness.samples }, maxInFlight)
+    if (refusal === undefined) return done()
+    done(noRoom(refusal))
+  })
+
+  app.addHook('preParsing', function takePlace (request, reply, payload, done) {
+    if (request.routeOptions.config.neverShed === true) return done(null, payload)
+    const refusal = traffic.take(request.secureMcp)
+    if (refusal !== undefined) return done(noRoom(refusal))
     // Also where the client goes away before the answer.
-    reply.raw.once('close', () => ended(request))
-    done()
+    reply.raw.once('close', () => traffic.ended(request.secureMcp))
+    done(null, payload)
+  })
+
+  app.addHook('onSend', function leavePlace (request, reply, payload, done) {
+    if (isLasting(request, reply)) traffic.becomesStream(request)
+    else if (typeof payload === 'string') traffic.ended(request.secureMcp) // nothing is left to do but to write it
+    done(null, payload)
   })
 
   app.addHook('onResponse', function leave (request, _reply, done) {
-    ended(request)
+    traffic.ended(request.secureMcp)
     done()
   })
-
-  app.addHook('onSend', function answer (request, reply, payload, done) {
-    if (isLasting(request, reply)) becomeStream(request)
-    else if (typeof payload === 'string') ended(request) // nothing is left to do but to write it
-    // Text that came and is answered in one turn of the event loop is written at its end, together: docs/decisions/0043-answers-of-one-turn.md.
-    if (typeof payload === 'string' && request.secureMcp.turn === turn) setImmediate(done, null, payload)
-    else done(null, payload)
-  })
 }, { name: 'load-shedding', fastify: '5.x', dependencies: ['request-log'] })
+
+/** Counts how often in a row the event loop was late. */
+function watchEventLoop (): { readonly samples: number, stop (): void } {
+  let samples = 0
+  let due = performance.now() + SAMPLE_MS
+  const timer = setInterval(() => {
+    const now = performance.now()
+    samples = sample(samples, now - due)
+    due = now + SAMPLE_MS
+  }, SAMPLE_MS).unref()
+  return {
+    get samples () { return samples },
+    stop () { clearInterval(timer) }
+  }
+}
+
+function noRoom (refusal: Refusal) {
+  const { retryAfterMs } = refusal.data ?? {}
+  const seconds = typeof retryAfterMs === 'number' ? Math.ceil(retryAfterMs / 1000) : retryAfterS(Math.random())
+  const message = refusal.reason === 'RATE_LIMITED' ? 'Too many calls at once; wait for answers' : 'Server overloaded; retry after Retry-After seconds'
+  return refused(refusal, message, { 'retry-after': String(seconds) })
+}
 
 /** Streams that stay open: a session's, and a subscription's. Other event streams end with their answer. */
 function isLasting (request: FastifyRequest, reply: FastifyReply): boolean {

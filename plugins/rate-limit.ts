@@ -1,7 +1,6 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { addressGroup } from '../src/core/address.ts'
 import { rateLimited, type RateLimit, type RateLimitResult } from '../src/core/limit.ts'
 
 export interface RateLimitOptions {
@@ -17,13 +16,13 @@ export interface RateLimitOptions {
  */
 export default fp<RateLimitOptions>(async function limits (app, { rule }) {
   await app.register(rateLimit, {
-    hook: 'preParsing',
+    hook: 'onRequest', // after those of all plugins, so the caller is known
     global: true,
     // The store is asked with the request itself, since the count stands there.
     keyGenerator: request => request as unknown as string,
     max: (_request, key) => (key as unknown as FastifyRequest).secureMcp.rateLimit?.limit ?? rule.limit,
     timeWindow: rule.windowMs,
-    store: verdictStore(app.store, rule) as never,
+    store: resultStore(request => app.countStranger(request)) as never,
     addHeaders: NO_HEADERS,
     addHeadersOnExceeding: NO_HEADERS,
     errorResponseBuilder: request => rateLimited(request.secureMcp.rateLimit!)
@@ -54,15 +53,12 @@ const NO_HEADERS = {
 type Counted = (error: Error | null, result?: { current: number, ttl: number }) => void
 
 /** What @fastify/rate-limit asks of a store, as far as it uses it: over the limit means `current > max`. */
-function verdictStore (store: { hit: (subject: string, rule: RateLimit) => Promise<RateLimitResult> }, rule: RateLimit) {
+function resultStore (countStranger: (request: FastifyRequest) => Promise<void>) {
   return class {
     incr (key: unknown, callback: Counted): void {
-      const { secureMcp } = key as FastifyRequest
-      if (secureMcp.rateLimit !== undefined) return answer(secureMcp.rateLimit, callback)
-      store.hit(`sub:none:${addressGroup(secureMcp.address)}`, rule).then(verdict => {
-        secureMcp.rateLimit = verdict
-        answer(verdict, callback)
-      }, callback)
+      const request = key as FastifyRequest
+      if (request.secureMcp.rateLimit !== undefined) return answer(request.secureMcp.rateLimit, callback)
+      countStranger(request).then(() => answer(request.secureMcp.rateLimit!, callback), callback)
     }
 
     child () {

@@ -15,6 +15,8 @@ export class SecureMcpRequest {
   rateLimit: RateLimitResult | undefined = undefined
   /** What this request takes up: an answer in the making, an open stream, or nothing. */
   countedAs: 'flight' | 'stream' | undefined = undefined
+  /** Whose share of the places it takes. */
+  placeOf: string = ''
   /** The turn of the event loop in which it came. */
   turn: number = -1
 

@@ -28,6 +28,7 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBy
   app.route({
     method: ['GET', 'DELETE'],
     url: '/mcp',
+    exposeHeadRoute: false, // a HEAD would end the stream of the session that it names
     config: { jsonRpc: true },
     handler: async (request, reply) => {
       const { sessions } = app.mcp

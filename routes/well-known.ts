@@ -34,7 +34,7 @@ const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl,
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
     resource_name: 'secure-mcp-server'
   }
-  for (const url of [PATH, `${PATH}/mcp`]) {
+  for (const url of new Set([PATH, `${PATH}/mcp`, new URL(resourceMetadataUrl(publicUrl)).pathname])) {
     app.get(url, { config: { public: true } }, (_request, reply) => {
       reply.header('cache-control', 'public, max-age=300')
       return { ...metadata, scopes_supported: scopes() }

@@ -4,6 +4,8 @@ import { randomBytes } from 'node:crypto'
 import type { RefreshPolicies } from './auth/oauth2/from-settings.ts'
 import { proxies } from './core/address.ts'
 import { loginScopes } from './core/oauth-scopes.ts'
+import { hostCheck, originCheck } from './core/origin.ts'
+import { pathPrefix, routedTarget } from './core/request-target.ts'
 import type { SessionRule } from './core/session.ts'
 import { buildRuntime } from './runtime.ts'
 import type { Config } from './settings/schema.ts'
@@ -13,9 +15,12 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import type { Source } from './tools/catalogue.ts'
 import address from '../plugins/address.ts'
 import auth from '../plugins/auth.ts'
+import batchAnswers from '../plugins/batch-answers.ts'
 import browserLogin from '../plugins/browser-login.ts'
+import connections from '../plugins/connections.ts'
 import errors from '../plugins/errors.ts'
 import jsonBody from '../plugins/json-body.ts'
+import knownRoutes from '../plugins/known-routes.ts'
 import loadShedding from '../plugins/load-shedding.ts'
 import mcp from '../plugins/mcp.ts'
 import metricsPlugin from '../plugins/metrics.ts'
@@ -24,6 +29,8 @@ import rateLimit from '../plugins/rate-limit.ts'
 import requestContext from '../plugins/request-context.ts'
 import requestLog from '../plugins/request-log.ts'
 import state from '../plugins/state.ts'
+import strangers from '../plugins/strangers.ts'
+import transport from '../plugins/transport.ts'
 import mcpRoute from '../routes/mcp.ts'
 import oauthRoutes from '../routes/oauth.ts'
 import probes from '../routes/probes.ts'
@@ -46,15 +53,23 @@ export interface AppOptions {
   fastLane?: boolean
 }
 
+/** Connections beside MAX_CONNECTIONS, on which probes alone are answered. */
+const SPARE_CONNECTIONS = 256
+
 /** The public listener's app: every concern in the order in which a request meets it. */
 export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   const { config, store, logger, metrics = createMetrics() } = options
   const runtime = await buildRuntime(options)
+  const prefix = pathPrefix(config.PUBLIC_URL)
+  const isProxy = proxies(config.TRUST_PROXY)
+  const allowed = { isHost: hostCheck(config.ALLOWED_HOSTS, new URL(config.PUBLIC_URL).protocol), isOrigin: originCheck(config.ALLOWED_ORIGINS) }
+  const requestId = requestIds()
 
   const app = Fastify({
     loggerInstance: logger,
     childLoggerFactory: (log, bindings) => new LazyChildLogger(log, bindings),
     logController: new LogController({ disableRequestLogging: true }), // plugins/request-log.ts writes the line
+    rewriteUrl: ({ url }) => routedTarget(url ?? '/', prefix),
     bodyLimit: 65_536,
     requestTimeout: 10_000,
     keepAliveTimeout: config.KEEP_ALIVE_TIMEOUT_MS,
@@ -63,20 +78,32 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     return503OnClosing: false, // what still arrives while draining is served, and its connection ended
     onProtoPoisoning: 'error',
     onConstructorPoisoning: 'error',
-    http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 32_768 },
-    genReqId: requestIds()
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 32_768, requireHostHeader: false },
+    genReqId: requestId,
+    clientErrorHandler: (error, socket) => app.transport.unreadable(error, socket)
   }) as unknown as FastifyInstance
 
-  app.server.maxConnections = config.MAX_CONNECTIONS
-
+  // A DELETE names what it ends by its headers: some clients say a content type all the same.
+  app.addHttpMethod('DELETE', { hasBody: false, overrideExisting: true })
   await app.register(requestContext)
-  await app.register(errors, { issuers: config.OAUTH2_AUTH_SERVER })
+  await app.register(errors)
   await app.register(requestLog)
+  await app.register(connections, {
+    max: config.MAX_CONNECTIONS,
+    maxStrangersOfGroup: config.MAX_CONNECTIONS_PER_ADDRESS ?? Math.max(1, Math.ceil(config.MAX_CONNECTIONS / 4)),
+    spare: SPARE_CONNECTIONS,
+    isProxy,
+    onClosed: metrics.connectionClosed
+  })
   await app.register(loadShedding, { maxInFlight: config.MAX_IN_FLIGHT })
+  await app.register(batchAnswers)
   await app.register(state, { store })
   await app.register(metricsPlugin, { metrics })
-  await app.register(origin, { allowedHosts: config.ALLOWED_HOSTS, allowedOrigins: config.ALLOWED_ORIGINS })
-  await app.register(address, { isProxy: proxies(config.TRUST_PROXY) })
+  await app.register(origin, allowed)
+  await app.register(address, { isProxy })
+  await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
+  await app.register(strangers, { rule: runtime.rules.none })
+  await app.register(knownRoutes, { issuers: config.OAUTH2_AUTH_SERVER })
   await app.register(auth, {
     identify: runtime.identify,
     publicUrl: config.PUBLIC_URL,

@@ -12,19 +12,6 @@ export const LATE_MS = 500
 /** So many late looks in a row are a state, not a stumble: a collection of garbage, a neighbour's burst, one slow tool. */
 export const LATE_LOOKS = 3
 
-/**
- * Requests in flight say what this process was asked to do, so they decide:
- * beyond the bound every answer would be late without more of them being made,
- * and refusing a few early keeps the rest fast. A late event loop alone says
- * nothing of that, for a neighbour on the machine makes it late, too, and to
- * refuse would help nobody. It counts only where it lasts and half the bound
- * is in flight: requests so heavy that the bound itself is too wide for them.
- */
-export function mayTake ({ inFlight, lateLooks }: Load, maxInFlight: number): boolean {
-  if (inFlight >= maxInFlight) return false
-  return lateLooks < LATE_LOOKS || inFlight < maxInFlight / 2
-}
-
 /** The count of late looks after one more, which came `lateMs` after its time. */
 export function sample (lateLooks: number, lateMs: number): number {
   return lateMs < LATE_MS ? 0 : lateLooks + 1

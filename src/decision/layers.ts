@@ -6,7 +6,7 @@
  * decide.ts folds those that look at a message.
  */
 import { LATE_LOOKS, type Load } from '../core/load.ts'
-import { hostAllowed, originAllowed } from '../core/origin.ts'
+import type { HostCheck } from '../core/origin.ts'
 import { paramHeaderFault } from '../core/param-headers.ts'
 import { mayUse, usableBy, type Target } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
@@ -57,7 +57,11 @@ export interface Question {
 
 export type InspectionMode = 'block' | 'observe' | 'off'
 
-/** An event loop that stays late while half of what may be in flight is. */
+/**
+ * An event loop that stays late while half of what may be in flight is. A late
+ * event loop alone says nothing, for a neighbour on the machine makes it late,
+ * too, and to refuse would help nobody.
+ */
 export function judgeLoad ({ inFlight, lateLooks }: Load, maxInFlight: number): Refusal | undefined {
   return lateLooks < LATE_LOOKS || inFlight < maxInFlight / 2 ? undefined : EVENT_LOOP_LATE
 }
@@ -65,18 +69,23 @@ export function judgeLoad ({ inFlight, lateLooks }: Load, maxInFlight: number): 
 /** Of a header's value that is repeated in a rule, characters. */
 const MAX_SEEN = 128
 
+/** What a client sent, for the log: of long parts, which may be a credential in a wrong place, the beginning only. */
+function seen (value: string): string {
+  return value.slice(0, MAX_SEEN).replace(/([^.:/]{20})[^.:/]{12,}/g, '$1…')
+}
+
 export interface Allowed {
-  readonly hosts: ReadonlySet<string>
-  readonly origins: ReadonlySet<string>
+  readonly isHost: HostCheck
+  readonly isOrigin: (origin: string | undefined) => boolean
 }
 
 /** @param anyHost the route is asked by address, as probes are */
-export function judgeOrigin (host: string | undefined, origin: string | undefined, { hosts, origins }: Allowed, anyHost: boolean): Refusal | undefined {
-  if (!anyHost && !hostAllowed(host, hosts)) {
-    return { outcome: 'refuse', reason: 'ORIGIN_REFUSED', layer: 'origin', rule: `ALLOWED_HOSTS has no ${(host ?? '(no Host)').slice(0, MAX_SEEN)}`, text: 'This Host is not served here' }
+export function judgeOrigin (host: string | undefined, origin: string | undefined, { isHost, isOrigin }: Allowed, anyHost: boolean): Refusal | undefined {
+  if (!anyHost && !isHost(host)) {
+    return { outcome: 'refuse', reason: 'ORIGIN_REFUSED', layer: 'origin', rule: `ALLOWED_HOSTS has no ${seen(host ?? '(no Host)')}`, text: 'This Host is not served here' }
   }
-  if (originAllowed(origin, origins)) return undefined
-  return { outcome: 'refuse', reason: 'ORIGIN_REFUSED', layer: 'origin', rule: `ALLOWED_ORIGINS has no ${origin!.slice(0, MAX_SEEN)}`, text: 'This Origin is not allowed' }
+  if (isOrigin(origin)) return undefined
+  return { outcome: 'refuse', reason: 'ORIGIN_REFUSED', layer: 'origin', rule: `ALLOWED_ORIGINS has no ${seen(origin!)}`, text: 'This Origin is not allowed' }
 }
 
 export function judgeAddress (address: string, blocked: AddressSet): Refusal | undefined {
@@ -114,10 +123,10 @@ export function placesOf (maxInFlight: number): number {
   return Math.max(1, Math.ceil(maxInFlight / 4))
 }
 
-/** A principal beyond its share is told so even where all places are taken: it is its own doing. */
+/** Where all places are taken everyone is told so: to wait for one's own answers would not help. */
 export function judgePlaces ({ inFlight, ofPrincipal, maxInFlight }: Places): Refusal | undefined {
-  if (ofPrincipal >= placesOf(maxInFlight)) return TOO_MANY_PLACES
-  return inFlight >= maxInFlight ? NO_PLACE : undefined
+  if (inFlight >= maxInFlight) return NO_PLACE
+  return ofPrincipal >= placesOf(maxInFlight) ? TOO_MANY_PLACES : undefined
 }
 
 const EVENT_LOOP_LATE: Refusal = { outcome: 'refuse', reason: 'OVERLOADED', layer: 'load', rule: 'event loop late' }

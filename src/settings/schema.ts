@@ -47,7 +47,8 @@ const properties = {
   TRUST_PROXY: text({
     default: 'false',
     description: 'Proxies whose X-Forwarded-For is believed: `false`, a hop count from 1 to 9, or a comma list of CIDRs ' +
-      'no wider than a private range.'
+      'no wider than a private range. Ports and brackets around an address are understood; a request whose ' +
+      'deciding entry is no address is refused.'
   }),
   ALLOWED_HOSTS: text({
     description: 'Comma list of Host values (`name` or `name:port`) that are served. Default: from PUBLIC_URL.'
@@ -304,7 +305,14 @@ const properties = {
     default: 2000,
     minimum: 1,
     maximum: 100_000,
-    description: 'Connections of the public listener at once; more are closed.'
+    description: 'Connections of the public listener at once. For more, idle ones are closed, first those on which no ' +
+      'credential was accepted. Probes are answered whatever their number.'
+  }),
+  MAX_CONNECTIONS_PER_ADDRESS: integer({
+    minimum: 1,
+    maximum: 100_000,
+    description: 'Connections of one address (IPv6: one /64) on which no credential was accepted; for more, its oldest idle ' +
+      'one is closed. Proxies of TRUST_PROXY are not counted. Default: a quarter of MAX_CONNECTIONS.'
   }),
   KEEP_ALIVE_TIMEOUT_MS: integer({
     unit: 'ms',
@@ -312,7 +320,8 @@ const properties = {
     minimum: 1000,
     maximum: 3_600_000,
     description: 'How long an idle connection stays open. Longer than the load balancer keeps its own, or it uses one ' +
-      'that is being closed.'
+      'that is being closed. Before a credential is accepted on it, a connection stays 5 s, except of a proxy of ' +
+      'TRUST_PROXY.'
   }),
   DRAIN_MS: integer({
     unit: 'ms',

@@ -22,6 +22,10 @@ export interface Gauges {
 
 export interface Metrics {
   answered (request: Answered): void
+  /** A request was refused that was never read, so that it has no method, caller or time. */
+  refused (decision: string): void
+  /** A connection was closed or not taken. */
+  connectionClosed (why: string): void
   /** A request was counted by this process alone. */
   degraded (): void
   /** Says where the gauges read; once, when the app is built. */
@@ -57,6 +61,7 @@ export function createMetrics ({ process: ofProcess = false, version }: MetricsO
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers
   })
+  const closed = new Counter({ name: 'mcp_connections_closed_total', help: 'Connections closed to make room for others, and those that found none.', labelNames: ['why'] as const, registers })
   const degraded = new Counter({ name: 'mcp_ratelimit_degraded_total', help: 'Requests counted by this process alone, while shared state could not count.', registers })
   let gauges: Gauges = { health: () => 'ok', inFlight: () => 0, streams: () => 0 }
   const state = new Gauge({
@@ -75,6 +80,8 @@ export function createMetrics ({ process: ofProcess = false, version }: MetricsO
       requests.inc({ method: named, auth: auth ?? 'unknown', decision })
       duration.observe({ method: named }, seconds)
     },
+    refused (decision) { requests.inc({ method: 'none', auth: 'unknown', decision }) },
+    connectionClosed (why) { closed.inc({ why }) },
     degraded: () => degraded.inc(),
     watch (next) { gauges = next },
     text: () => registry.metrics(),

@@ -1,20 +1,5 @@
 import t from 'tap'
-import { retryAfterS, LATE_LOOKS, LATE_MS, sample, mayTake } from '../../src/core/load.ts'
-
-t.test('requests in flight decide, and a late event loop only where it lasts and much is in flight', async t => {
-  const cases: Array<[what: string, inFlight: number, lateLooks: number, taken: boolean]> = [
-    ['nothing to do', 0, 0, true],
-    ['one below the bound', 255, 0, true],
-    ['the bound', 256, 0, false],
-    ['beyond the bound', 1000, 0, false],
-    ['much in flight and a stumble', 255, LATE_LOOKS - 1, true],
-    ['half the bound and late for long', 128, LATE_LOOKS, false],
-    ['less than half and late for long', 127, LATE_LOOKS, true],
-    ['eight clients on a machine that hardly runs', 8, 1000, true]
-  ]
-  for (const [what, inFlight, lateLooks, taken] of cases) t.equal(mayTake({ inFlight, lateLooks }, 256), taken, what)
-  t.equal(mayTake({ inFlight: 0, lateLooks: 1000 }, 1), true, 'the first is always taken, whatever the bound')
-})
+import { retryAfterS, LATE_MS, sample } from '../../src/core/load.ts'
 
 t.test('looks count while each one is late, and one in time ends the run', async t => {
   let looks = 0

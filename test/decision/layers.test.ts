@@ -3,6 +3,7 @@ import t from 'tap'
 import { addressSet } from '../../src/core/address.ts'
 import type { RateLimitResult } from '../../src/core/limit.ts'
 import type { Principal } from '../../src/core/principal.ts'
+import { hostCheck, originCheck } from '../../src/core/origin.ts'
 import {
   judgeAddress, judgeArguments, judgeExistence, judgeInspection, judgeLimit, judgeLoad, judgeOrigin, judgeParamHeaders, judgePermission, judgePlaces,
   judgeRevocation, judgeScope, LAYERS, offeredFor, placesOf, type Question
@@ -35,13 +36,14 @@ t.test('the list names each layer once, from the load to what runs the call', as
 })
 
 t.test('load: a late event loop counts while half of what may be in flight is', async t => {
+  t.equal(judgeLoad({ inFlight: 0, lateLooks: 1000 }, 1), undefined, 'the first is always taken, whatever the bound')
   t.equal(judgeLoad({ inFlight: 49, lateLooks: 99 }, 100), undefined)
   t.equal(judgeLoad({ inFlight: 99, lateLooks: 2 }, 100), undefined)
   t.match(judgeLoad({ inFlight: 50, lateLooks: 3 }, 100), { reason: 'OVERLOADED', layer: 'load' })
 })
 
 t.test('origin: the rule names the setting and the value that came', async t => {
-  const allowed = { hosts: new Set(['a.example']), origins: new Set(['https://a.example']) }
+  const allowed = { isHost: hostCheck(['a.example'], 'https:'), isOrigin: originCheck(['https://a.example']) }
   t.equal(judgeOrigin('A.example', undefined, allowed, false), undefined)
   t.equal(judgeOrigin('10.0.0.7:3000', undefined, allowed, true), undefined, 'a probe comes by address')
   t.match(judgeOrigin('evil.example', undefined, allowed, false), { reason: 'ORIGIN_REFUSED', rule: 'ALLOWED_HOSTS has no evil.example' })
@@ -73,7 +75,7 @@ t.test('places: a quarter for one principal, told so even where all are taken', 
   t.equal(placesOf(30), 8)
   t.equal(judgePlaces({ inFlight: 29, ofPrincipal: 7, maxInFlight: 30 }), undefined)
   t.match(judgePlaces({ inFlight: 8, ofPrincipal: 8, maxInFlight: 30 }), { reason: 'RATE_LIMITED', rule: 'places', data: { retryAfterMs: 1000 } })
-  t.match(judgePlaces({ inFlight: 30, ofPrincipal: 8, maxInFlight: 30 }), { reason: 'RATE_LIMITED' })
+  t.match(judgePlaces({ inFlight: 30, ofPrincipal: 8, maxInFlight: 30 }), { reason: 'OVERLOADED' })
   t.match(judgePlaces({ inFlight: 30, ofPrincipal: 0, maxInFlight: 30 }), { reason: 'OVERLOADED', layer: 'places', rule: 'MAX_IN_FLIGHT' })
 })
 

@@ -81,7 +81,7 @@ export function problemPage (problem: string, remedy: string): string {
 <p class="mark bad">You are not logged in.</p>
 <p>${safe(problem)}</p>
 <p>${safe(remedy)}</p>
-<p><a href="/oauth/login">Try again</a></p>`)
+<p><a href="login">Try again</a></p>`)
 }
 
 function page (title: string, content: string): string {
