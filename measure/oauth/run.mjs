@@ -2,7 +2,7 @@
 import { claimsOf } from '../claims.ts'
 import { circumstances, markdownTable, writeSection } from '../report.ts'
 
-const FILES = ['flows', 'tokens', 'trouble', 'pace'].map(name => `test/oauth/${name}.test.ts`)
+const FILES = ['flows', 'tokens', 'trouble', 'pace'].map(name => `test/auth/oauth2/${name}.test.ts`)
 
 const rows = []
 for (const file of FILES) {
