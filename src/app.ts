@@ -47,6 +47,8 @@ export interface AppOptions {
   sources?: readonly Source[]
   /** How often what stays open is judged again, ms. For tests. */
   judgeStreamsMs?: number
+  /** Silence after which a client that takes streams is told something, ms. For tests. */
+  quietMs?: number
   /** How often authorization servers are asked. For tests. */
   oauth2Paces?: RefreshPolicies
   /** False: the SDK answers everything. For measuring what the fast lane saves. */
@@ -133,6 +135,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     maxStreamsOfPrincipal: config.MAX_STREAMS_PER_PRINCIPAL,
     maxStreamMs: config.STREAM_MAX_MS,
     judgeStreamsMs: options.judgeStreamsMs,
+    quietMs: options.quietMs,
     fastLane: options.fastLane
   })
 

@@ -40,7 +40,7 @@ export interface Built {
 const PATIENT: RefreshPolicies = { answerMs: 30_000, metadata: { waitMs: 30_000 }, jwks: { waitMs: 30_000 } }
 
 /** The app with state in memory, or in Redis where `env` says so; it listens on nothing. */
-export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {} }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Paces?: RefreshPolicies } = {}): Promise<Built> {
+export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {}, quietMs }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Paces?: RefreshPolicies, quietMs?: number } = {}): Promise<Built> {
   const dir = folder(t)
   const config = loadConfig({
     PUBLIC_URL: 'http://localhost:3000',
@@ -56,7 +56,7 @@ export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {} }
   const logger = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } } })
   const store = await openStore(config, logger)
   const sources: Source[] = tools.map(definition => ({ from: 'test', definition }))
-  const app = await buildApp({ config, store, logger, sources, oauth2Paces: { ...PATIENT, ...oauth2Paces, metadata: { ...PATIENT.metadata, ...oauth2Paces.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Paces.jwks } } })
+  const app = await buildApp({ config, store, logger, sources, ...(quietMs === undefined ? {} : { quietMs }), oauth2Paces: { ...PATIENT, ...oauth2Paces, metadata: { ...PATIENT.metadata, ...oauth2Paces.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Paces.jwks } } })
   t.teardown(() => app.close())
   return { app, store, config, lines }
 }
