@@ -89,8 +89,10 @@ class StdioServer implements Transport {
   }
 
   async serve (): Promise<void> {
-    const { input } = this.#options
+    const { input, offer } = this.#options
+    const stop = offer.onChange(lists => { for (const list of lists) this.#connection.changed(list) })
     await new Promise<void>(resolve => input.once('close', resolve).once('end', resolve))
+    stop()
     await this.#connection.close()
   }
 

@@ -13,7 +13,7 @@ import type { Decision } from '../../decision/decide.ts'
 import type { Trace } from '../../decision/trace.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { runTool, type CallOutcome } from '../../tools/call.ts'
-import { visible, type OfferedTool } from '../../tools/catalogue.ts'
+import type { OfferedTool } from '../../tools/catalogue.ts'
 import { CallContext, type Host } from '../../tools/context.ts'
 import type { ToolResult } from '../../tools/result.ts'
 import { InputNeeded } from '../../tools/tool.ts'
@@ -26,6 +26,7 @@ import type { PendingCall } from '../pending-call.ts'
 import { resultOf, settle } from '../refusals.ts'
 import { CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, SERVER_INFO_META_KEY, SUPPORTED_PROTOCOL_VERSIONS } from '../sdk/protocol.ts'
 import type { ServingOptions } from '../serving.ts'
+import { ListTexts } from './list-texts.ts'
 
 /** For whom a request is answered. */
 export interface FastLaneContext {
@@ -42,8 +43,6 @@ export interface FastLaneContext {
 /** An answer as JSON text, or a call under way that needs the SDK to go on. */
 export type FastAnswer = string | PendingCall
 
-type Lister = (principal: Principal) => string
-
 const NO_TOOLS = '"tools":[]'
 /** What a modern result has besides its own members. */
 const COMPLETE = completeWith({})
@@ -51,7 +50,7 @@ const KEPT = `"ttlMs":${LIST_TTL_MS},"cacheScope":"private"`
 
 export class FastLane {
   readonly #options: ServingOptions
-  readonly #lists: ReadonlyMap<string, Lister>
+  readonly #lists: ListTexts
   readonly #discovered: string
   /** What `initialize` is told, without a session and with one. */
   readonly #welcome: readonly [string, string]
@@ -59,12 +58,7 @@ export class FastLane {
   constructor (options: ServingOptions) {
     const { offer, authentication } = options
     this.#options = options
-    this.#lists = new Map([
-      ['tools/list', lister('tools', principal => visible(offer.current.tools, 'tool', principal))],
-      ['prompts/list', lister('prompts', principal => visible(offer.current.prompts, 'prompt', principal))],
-      ['resources/list', lister('resources', principal => visible(offer.current.resources, 'resource', principal))],
-      ['resources/templates/list', lister('resourceTemplates', principal => visible(offer.current.templates, 'resource', principal))]
-    ])
+    this.#lists = new ListTexts(offer)
     this.#discovered = membersOf({ supportedVersions: [MODERN_VERSION], capabilities: CAPABILITIES(authentication, true) })
     const welcome = (pushes: boolean) => membersOf({ capabilities: CAPABILITIES(authentication, pushes), serverInfo: SERVER_INFO })
     this.#welcome = [welcome(false), welcome(true)]
@@ -74,8 +68,8 @@ export class FastLane {
   answer (request: McpRequest, who: FastLaneContext): FastAnswer | Promise<FastAnswer> {
     const { era, method, id, params } = request
     if (method === 'tools/call') return this.#call(request, who)
-    const list = this.#lists.get(method)
-    if (list !== undefined) return respond(id, listed(method, list(who.principal), era, who))
+    const list = this.#lists.textOf(method, who.principal)
+    if (list !== undefined) return respond(id, listed(method, list, era, who))
     if (method === 'server/discover') return respond(id, `${this.#discovered},${KEPT},${COMPLETE}`)
     if (method === 'initialize') return respond(id, `"protocolVersion":${JSON.stringify(servedVersion(params.protocolVersion))},${this.#welcome[who.session === undefined ? 0 : 1]}`)
     return respond(id, '') // ping
@@ -179,18 +173,6 @@ function refused (id: string | number, era: Era, result: () => ToolResult, { tra
     const answer = toAnswer(error)
     trace.refuse(answer.reason, answer.rule)
     return JSON.stringify(rpcError(answer, id, trace.requestId))
-  }
-}
-
-/** Each list as text, written once for everyone with the same permissions. */
-function lister (name: string, of: (principal: Principal) => ReadonlyArray<{ listed: object }>): Lister {
-  const texts = new WeakMap<readonly string[], string>()
-  return principal => {
-    const known = principal.role === 'caller' ? texts.get(principal.permissions) : undefined
-    if (known !== undefined) return known
-    const text = `"${name}":${JSON.stringify(of(principal).map(({ listed }) => listed))}`
-    if (principal.role === 'caller') texts.set(principal.permissions, text)
-    return text
   }
 }
 

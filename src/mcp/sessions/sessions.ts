@@ -4,7 +4,7 @@
  * server of its own, has it take what the session began with, and lets it go.
  */
 import type { Caller } from '../../auth/chain.ts'
-import type { Principal } from '../../core/principal.ts'
+import { holderOf, type Principal } from '../../core/principal.ts'
 import { isRequestId } from '../../core/request-id.ts'
 import { sessionOwner, type SessionIds, type SessionRule } from '../../core/session.ts'
 import { AppError } from '../../errors.ts'
@@ -66,7 +66,7 @@ export class Sessions {
     const { store, ids, rule } = this.#options
     const owner = sessionOwner(principal.id, MOUNT)
     // An id that was not made for this principal costs no look-up, and says no more than one that is over.
-    const found = ids.fits(id, owner) ? await store.sessions.find(owner, id, rule) : undefined
+    const found = ids.fits(id, owner) ? await store.sessions.find(owner, id, ruleFor(principal, rule)) : undefined
     if (found === undefined) throw notFound()
     return { ...found, id, owner }
   }
@@ -86,7 +86,7 @@ export class Sessions {
     const owner = sessionOwner(context.caller.principal.id, MOUNT)
     const id = ids.make(owner)
     const response = await requests.serve(request, context, { id, owner, notes: this.#notesOf(owner, id) })
-    const started = await store.sessions.start(owner, id, record, rule)
+    const started = await store.sessions.start(owner, id, record, ruleFor(context.caller.principal, rule))
     if (!started.started) {
       throw new AppError('TOO_MANY_SESSIONS', started.inAll ? 'There are too many sessions' : 'Too many sessions: end some with DELETE', {
         data: { retryAfterMs: started.retryMs }, headers: { 'retry-after': String(Math.ceil(started.retryMs / 1000)) }
@@ -129,9 +129,9 @@ export class Sessions {
 
   /** @throws {AppError} SESSION_NOT_FOUND, STATE_UNAVAILABLE */
   async end (id: string, principal: Principal): Promise<void> {
-    const { store } = this.#options
+    const { store, rule } = this.#options
     const { owner } = await this.find(id, principal)
-    await store.sessions.end(owner, id)
+    await store.sessions.end(owner, id, ruleFor(principal, rule).holder)
     await tellSignal(store.bus, { session: id, what: 'end' })
   }
 
@@ -189,4 +189,10 @@ function clientAnswer ({ id, result, error }: McpAnswer): ClientAnswer {
 
 function notFound (): AppError {
   return new AppError('SESSION_NOT_FOUND', 'There is no such session; begin a new one with initialize')
+}
+
+/** A subject makes clients at will, so what it holds by all of them is held to the number of one, too. */
+function ruleFor (principal: Principal, rule: SessionRule): SessionRule {
+  const holder = holderOf(principal)
+  return holder === principal.id ? rule : { ...rule, holder: sessionOwner(holder, MOUNT) }
 }
