@@ -1,4 +1,5 @@
 import { hashKey, judgeKey, ruleOf, wellFormed, type ApiKeyRecord } from '../core/api-key.ts'
+import { hasJwtHeader } from '../core/jwt-form.ts'
 import type { RateLimit } from '../core/limit.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
@@ -21,7 +22,8 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
     async authenticate (credential, { address }) {
       if (credential.type !== 'api_key' && credential.type !== 'bearer') return undefined
       const certain = credential.type === 'api_key' || credential.value.startsWith('mcpk_')
-      if (!certain && looksLikeJwt(credential.value)) return undefined
+      // Some other authenticator's. A key may have dots, too.
+      if (!certain && hasJwtHeader(credential.value)) return undefined
       if (!wellFormed(credential.value)) throw refused('malformed')
 
       const hash = hashKey(credential.value)
@@ -67,12 +69,6 @@ function principalOf (record: ApiKeyRecord, now: number) {
     expiresAt: record.expires,
     revocableAs: [`key:${record.id}`]
   }
-}
-
-/** Three parts with dots: some other link's. A key of ours never has a dot. */
-function looksLikeJwt (value: string): boolean {
-  const first = value.indexOf('.')
-  return first > 0 && value.indexOf('.', first + 1) > first
 }
 
 /** @param record of the key, where there is one: its id is public, and says in the log which key it was */

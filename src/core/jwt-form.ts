@@ -30,6 +30,13 @@ export function looksLikeJwt (token: string): boolean {
   return token.startsWith('eyJ') && token.split('.', 4).length === 3
 }
 
+/** Whether it has the head of a JWT: what a plain API key with dots never has, however it begins. */
+export function hasJwtHeader (token: string): boolean {
+  if (!looksLikeJwt(token)) return false
+  const bytes = bytesOf(token.slice(0, token.indexOf('.')))
+  return bytes !== undefined && typeof objectOf(bytes)?.alg === 'string'
+}
+
 function bytesOf (segment: string): Buffer | undefined {
   const bytes = Buffer.from(segment, 'base64url')
   return bytes.toString('base64url') === segment ? bytes : undefined
