@@ -15,7 +15,6 @@ import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import type { Log } from './telemetry/log.ts'
 import { buildCatalogue, type Source } from './tools/catalogue.ts'
-import { tellMore } from './tools/builtin/debug-info.ts'
 import { loadTools } from './tools/load.ts'
 import { CurrentOffer } from './tools/offer.ts'
 
@@ -44,7 +43,6 @@ export interface Runtime {
 
 /** @throws {UsageError} for a tool or authenticator module that is wrong */
 export async function buildRuntime ({ config, store, logger, sources = [], oauth2Paces }: RuntimeOptions): Promise<Runtime> {
-  tellMore(config.MCP_DEBUG)
   const windowMs = config.RATE_LIMIT_WINDOW_MS
   const rules = {
     none: { limit: config.RATE_LIMIT_DEFAULT, windowMs },
@@ -62,7 +60,7 @@ export async function buildRuntime ({ config, store, logger, sources = [], oauth
   const secrets = config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')]
   const patterns = new Set(PATTERNS.map(({ name }) => name))
   return {
-    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR, message => logger.warn({}, message)), ...sources], patterns)),
+    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR, { warn: message => logger.warn({}, message), debug: config.MCP_DEBUG }), ...sources], patterns)),
     authenticators: links,
     rules,
     identify: authenticationChain({ authenticators: links, store, required: config.MCP_AUTH_ENABLED, rules }),

@@ -23,7 +23,7 @@ async function list (args: string[], io: Io): Promise<number> {
     import('../operate/tools.ts'), import('../tools/catalogue.ts'), import('../tools/load.ts'), import('../core/inspection.ts')
   ])
   return await withStore(io, async (store, config) => {
-    const catalogue = buildCatalogue(await loadTools(config.TOOLS_DIR, io.err), new Set(PATTERNS.map(({ name }) => name)))
+    const catalogue = buildCatalogue(await loadTools(config.TOOLS_DIR, { warn: io.err }), new Set(PATTERNS.map(({ name }) => name)))
     const rows = await listTools(store, catalogue)
     if (values.json) io.out(JSON.stringify(rows))
     else {

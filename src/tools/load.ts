@@ -2,7 +2,7 @@ import { readdirSync, statSync, type Dirent } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { UsageError } from '../errors.ts'
-import { BUILT_IN } from './builtin/index.ts'
+import { builtIn } from './builtin/index.ts'
 import type { Source } from './catalogue.ts'
 import { provideOwnPackage } from './own-package.ts'
 import type { Definition } from './tool.ts'
@@ -16,16 +16,22 @@ const LEFT_ALONE = /^[._]|\.d\.[cm]?ts$|\.test\.[cm]?[jt]sx?$|^node_modules$/
 /** The folder that need not exist. */
 const DEFAULT_DIR = 'tools'
 
+export interface LoadOptions {
+  /** Told of what looks like a tool and is not loaded. */
+  warn?: (message: string) => void
+  /** `MCP_DEBUG` of the server that offers them. */
+  debug?: boolean
+}
+
 /**
  * The built-in tools and those of the operator's folder. A module exports one
  * definition by default, or a list of them. Files that begin with `.` or `_`,
  * tests and declarations are left alone.
  *
- * @param warn told of what looks like a tool and is not loaded
  * @throws {UsageError} naming the file and the fault
  */
-export async function loadTools (dir: string | undefined, warn: (message: string) => void = () => {}): Promise<Source[]> {
-  const sources: Source[] = BUILT_IN.map(definition => ({ from: 'built-in', definition }))
+export async function loadTools (dir: string | undefined, { warn = () => {}, debug = false }: LoadOptions = {}): Promise<Source[]> {
+  const sources: Source[] = builtIn(debug).map(definition => ({ from: 'built-in', definition }))
   const files = dir === undefined ? [] : modulesIn(dir, warn)
   if (dir !== undefined && files.length > 0) provideOwnPackage(dir)
   for (const file of files) sources.push(...(await definitionsIn(file)).map(definition => ({ from: file, definition })))

@@ -61,7 +61,7 @@ t.test('what looks like a tool and is not loaded is told', async t => {
     'node_modules/x/index.js': ''
   })
   const told: string[] = []
-  t.equal((await loadTools(dir, message => told.push(message))).length, (await loadTools(undefined)).length)
+  t.equal((await loadTools(dir, { warn: message => told.push(message) })).length, (await loadTools(undefined)).length)
   t.match(told.sort(), [/shop is not loaded: put tool files into/, /view\.jsx is not loaded/])
   t.equal(told.length, 2)
 })

@@ -1,11 +1,8 @@
 import Type from 'typebox'
 import { defineTool } from '../tool.ts'
 
-/** `MCP_DEBUG`, set once at start. What it adds is about the process, never a setting's value. */
-let verbose = false
-export function tellMore (debug: boolean): void { verbose = debug }
-
-export default defineTool({
+/** @param verbose `MCP_DEBUG` of this server. What it adds is about the process, never a setting's value. */
+export const debugInfo = (verbose: boolean) => defineTool({
   name: 'debug_info',
   description: 'Tell who the server takes the caller to be and, in debug mode, how the server is doing. For troubleshooting a connection.',
   annotations: { readOnlyHint: true, openWorldHint: false },
