@@ -108,14 +108,26 @@ function keepOwner (handle: number, before: Stats | undefined, folder: Stats, fi
   fchmodSync(handle, before.mode & 0o777)
 }
 
-/** Make the folder of a file; what root makes belongs to the owner of the folder above. */
+/**
+ * Make the folder of a file; what root makes belongs to the owner of the folder
+ * above. One level at a time: where a file system refuses with ENOENT, as
+ * /proc does, node's recursive form never ends.
+ */
 function makeFolder (file: NamedFile): void {
-  const folder = dirname(resolve(file.path))
+  const missing: string[] = []
   try {
-    const first = mkdirSync(folder, { recursive: true, mode: 0o700 })
-    if (first === undefined || process.geteuid?.() !== 0) return
-    const { uid, gid } = statSync(dirname(first))
-    for (let made = folder; made.length >= first.length; made = dirname(made)) chownSync(made, uid, gid)
+    for (let folder = dirname(resolve(file.path)); statSync(folder, { throwIfNoEntry: false }) === undefined; folder = dirname(folder)) missing.unshift(folder)
+    for (const folder of missing) {
+      try {
+        mkdirSync(folder, 0o700)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue // somebody else was first
+        throw error
+      }
+      if (process.geteuid?.() !== 0) continue
+      const { uid, gid } = statSync(dirname(folder))
+      if (uid !== 0) chownSync(folder, uid, gid)
+    }
   } catch (error) {
     throw new UsageError(cannotWrite(file, error))
   }
