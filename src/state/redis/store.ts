@@ -117,7 +117,7 @@ class RedisStore implements Store {
     this.#troubles.watch(client)
     this.#letGo = keepConnected(client, log)
     this.#subscriber = new Subscriber(options, client, error => this.#troubles.note(error))
-    this.#guarded = new GuardedClient(client, Math.ceil(commandTimeoutMs * 0.8))
+    this.#guarded = new GuardedClient(client, Math.ceil(commandTimeoutMs * 0.8), error => this.#troubles.refused(error))
     const { ask } = this.#guarded
     const epoch = this.#epoch = new Epoch({ client, names, ask, log })
     const { now } = this
@@ -143,7 +143,7 @@ class RedisStore implements Store {
     const address = describe(this.#options)
     const until = performance.now() + patienceMs
     while (!this.#epoch.begun && performance.now() < until && this.#troubles.lasting === undefined) {
-      await this.#poll().catch((error: AppError) => this.#troubles.note(error.cause))
+      await this.#poll().catch((error: AppError) => this.#troubles.remember(error.cause))
       if (!this.#epoch.begun) await new Promise(resolve => setTimeout(resolve, 50))
     }
     const { lasting, last } = this.#troubles
@@ -287,7 +287,7 @@ class RedisStore implements Store {
       this.#failingSince = undefined
     } catch (error) {
       this.#failingSince ??= performance.now()
-      this.#troubles.note((error as AppError).cause)
+      this.#troubles.remember((error as AppError).cause)
       // A node that is gone stays in the map of slots until somebody is sent elsewhere.
       if (this.#client instanceof Cluster) this.#client.refreshSlotsCache()
     }

@@ -47,9 +47,9 @@ export async function windowsContract (t: Test, open: Open): Promise<void> {
 
   await t.test('keeps a tool\'s window apart from its subject\'s', async t => {
     const subject = `sub:${randomUUID()}`
-    t.match(await hitAt(T0, subject, { limit: 1, windowMs: 1000 }, { tool: 'a' }), { allowed: true })
-    t.match(await hitAt(T0, subject, { limit: 1, windowMs: 1000 }, { tool: 'a' }), { allowed: false })
-    t.match(await hitAt(T0, subject, { limit: 1, windowMs: 1000 }, { tool: 'b' }), { allowed: true })
+    t.match(await hitAt(T0, subject, { limit: 1, windowMs: 60_000 }, { tool: 'a' }), { allowed: true })
+    t.match(await hitAt(T0, subject, { limit: 1, windowMs: 60_000 }, { tool: 'a' }), { allowed: false })
+    t.match(await hitAt(T0, subject, { limit: 1, windowMs: 60_000 }, { tool: 'b' }), { allowed: true })
     t.match(await hitAt(T0, subject, RULE), { allowed: true, remaining: 9 })
   })
 
@@ -67,10 +67,11 @@ export async function windowsContract (t: Test, open: Open): Promise<void> {
   })
 
   await t.test('gives the numbers of the pure arithmetic, to the millisecond', async t => {
+    // Windows that last: Redis forgets one by its own clock, however the test's goes.
     // A fixed seed: every run and every store sees the same sequence.
     let seed = 42
     const random = (below: number) => { seed = (seed * 1103515245 + 12345) % 2147483648; return seed % below }
-    for (const rule of [{ limit: 5, windowMs: 1000 }, { limit: 40, windowMs: 60_000 }, { limit: 1_000_000_000, windowMs: 7777 }]) {
+    for (const rule of [{ limit: 5, windowMs: 30_000 }, { limit: 40, windowMs: 60_000 }, { limit: 1_000_000_000, windowMs: 77_777 }]) {
       const subject = `sub:${randomUUID()}`
       const reference = emptyWindow()
       let now = T0

@@ -22,7 +22,7 @@ const ACL = 'give it what the ACL file in docs/operations.md lists'
 const MEANINGS: readonly Meaning[] = [
   { form: /NOPERM.*?'([^']+)' command/, text: ([, command]) => `Redis does not let this user run ${command!.replace('|', ' ').toUpperCase()}: ${ACL}` },
   { form: /NOPERM.*(key|channel)/, text: ([, what]) => `Redis does not let this user reach one of the ${what}s: ${ACL}, for the prefix that REDIS_KEY_PREFIX names` },
-  { form: /NOPERM/, text: `Redis does not let this user do what is needed: ${ACL}` },
+  { form: /NOPERM|ACL failure in script|executing the script can't/, text: `Redis does not let this user do what is needed: ${ACL}` },
   { form: /WRONGPASS|NOAUTH|invalid password/, text: 'Redis refuses the user or password' },
   { form: /DB index is out of range|SELECT is not allowed in cluster mode/, text: 'Redis has no database of that number' },
   { form: /\bMOVED \d+|\bCROSSSLOT\b/, only: 'url', text: 'REDIS_URL leads to a node of a Cluster: name the nodes in REDIS_CLUSTER_NODES instead' },

@@ -18,14 +18,19 @@ const PAUSE_MS = 250
 
 export class GuardedClient {
   readonly #client: Client
+  readonly #onRefused: (error: unknown) => void
   readonly #limits: Deadlines
   /** By node, `host:port`; of the one Redis there is, under ''. */
   readonly #circuits = new Map<string, Breaker>()
   readonly #nodes = new Map<string, Redis>()
 
-  /** @param withinMs how long a decision waits */
-  constructor (client: Client, withinMs: number) {
+  /**
+   * @param withinMs how long a decision waits
+   * @param onRefused told of each refusal by Redis
+   */
+  constructor (client: Client, withinMs: number, onRefused: (error: unknown) => void) {
     this.#client = client
+    this.#onRefused = onRefused
     this.#limits = deadlines(withinMs)
     if (client instanceof Cluster) {
       client.on('+node', (redis: Redis) => {
@@ -53,7 +58,10 @@ export class GuardedClient {
     } catch (error) {
       if (error instanceof TooLate || (error as Error).message === 'Command timed out') circuit?.missed(since)
       // A refusal, of whatever, is an answer.
-      else if (isReply(error)) circuit?.answered()
+      else if (isReply(error)) {
+        circuit?.answered()
+        this.#onRefused(error)
+      }
       throw unavailable(error)
     }
   }

@@ -2,7 +2,7 @@
 import { Cluster, type Redis } from 'ioredis'
 import type { Health } from '../../../core/health.ts'
 import type { Log } from '../../../telemetry/log.ts'
-import { announcedUnreachable, causeOf } from './causes.ts'
+import { announcedUnreachable, causeOf, type Cause } from './causes.ts'
 import type { Client, RedisAddress } from './connection.ts'
 
 /** A run of errors is one line this often, ms. */
@@ -47,11 +47,22 @@ export class Troubles {
 
   note (error: unknown, node?: string): void {
     if (!(error instanceof Error)) return
+    const cause = this.remember(error)
+    if (cause === undefined && node !== undefined && this.#unreachable(error, node)) return
+    this.#line(cause?.text ?? 'redis connection error', error)
+  }
+
+  /** Note an error without a line: of a look that is tried again. */
+  remember (error: unknown): Cause | undefined {
     const cause = causeOf(error, this.#address)
     if (cause?.lasting === true) this.#lasting ??= cause.text
-    if (cause === undefined && node !== undefined && this.#unreachable(error, node)) return
-    this.#last = cause?.text ?? error.message
-    this.#line(cause?.text ?? 'redis connection error', error)
+    if (cause !== undefined || this.#last === undefined) this.#last = cause?.text ?? (error as Error | undefined)?.message
+    return cause
+  }
+
+  /** Redis refused something that was asked: told where it means that a setting is wrong. */
+  refused (error: unknown): void {
+    if (causeOf(error, this.#address)?.lasting === true) this.note(error)
   }
 
   /** The state at the start, which is told there. */
