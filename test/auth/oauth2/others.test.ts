@@ -55,3 +55,17 @@ for (const [name, start] of Object.entries(SERVERS)) {
     })
   }
 }
+
+t.test('glewlwyd with the issuer that its documentation advises is found by a setting', async t => {
+  const { app, origin, server } = await pair(t, async resource => await startGlewlwyd(resource, ''), async (server, origin) => {
+    const { id, secret } = await server.register(`${origin}/oauth/callback`)
+    return { OAUTH2_CLIENT_ID: id, OAUTH2_CLIENT_SECRET: secret, OAUTH2_METADATA_URL: (server as Awaited<ReturnType<typeof startGlewlwyd>>).metadataUrl }
+  })
+  await until(async () => (await fetch(`${origin}/oauth/login`, { redirect: 'manual' })).status === 302)
+  const browser = new Browser()
+  const { location } = await browser.visit(`${origin}/oauth/login`)
+  const { text } = await browser.visit(await server.login(new URL(location!)))
+  const token = /<pre id="token">([^<]+)</.exec(text)![1]!
+  const called = await modern(app, 'tools/list', {}, { key: token, headers: { host: new URL(origin).host } })
+  t.equal(called.statusCode, 200)
+})

@@ -16,8 +16,10 @@ const PERSON = { username: 'ada', password: 'a-password-of-ada' }
  * Debian's glewlwyd with its own defaults: an external URL that ends with a
  * slash, so that its authorization endpoint has two; metadata at the third
  * place alone; no public client unless an administrator says so.
+ *
+ * @param issuerPath what its issuer has behind the origin; empty as in its own documentation
  */
-export async function startGlewlwyd (resource: string): Promise<OtherServer> {
+export async function startGlewlwyd (resource: string, issuerPath = '/api/oidc'): Promise<OtherServer & { metadataUrl: string }> {
   const { root, env } = fetchPackage('glewlwyd')
   const folder = mkdtempSync(join(tmpdir(), 'glewlwyd-'))
   const port = await freePort()
@@ -31,13 +33,14 @@ export async function startGlewlwyd (resource: string): Promise<OtherServer> {
   const admin = new Browser()
   await admin.send('POST', `${origin}/api/auth/`, ADMIN)
   for (const name of SCOPES) await done(admin.send('POST', `${origin}/api/scope/`, { name, display_name: name, description: name, password_required: false, password_max_age: 0, scheme: {} }))
-  const issuer = `${origin}/api/oidc`
+  const issuer = origin + issuerPath
   await done(admin.send('POST', `${origin}/api/mod/plugin/`, { module: 'oidc', name: 'oidc', display_name: 'oidc', enabled: true, parameters: pluginOf(issuer, resource) }))
   await done(admin.send('POST', `${origin}/api/user/`, { ...PERSON, name: 'Ada', scope: ['g_profile', ...SCOPES], enabled: true }))
 
   return {
     name: 'glewlwyd 2.7.5',
     issuer,
+    metadataUrl: `${origin}/api/oidc/.well-known/openid-configuration`,
     async register (redirectUri) {
       const secret = 'a-login-secret-of-the-test-0123456789'
       await done(admin.send('POST', `${origin}/api/client/`, {
