@@ -47,7 +47,7 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, lo
     if (error !== undefined) {
       const code = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
       request.log.info({ why: `${code}${errorOf({ error_description: description })}` }, 'login was refused by the authorization server')
-      return problem(reply, 400, `The authorization server refused: ${code}.`, REMEDIES[code] ?? 'If it stays so, ask whoever runs it.')
+      return problem(reply, 400, `The authorization server refused: ${code}.`, REMEDIES.get(code) ?? 'If it stays so, ask whoever runs it.')
     }
     try {
       const { token, expiresAt } = await app.login.finish(request, reply)
@@ -69,13 +69,13 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, lo
 
 export default oauth
 
-const REMEDIES: Readonly<Record<string, string>> = {
+const REMEDIES: ReadonlyMap<string, string> = new Map(Object.entries({
   access_denied: 'You, or a rule of that server, said no.',
   invalid_scope: 'It does not know a scope of this server: they must be set up there.',
   invalid_target: 'It does not know this server: the audience must be set up there.',
   unauthorized_client: 'This server is not registered there for logins.',
   login_required: 'Sign in there first.'
-}
+}))
 
 function failed (request: FastifyRequest, reply: FastifyReply, error: unknown) {
   if (error instanceof AppError && error.code === 'INVALID_REQUEST') return problem(reply, 400, error.message, 'Begin again, in this browser.')

@@ -75,6 +75,14 @@ t.test('frameworks and clients are named where they belong', async t => {
   }
 })
 
+t.test('values of the protocol\'s SDK are named in mcp/sdk alone, types elsewhere in mcp', async t => {
+  for (const file of files) {
+    for (const { from, typeOnly } of importsOf(file)) {
+      if (from.startsWith('@modelcontextprotocol/') && !typeOnly && !file.startsWith('src/mcp/sdk/')) t.fail(`${file} imports ${from}`)
+    }
+  }
+})
+
 t.test('the environment and the end of the process belong to the start', async t => {
   for (const file of files) {
     if (/\bprocess\.(env|exit)\b/.test(textOf(file)) && !['server', 'cli'].includes(partOf(file))) t.fail(`${file} reaches for process.env or process.exit`)

@@ -3,10 +3,7 @@
  * on the other. What the server sends before its answer goes out on the
  * request's own stream; so do its questions, whose answers come by themselves.
  */
-import {
-  isJSONRPCErrorResponse, isJSONRPCRequest, isJSONRPCResultResponse,
-  type JSONRPCMessage, type JSONRPCNotification, type JSONRPCRequest, type Transport, type TransportSendOptions
-} from '@modelcontextprotocol/server'
+import type { JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, Transport, TransportSendOptions } from '@modelcontextprotocol/server'
 import { AppError } from '../../errors.ts'
 import { Misread } from '../members.ts'
 import { readAnswer, requestedSchema } from '../sdk/answers.ts'
@@ -43,13 +40,13 @@ export class Exchange implements Transport {
   async start (): Promise<void> {}
 
   async send (message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
-    if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) {
+    if ('result' in message || 'error' in message) {
       if (message.id === REPLAY && this.#replayed !== undefined) return this.#replayed(message)
       if (message.id === this.#request?.id) this.#finish(message)
       return
     }
     if (this.#isClosed) throw new Error('the exchange is over')
-    if (isJSONRPCRequest(message)) return this.#question(message)
+    if ('id' in message) return this.#question(message)
     if (message.method === 'notifications/cancelled') return this.#withdraw(message)
     // What does not belong to this request has no stream here.
     if (options?.relatedRequestId !== undefined) this.#options.reply.send(message)
@@ -138,7 +135,7 @@ export class Exchange implements Transport {
 
 /** An answer as the SDK takes it: in good form and as it was asked for, or an error that says what is wrong with it. */
 function heldTo ({ method, params }: JSONRPCRequest, answer: ClientAnswer): ClientAnswer {
-  if (!isJSONRPCResultResponse(answer)) return answer
+  if (!('result' in answer)) return answer
   try {
     return { ...answer, result: readAnswer({ method, schema: requestedSchema(params) }, answer.result) as Record<string, unknown> }
   } catch (error) {

@@ -246,6 +246,7 @@ t.test('a login that goes wrong is a page for people, and a forged answer is not
     ['no issuer where it is promised', `/oauth/callback?code=x&state=${state}`, cookie],
     ['refused', '/oauth/callback?error=access_denied&error_description=%3Cscript%3E', cookie],
     ['an error that is not one', '/oauth/callback?error=%3Cscript%3E', cookie],
+    ['an error with a name that every object has', '/oauth/callback?error=constructor', cookie],
     ['a scope that is not offered', '/oauth/login?scope=admin', ''],
     ['a scope twice', '/oauth/login?scope=mcp:server:access&scope=admin', '']
   ]
@@ -255,7 +256,7 @@ t.test('a login that goes wrong is a page for people, and a forged answer is not
     t.equal(response.statusCode, 400, name)
     t.match(response.headers['content-type'], /^text\/html/)
     t.match(response.headers['content-security-policy'], /^default-src 'none'; style-src 'sha256-/)
-    t.notMatch(response.body, /<script| {4}at |Error:/, name)
+    t.notMatch(response.body, /<script| {4}at |Error:|native code/, name)
   }
   t.equal(server.counts['/token'] ?? 0, before, 'nothing was exchanged')
 
