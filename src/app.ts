@@ -128,7 +128,7 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   await app.register(jsonBody)
   await app.register(mcp, {
     offer: runtime.offer,
-    inspection: config.INSPECTION,
+    inspection: runtime.inspection,
     sealer: runtime.sealer,
     authentication: runtime.authentication,
     sessions: config.LEGACY_SESSIONS ? { ids: runtime.sessionIds, rule: sessionRule(config) } : undefined,

@@ -5,12 +5,13 @@ import type { Authenticator } from './auth/authenticator.ts'
 import { authenticationChain } from './auth/chain.ts'
 import { loadCustomAuthenticator } from './auth/custom.ts'
 import { oauth2FromSettings, type OAuth2, type RefreshPolicies } from './auth/oauth2/from-settings.ts'
-import { PATTERNS } from './core/inspection.ts'
 import type { RateLimit } from './core/limit.ts'
 import type { AuthType } from './core/principal.ts'
 import { sealer } from './core/seal.ts'
 import { sessionIds, type SessionIds } from './core/session.ts'
 import { jwtVerifiers } from './jwt-verifiers.ts'
+import type { Inspection } from './decision/layers.ts'
+import { inspectorFromSettings } from './settings/inspection.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import type { Log } from './telemetry/log.ts'
@@ -30,6 +31,7 @@ export interface RuntimeOptions {
 
 export interface Runtime {
   offer: CurrentOffer
+  inspection: Inspection
   authenticators: readonly Authenticator[]
   rules: Readonly<Record<AuthType, RateLimit>>
   identify: ReturnType<typeof authenticationChain>
@@ -58,9 +60,11 @@ export async function buildRuntime ({ config, store, logger, sources = [], oauth
   if (config.AUTHENTICATOR !== undefined) links.push(await loadCustomAuthenticator(config.AUTHENTICATOR))
 
   const secrets = config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')]
-  const patterns = new Set(PATTERNS.map(({ name }) => name))
+  const inspector = inspectorFromSettings(config)
+  if (config.INSPECTION !== 'off') inspector.prepare()
   return {
-    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR, { warn: message => logger.warn({}, message), debug: config.MCP_DEBUG }), ...sources], patterns)),
+    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR, { warn: message => logger.warn({}, message), debug: config.MCP_DEBUG }), ...sources], inspector.patterns)),
+    inspection: { mode: config.INSPECTION, inspector },
     authenticators: links,
     rules,
     identify: authenticationChain({ authenticators: links, store, required: config.MCP_AUTH_ENABLED, rules }),

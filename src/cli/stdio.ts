@@ -32,7 +32,7 @@ Example, in claude_desktop_config.json:
         ...runtime,
         store,
         log,
-        inspection: config.INSPECTION,
+        inspection: runtime.inspection,
         credential: config.MCP_API_KEY === undefined ? { type: 'none' } : { type: 'api_key', value: config.MCP_API_KEY },
         maxMessageBytes: config.MAX_REQUEST_BYTES,
         input: process.stdin,

@@ -19,11 +19,11 @@ Example:
 async function list (args: string[], io: Io): Promise<number> {
   const { values } = parse(args, JSON_OPTION)
   // Loaded here: other commands need neither tools nor their validators.
-  const [{ listTools }, { buildCatalogue }, { loadTools }, { PATTERNS }] = await Promise.all([
-    import('../operate/tools.ts'), import('../tools/catalogue.ts'), import('../tools/load.ts'), import('../core/inspection.ts')
+  const [{ listTools }, { buildCatalogue }, { loadTools }, { inspectorFromSettings }] = await Promise.all([
+    import('../operate/tools.ts'), import('../tools/catalogue.ts'), import('../tools/load.ts'), import('../settings/inspection.ts')
   ])
   return await withStore(io, async (store, config) => {
-    const catalogue = buildCatalogue(await loadTools(config.TOOLS_DIR, { warn: io.err }), new Set(PATTERNS.map(({ name }) => name)))
+    const catalogue = buildCatalogue(await loadTools(config.TOOLS_DIR, { warn: io.err }), inspectorFromSettings(config).patterns)
     const rows = await listTools(store, catalogue)
     if (values.json) io.out(JSON.stringify(rows))
     else {

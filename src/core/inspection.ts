@@ -9,8 +9,6 @@ import { RE2JS } from 're2js'
 import { decodeOnce } from './decoded-text.ts'
 import { FLAGS, PATTERNS, type InspectionLevel, type Pattern, type PatternSource } from './patterns.ts'
 
-export { PATTERNS }
-
 export interface Finding {
   /** The pattern's public name. */
   readonly pattern: string
@@ -224,11 +222,4 @@ function turn (): void {
   const first = waiting.shift()!
   if (!ended) waiting.push(first)
   if (waiting.length > 0) setImmediate(turn)
-}
-
-const ordinary = new Inspector()
-
-/** The same by the default level, without giving way to others. */
-export function inspect (value: unknown, { exempt }: { exempt?: ReadonlySet<string> } = {}): Finding | undefined {
-  return ordinary.inspectNow(value, exempt)
 }

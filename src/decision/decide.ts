@@ -3,8 +3,8 @@ import type { Target } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Catalogue, OfferedTool } from '../tools/catalogue.ts'
 import {
-  judgeArguments, judgeExistence, judgeInspection, judgeParamHeaders, judgePermission, judgeScope, offeredFor,
-  type Headers, type InspectionMode, type Offered, type Question, type Refusal
+  judgeArguments, judgeExistence, judgeInspection, judgeParamHeaders, judgePermission, judgeScope, offeredFor, wordsOf,
+  type Headers, type Inspection, type Offered, type Question, type Refusal
 } from './layers.ts'
 
 export interface Allowance {
@@ -28,13 +28,14 @@ export interface Asked {
   readonly method: string
   /** What the message names; undefined for methods that name nothing. */
   readonly target: Target | undefined
+  /** `arguments` as sent; of a completion the values by their names. */
   readonly args?: unknown
   readonly headers?: Headers | undefined
 }
 
 export interface Policy {
   readonly catalogue: Catalogue
-  readonly inspection: InspectionMode
+  readonly inspection: Inspection
   /**
    * Counts what a call costs beyond the one that every request counts.
    * Absent: nothing is counted, for explanations and dry runs.
@@ -48,7 +49,7 @@ export const NOTHING_NAMED: Allowance = { outcome: 'allow', cost: 1 }
 /**
  * Decide a message: scope, permission, existence, headers that repeat
  * arguments, cost, arguments, inspection; the first that refuses ends it. Only
- * a call that costs more than one, or has a rate of its own, needs a promise.
+ * a call that costs more than one, has a rate of its own, or brings much text needs a promise.
  *
  * What may not be used is refused before anything is looked up or counted, so
  * it looks and costs like what does not exist.
@@ -62,7 +63,10 @@ export function decide (asked: Asked, policy: Policy): Decision | Promise<Decisi
   const offered = offeredFor(question, policy.catalogue)
   const missing = judgeExistence(question, offered)
   if (missing !== undefined) return missing
-  return method === 'tools/call' ? decideCall(question, offered as OfferedTool, policy) : { outcome: 'allow', target, offered, cost: 1 }
+  if (method === 'tools/call') return decideCall(question, offered as OfferedTool, policy)
+  const words = wordsOf(question, offered)
+  const allowance: Allowance = { outcome: 'allow', target, offered, cost: 1 }
+  return words === undefined ? allowance : decideWords(allowance, words, policy)
 }
 
 function decideCall (question: Question, tool: OfferedTool, policy: Policy): Decision | Promise<Decision> {
@@ -73,11 +77,18 @@ function decideCall (question: Question, tool: OfferedTool, policy: Policy): Dec
   return charge(tool, question.target).then(over => over ?? decideArguments(question, tool, policy))
 }
 
-function decideArguments ({ target, args }: Question, tool: OfferedTool, { inspection }: Policy): Decision {
+function decideArguments ({ target, args }: Question, tool: OfferedTool, policy: Policy): Decision | Promise<Decision> {
   const input = args ?? {}
   const wrong = judgeArguments(target, input, tool)
   if (wrong !== undefined) return wrong
-  const suspicious = inspection === 'off' ? undefined : judgeInspection(target, input, tool)
-  if (suspicious !== undefined && inspection === 'block') return suspicious
-  return { outcome: 'allow', target, offered: tool, input, cost: tool.cost, observed: suspicious }
+  return decideWords({ outcome: 'allow', target, offered: tool, input, cost: tool.cost }, input, policy)
+}
+
+/** The last layer: what was let through so far, unless its words look like an attack. */
+function decideWords (allowance: Allowance, words: unknown, { inspection: { mode, inspector } }: Policy): Decision | Promise<Decision> {
+  if (mode === 'off') return allowance
+  const judged = judgeInspection(allowance.target!, words, allowance.offered!, inspector)
+  const settle = (refused: Refusal | undefined): Decision =>
+    refused === undefined ? allowance : mode === 'block' ? refused : { ...allowance, observed: refused }
+  return judged instanceof Promise ? judged.then(settle) : settle(judged)
 }

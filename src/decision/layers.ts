@@ -14,7 +14,7 @@ import { revokedBy } from '../core/revocation.ts'
 import type { AddressSet } from '../core/address.ts'
 import type { RateLimitResult } from '../core/limit.ts'
 import { inexactNumberIn } from '../core/exact-numbers.ts'
-import { inspect } from '../core/inspection.ts'
+import type { Finding, Inspector } from '../core/inspection.ts'
 import type { Reason } from '../errors.ts'
 import { resourceAt, type Catalogue, type FoundResource, type OfferedPrompt, type OfferedResource, type OfferedTool } from '../tools/catalogue.ts'
 
@@ -56,6 +56,11 @@ export interface Question {
 }
 
 export type InspectionMode = 'block' | 'observe' | 'off'
+
+export interface Inspection {
+  readonly mode: InspectionMode
+  readonly inspector: Inspector
+}
 
 /**
  * An event loop that stays late while half of what may be in flight is. A late
@@ -186,9 +191,31 @@ export function judgeArguments (target: Target, input: unknown, { input: schema 
   return { outcome: 'refuse', reason: 'INVALID_ARGUMENTS', layer: 'arguments', target, rule: 'input schema', text: schema.problems(input).join('; ') }
 }
 
-/** No argument looks like an attack on what stands behind the tool. */
-export function judgeInspection (target: Target, input: unknown, { exempt }: OfferedTool): Refusal | undefined {
-  const found = inspect(input, { exempt })
+/** Methods whose words reach an author's code, beside `tools/call`. */
+const SPEAKING: ReadonlySet<string> = new Set(['prompts/get', 'resources/read', 'completion/complete'])
+
+/** What of a message reaches an author's code: arguments of a prompt, values that are completed, variables of a template. */
+export function wordsOf ({ method, args }: Question, offered: Offered | undefined): unknown {
+  if (offered === undefined || !SPEAKING.has(method)) return undefined
+  return method === 'resources/read' ? (offered as FoundResource).variables : args
+}
+
+/** Patterns that do not apply to what is said to it. */
+export function exemptOf (offered: Offered): ReadonlySet<string> {
+  return 'variables' in offered ? offered.offered.exempt : offered.exempt
+}
+
+/**
+ * Nothing that is said looks like an attack on what stands behind the tool.
+ *
+ * @returns a promise where there is so much text that others have their turn between
+ */
+export function judgeInspection (target: Target, said: unknown, offered: Offered, inspector: Inspector): Refusal | undefined | Promise<Refusal | undefined> {
+  const found = inspector.inspect(said, exemptOf(offered))
+  return found instanceof Promise ? found.then(found => suspicious(target, found)) : suspicious(target, found)
+}
+
+function suspicious (target: Target, found: Finding | undefined): Refusal | undefined {
   if (found === undefined) return undefined
   const { pattern, path } = found
   return { outcome: 'refuse', reason: 'SUSPICIOUS_ARGUMENT', layer: 'inspection', target, rule: `${pattern} at ${path}`, data: { pattern, path } }

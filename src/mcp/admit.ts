@@ -4,7 +4,7 @@ import type { RateLimitResult } from '../core/limit.ts'
 import { spelled, type Target } from '../core/permissions.ts'
 import { charge } from '../decision/charge.ts'
 import { decide, NOTHING_NAMED, type Decision } from '../decision/decide.ts'
-import type { Headers, InspectionMode } from '../decision/layers.ts'
+import type { Headers, Inspection, Refusal } from '../decision/layers.ts'
 import type { Trace } from '../decision/trace.ts'
 import type { Log } from '../telemetry/log.ts'
 import { redact } from '../telemetry/redact.ts'
@@ -17,7 +17,7 @@ import { raiseAtOnce } from './refusals.ts'
 export interface AdmitOptions {
   readonly offer: Offer
   readonly store: Store
-  readonly inspection: InspectionMode
+  readonly inspection: Inspection
 }
 
 /** Who sends a message, and where what is decided of it is written. */
@@ -45,7 +45,7 @@ export function admitMessage ({ offer, store, inspection }: AdmitOptions, messag
     principal: caller.principal,
     method,
     target,
-    args: params.arguments,
+    args: method === 'completion/complete' ? completing(params) : params.arguments,
     headers: era === 'modern' ? headers : undefined
   }, {
     catalogue: offer.current,
@@ -53,6 +53,16 @@ export function admitMessage ({ offer, store, inspection }: AdmitOptions, messag
     charge: (tool, target) => charge(store, caller, tool, target, counted => { sender.rateLimit = counted })
   })
   return decision instanceof Promise ? decision.then(decided => settled(decided, sender)) : settled(decision, sender)
+}
+
+/** One line of the log for words that look like an attack, refused or only observed. */
+export function tellSuspicion ({ target, data }: Refusal, { caller, log, blocked }: { caller: { principal: { id: string } }, log: Log, blocked: boolean }): void {
+  log.warn({ tool: target?.name, ...data, principal: caller.principal.id, blocked }, 'suspicious argument')
+}
+
+/** What is completed, and what it is completed beside, by the names of the arguments. */
+function completing ({ argument, context }: { readonly argument?: { name?: string, value?: string }, readonly context?: { arguments?: object } }): unknown {
+  return { ...context?.arguments, [argument!.name!]: argument!.value }
 }
 
 /** Note what a message asks for: also where its form is refused. @param body what JSON.parse gave */
@@ -66,10 +76,7 @@ export function noteMessage (trace: Trace, body: unknown): void {
 
 function settled (decision: Decision, { caller, log }: Sender): Decision {
   const suspicious = decision.outcome === 'allow' ? decision.observed : decision.layer === 'inspection' ? decision : undefined
-  if (suspicious !== undefined) {
-    const { target, data, outcome } = suspicious
-    log.warn({ tool: target?.name, ...data, principal: caller.principal.id, blocked: decision.outcome === outcome }, 'suspicious argument')
-  }
+  if (suspicious !== undefined) tellSuspicion(suspicious, { caller, log, blocked: decision.outcome === 'refuse' })
   if (decision.outcome === 'refuse') raiseAtOnce(decision, caller.principal)
   return decision
 }

@@ -26,30 +26,48 @@ export function raiseAtOnce ({ layer, target, rule, text, data }: Refusal, princ
   }
 }
 
+/** The words that callers of the system which this one follows look for. */
+const SUSPICIOUS = 'Security validation failed'
+
+/** What was found, for whoever can write it otherwise: the argument, and the pattern by its public name. */
+function found ({ path, pattern }: Readonly<Record<string, unknown>>): string {
+  return redact(`${path === '' ? 'The argument' : `The argument "${String(path)}"`} looks like ${String(pattern)}. Write it otherwise, or leave it out.`, 400)
+}
+
+/** Words of a prompt, a template or a completion: these have no result that a model reads. */
+function suspiciousWords ({ rule, data }: Refusal): AppError {
+  const { path, pattern } = data!
+  return new AppError('SUSPICIOUS_ARGUMENT', `${SUSPICIOUS}. ${found(data!)}`, { rule, data: { argument: redact(String(path), 200), pattern } })
+}
+
 /**
  * The result that a refused call has.
  *
  * @throws {AppError} where the refusal is an error of the protocol
  */
 export function resultOf (refusal: Refusal, trace: Trace): ToolResult {
-  const { reason, target, rule, text, data } = refusal
+  const { reason, rule, text, data } = refusal
   switch (reason) {
     case 'ACCESS_DENIED':
       trace.refuse(reason, rule)
       return failure('Access denied')
     case 'SUSPICIOUS_ARGUMENT':
       trace.refuse(reason, rule)
-      return { content: [{ type: 'text', text: 'Security validation failed' }, { type: 'text', text: redact(`${data?.path === '' ? 'The arguments' : `Argument "${String(data?.path)}"`} matched ${String(data?.pattern)}`, 300) }], isError: true }
+      return { content: [{ type: 'text', text: SUSPICIOUS }, { type: 'text', text: found(data!) }], isError: true }
     case 'INVALID_ARGUMENTS':
       trace.refuse(reason, rule)
       return failure(redact(`Invalid arguments: ${text}`, 4000))
     default:
-      throw errorOf(refusal, target === undefined ? '' : redact(target.name, MAX_NAME))
+      throw errorOf(refusal)
   }
 }
 
-function errorOf ({ reason, target, rule, text, data }: Refusal, name: string): AppError {
+/** A refusal as an error of the protocol. */
+export function errorOf (refusal: Refusal): AppError {
+  const { reason, target, rule, text, data } = refusal
+  const name = target === undefined ? '' : redact(target.name, MAX_NAME)
   switch (reason) {
+    case 'SUSPICIOUS_ARGUMENT': return suspiciousWords(refusal)
     case 'UNKNOWN_TOOL': return new AppError(reason, `Unknown tool: ${name}`, { rule })
     case 'INVALID_PARAMS': return new AppError(reason, text ?? `Unknown ${target?.kind}: ${name}`, { rule })
     case 'FORBIDDEN': return new AppError(reason, 'Access denied', { rule })

@@ -251,6 +251,15 @@ const properties = {
     default: 'block',
     description: 'What happens to suspicious arguments: `block`, `observe` (count and log only) or `off`.'
   }),
+  INSPECTION_LEVEL: choice(['default', 'strict'], {
+    default: 'default',
+    description: 'What is suspicious: `default`, or `strict`, which adds `../`, `<script`, `union.*select` and `eval(` ' +
+      'wherever they stand, so that much ordinary text is refused.'
+  }),
+  INSPECTION_PATTERNS_FILE: text({
+    description: 'File of more patterns, in RE2 syntax: ' +
+      '`[{"name": "iban", "description": "An account number.", "pattern": "\\bDE\\d{20}\\b"}]`.'
+  }),
   TOOLS_DIR: text({
     default: 'tools',
     description: 'Folder of tool modules, loaded beside the built-in tools if it exists.'

@@ -34,6 +34,7 @@ export interface OfferedResource {
   /** Undefined for a fixed URI. */
   readonly template: UriTemplate | undefined
   readonly listed: Readonly<Record<string, unknown>>
+  readonly exempt: ReadonlySet<string>
 }
 
 /** A resource that a URI names, and the values of its template's variables. */
@@ -45,6 +46,7 @@ export interface FoundResource {
 export interface OfferedPrompt {
   readonly prompt: Prompt
   readonly listed: Readonly<Record<string, unknown>>
+  readonly exempt: ReadonlySet<string>
 }
 
 /** What is offered, by name, in the order of the names. */
@@ -55,6 +57,9 @@ export interface Catalogue {
   readonly prompts: ReadonlyMap<string, OfferedPrompt>
 }
 
+/** Names of the inspection's patterns. */
+type Patterns = { has (name: string): boolean }
+
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/
 /**
  * Check and compile what is offered.
@@ -62,7 +67,7 @@ const NAME = /^[A-Za-z0-9_.-]{1,64}$/
  * @param patterns names that an exemption may name
  * @throws {UsageError} naming the file and the fault
  */
-export function buildCatalogue (sources: readonly Source[], patterns: ReadonlySet<string>): Catalogue {
+export function buildCatalogue (sources: readonly Source[], patterns: Patterns): Catalogue {
   const tools = new Map<string, OfferedTool>()
   const resources = new Map<string, OfferedResource>()
   const templates = new Map<string, OfferedResource>()
@@ -79,13 +84,13 @@ export function buildCatalogue (sources: readonly Source[], patterns: ReadonlySe
         break
       }
       case 'resource': {
-        const offered = offerResource(definition.resource, fail)
+        const offered = offerResource(definition.resource, patterns, fail)
         claim('resource', offered.resource.uri, from);
         (offered.template === undefined ? resources : templates).set(offered.resource.uri, offered)
         break
       }
       case 'prompt': {
-        const offered = offerPrompt(definition.prompt, fail)
+        const offered = offerPrompt(definition.prompt, patterns, fail)
         claim('prompt', offered.prompt.name, from)
         prompts.set(offered.prompt.name, offered)
         break
@@ -124,7 +129,7 @@ export function resourceAt ({ resources, templates }: Catalogue, principal: Prin
 
 type Fail = (fault: string) => never
 
-function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): OfferedTool {
+function offerTool (tool: Tool, patterns: Patterns, fail: Fail): OfferedTool {
   if (typeof tool?.name !== 'string' || !NAME.test(tool.name)) fail('a tool\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
   describe(tool, `tool "${tool.name}"`, fail)
   if (typeof tool.description !== 'string' || tool.description.trim() === '') fail(`tool "${tool.name}" needs a description: the model chooses by it`)
@@ -133,10 +138,6 @@ function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): Offe
   if (tool.timeoutMs !== undefined && !(Number.isInteger(tool.timeoutMs) && tool.timeoutMs >= 1)) fail(`tool "${tool.name}": timeoutMs must be a whole number of milliseconds`)
   if (tool.rate !== undefined && !(Number.isInteger(tool.rate.limit) && tool.rate.limit >= 1 && Number.isInteger(tool.rate.windowMs) && tool.rate.windowMs >= 1000)) {
     fail(`tool "${tool.name}": rate must be { limit, windowMs } in whole numbers, windowMs at least 1000`)
-  }
-  for (const [pattern, reason] of Object.entries(tool.exempt ?? {})) {
-    if (!patterns.has(pattern)) fail(`tool "${tool.name}": there is no inspection pattern "${pattern}"`)
-    if (typeof reason !== 'string' || reason.trim() === '') fail(`tool "${tool.name}": the exemption from "${pattern}" needs a reason`)
   }
   const inputSchema = listedSchema(tool, 'input', fail)
   const outputSchema = tool.output === undefined ? undefined : listedSchema(tool, 'output', fail)
@@ -160,7 +161,7 @@ function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): Offe
       output: tool.output === undefined ? undefined : compileSchema(tool.output),
       headers: declared.headers,
       listed,
-      exempt: new Set(Object.keys(tool.exempt ?? {})),
+      exempt: exemptions(`tool "${tool.name}"`, tool.exempt, patterns, fail),
       cost: tool.cost ?? 1,
       timeoutMs: tool.timeoutMs ?? 60_000
     }
@@ -169,7 +170,7 @@ function offerTool (tool: Tool, patterns: ReadonlySet<string>, fail: Fail): Offe
   }
 }
 
-function offerResource (resource: Resource, fail: Fail): OfferedResource {
+function offerResource (resource: Resource, patterns: Patterns, fail: Fail): OfferedResource {
   if (typeof resource?.uri !== 'string' || !/^[a-z][a-z0-9+.-]*:[^\s]{1,2000}$/i.test(resource.uri)) fail('a resource\'s uri must be an absolute URI')
   if (typeof resource.name !== 'string' || resource.name === '') fail(`resource "${resource.uri}" needs a name`)
   if (typeof resource.read !== 'function') fail(`resource "${resource.uri}" needs a read function`)
@@ -182,10 +183,10 @@ function offerResource (resource: Resource, fail: Fail): OfferedResource {
     name: resource.name,
     ...optional({ title: resource.title, description: resource.description, mimeType: resource.mimeType })
   }
-  return { resource, template: template ?? undefined, listed }
+  return { resource, template: template ?? undefined, listed, exempt: exemptions(`resource "${resource.uri}"`, resource.exempt, patterns, fail) }
 }
 
-function offerPrompt (prompt: Prompt, fail: Fail): OfferedPrompt {
+function offerPrompt (prompt: Prompt, patterns: Patterns, fail: Fail): OfferedPrompt {
   if (typeof prompt?.name !== 'string' || !NAME.test(prompt.name)) fail('a prompt\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
   if (typeof prompt.get !== 'function') fail(`prompt "${prompt.name}" needs a get function`)
   describe(prompt, `prompt "${prompt.name}"`, fail)
@@ -197,7 +198,16 @@ function offerPrompt (prompt: Prompt, fail: Fail): OfferedPrompt {
     ...optional({ title: prompt.title, description: prompt.description }),
     ...(args === undefined ? {} : { arguments: args })
   }
-  return { prompt, listed }
+  return { prompt, listed, exempt: exemptions(`prompt "${prompt.name}"`, prompt.exempt, patterns, fail) }
+}
+
+/** Names of the patterns that do not apply, each with the author's reason. */
+function exemptions (what: string, exempt: Readonly<Record<string, string>> | undefined, patterns: Patterns, fail: Fail): ReadonlySet<string> {
+  for (const [pattern, reason] of Object.entries(exempt ?? {})) {
+    if (!patterns.has(pattern)) fail(`${what}: there is no inspection pattern "${pattern}"`)
+    if (typeof reason !== 'string' || reason.trim() === '') fail(`${what}: the exemption from "${pattern}" needs a reason`)
+  }
+  return new Set(Object.keys(exempt ?? {}))
 }
 
 /** Text that a model reads must be text that a reviewer can see. */

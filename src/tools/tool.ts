@@ -173,6 +173,8 @@ export interface Resource {
   title?: string
   description?: string
   mimeType?: string
+  /** Inspection patterns that do not apply to its variables, by name, each with the reason. */
+  exempt?: Readonly<Record<string, string>>
   /** Values for a template's variable that begin with what was typed. */
   complete?: Readonly<Record<string, Complete>>
   read (at: { uri: string, variables: Readonly<Record<string, string>> }, context: Context):
@@ -197,6 +199,8 @@ export interface Prompt {
   title?: string
   description?: string
   arguments?: readonly PromptArgument[]
+  /** Inspection patterns that do not apply to its arguments, by name, each with the reason. */
+  exempt?: Readonly<Record<string, string>>
   get (values: Readonly<Record<string, string>>, context: Context): string | readonly PromptMessage[] | InputNeeded | Promise<string | readonly PromptMessage[] | InputNeeded>
 }
 

@@ -1,6 +1,7 @@
 /** What may not be used looks and costs like what does not exist, whichever layer would have spoken. */
 import fc from 'fast-check'
 import t from 'tap'
+import { Inspector } from '../../src/core/inspection.ts'
 import type { Principal } from '../../src/core/principal.ts'
 import { decide, type Asked, type Decision, type Policy } from '../../src/decision/decide.ts'
 import { buildCatalogue } from '../../src/tools/catalogue.ts'
@@ -16,6 +17,8 @@ const TOOLS = [
   definePrompt({ name: 'greet', get: () => 'hello' }),
   defineResource({ uri: 'note://a', name: 'a', read: () => 'a' })
 ]
+const inspector = new Inspector()
+const BLOCK = { mode: 'block', inspector } as const
 const catalogue = buildCatalogue(TOOLS.map(definition => ({ from: 'test', definition })), new Set())
 const NAMES = ['plain', 'dear', 'rare', 'get_rare', 'absent', 'get_absent', '__proto__', 'constructor']
 
@@ -34,7 +37,7 @@ t.test('whatever is asked, a name one may not use decides and costs as an absent
   fc.assert(fc.property(fc.array(pattern, { maxLength: 4 }), auth, fc.constantFrom('caller', 'operator'), fc.constantFrom(...NAMES), args, headers, (permissions, authType, role, name, args, headers) => {
     const who = principal(permissions, { authType, role: role as Principal['role'] })
     let charged = 0
-    const policy: Policy = { catalogue, inspection: 'block', charge: async () => { charged++; return undefined } }
+    const policy: Policy = { catalogue, inspection: BLOCK, charge: async () => { charged++; return undefined } }
     const decided = decide(call(who, name, args, headers), policy)
     if (decided instanceof Promise || decided.outcome === 'allow' || (decided.layer !== 'scope' && decided.layer !== 'permission')) return true
     const absent = decide(call({ ...who, permissions: [] }, 'surely absent', args, headers), policy) as Decision
@@ -45,7 +48,7 @@ t.test('whatever is asked, a name one may not use decides and costs as an absent
 })
 
 t.test('the first layer that refuses decides, in the order of the list', async t => {
-  const policy: Policy = { catalogue, inspection: 'block' }
+  const policy: Policy = { catalogue, inspection: BLOCK }
   const layer = (asked: Asked) => (decide(asked, policy) as { layer?: string }).layer
   const bad = { region: '../../etc/passwd is far too long' }
   t.equal(layer(call(principal(['get_*']), 'plain', bad, {})), 'permission')
@@ -58,18 +61,18 @@ t.test('the first layer that refuses decides, in the order of the list', async t
 
 t.test('a charge is made after permission and before arguments, and only where there is one', async t => {
   const charged: string[] = []
-  const policy: Policy = { catalogue, inspection: 'block', charge: async ({ tool }) => { charged.push(tool.name); return undefined } }
+  const policy: Policy = { catalogue, inspection: BLOCK, charge: async ({ tool }) => { charged.push(tool.name); return undefined } }
   t.notOk(decide(call(principal(['*']), 'plain'), policy) instanceof Promise, 'a plain call needs no promise')
   t.match(await decide(call(principal(['*']), 'dear', { other: 1 }), policy), { reason: 'INVALID_ARGUMENTS' })
   t.match(await decide(call(principal(['*']), 'rare'), policy), { outcome: 'allow' })
   t.same(charged, ['dear', 'rare'])
-  t.match(decide(call(principal(['*']), 'dear'), { catalogue, inspection: 'block' }), { outcome: 'allow', cost: 5 }, 'without a charge nothing is counted')
+  t.match(decide(call(principal(['*']), 'dear'), { catalogue, inspection: BLOCK }), { outcome: 'allow', cost: 5 }, 'without a charge nothing is counted')
 })
 
 t.test('what is only observed is let through and told', async t => {
   const asked = call(principal(['*']), 'plain', { region: '../../' })
-  t.match(decide(asked, { catalogue, inspection: 'observe' }), { outcome: 'allow', observed: { reason: 'SUSPICIOUS_ARGUMENT', rule: 'path_traversal at region' } })
-  t.match(decide(asked, { catalogue, inspection: 'off' }), { outcome: 'allow', observed: undefined })
+  t.match(decide(asked, { catalogue, inspection: { mode: 'observe', inspector } }), { outcome: 'allow', observed: { reason: 'SUSPICIOUS_ARGUMENT', rule: 'path_traversal at region' } })
+  t.match(decide(asked, { catalogue, inspection: { mode: 'off', inspector } }), { outcome: 'allow', observed: undefined })
 })
 
 t.test('calling a tool one may not use costs, answers and limits byte for byte like an absent name', async t => {

@@ -1,5 +1,6 @@
 /** Each layer by itself, with what it refuses, by what, and what it lets through. */
 import t from 'tap'
+import { Inspector } from '../../src/core/inspection.ts'
 import { addressSet } from '../../src/core/address.ts'
 import type { RateLimitResult } from '../../src/core/limit.ts'
 import type { Principal } from '../../src/core/principal.ts'
@@ -13,6 +14,7 @@ import { buildCatalogue, type OfferedTool } from '../../src/tools/catalogue.ts'
 import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
 
 const input = Type.Object({ text: Type.Optional(Type.String({ 'x-mcp-header': 'Text' })) }, { additionalProperties: false })
+const inspector = new Inspector()
 const catalogue = buildCatalogue([
   defineTool({ name: 'say', description: 'Says.', input, run: () => 'said' }),
   defineTool({ name: 'shell', description: 'Takes commands.', input: Type.Object({ text: Type.String() }), exempt: { path_traversal: 'it takes paths' }, run: () => 'done' }),
@@ -122,9 +124,9 @@ t.test('arguments and inspection: what to mend, and by which pattern', async t =
   const target = { kind: 'tool', name: 'say' } as const
   t.equal(judgeArguments(target, { text: 'a' }, say), undefined)
   t.match(judgeArguments(target, { text: 1 }, say), { reason: 'INVALID_ARGUMENTS', text: /text/ })
-  t.equal(judgeInspection(target, { text: 'a' }, say), undefined)
-  t.match(judgeInspection(target, { text: '../../etc/passwd' }, say), { reason: 'SUSPICIOUS_ARGUMENT', rule: 'path_traversal at text' })
-  t.equal(judgeInspection(target, { text: '../../etc/passwd' }, catalogue.tools.get('shell') as OfferedTool), undefined, 'exempt')
+  t.equal(judgeInspection(target, { text: 'a' }, say, inspector), undefined)
+  t.match(judgeInspection(target, { text: '../../etc/passwd' }, say, inspector), { reason: 'SUSPICIOUS_ARGUMENT', rule: 'path_traversal at text' })
+  t.equal(judgeInspection(target, { text: '../../etc/passwd' }, catalogue.tools.get('shell') as OfferedTool, inspector), undefined, 'exempt')
 })
 
 t.test('every reason that a layer gives is one of the table', async t => {

@@ -12,6 +12,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { NOTHING_NAMED } from '../../src/decision/decide.ts'
 import { Trace } from '../../src/decision/trace.ts'
+import { Inspector } from '../../src/core/inspection.ts'
 import { sealer } from '../../src/core/seal.ts'
 import { sessionIds } from '../../src/core/session.ts'
 import { toAnswer } from '../../src/core/answer.ts'
@@ -64,7 +65,7 @@ function open (t: Test, catalogue: Catalogue) {
     store,
     log: silent,
     offer: new CurrentOffer(catalogue),
-    inspection: 'block',
+    inspection: { mode: 'block', inspector: new Inspector() },
     sealer: sealer(secret, 'request state'),
     authentication: { required: true, types: ['api_key'] },
     sessions: { ids: sessionIds(secret), rule: { idleMs: 600_000, maxMs: 600_000, maxOfOwner: 1e6, maxTotal: 1e6 } },

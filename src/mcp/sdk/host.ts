@@ -6,7 +6,7 @@ import { redact } from '../../telemetry/redact.ts'
 import type { Catalogue } from '../../tools/catalogue.ts'
 import { CallContext, type Host } from '../../tools/context.ts'
 import type { Context, InputNeeded } from '../../tools/tool.ts'
-import { resultOf } from '../refusals.ts'
+import { errorOf } from '../refusals.ts'
 import type { ServedMessage, Serving, ServingOptions } from '../serving.ts'
 import { openAnswers, sealQuestions, type Repeated } from './answers.ts'
 import { CLIENT_CAPABILITIES_META_KEY } from './protocol.ts'
@@ -54,15 +54,14 @@ export class HandledRequest {
    * @throws {AppError} what refuses it, as an error of the protocol
    */
   allowed (): Allowance {
-    const { decision, trace } = this.message
+    const { decision } = this.message
     if (decision.outcome === 'allow') return decision
     const { reason, target, rule } = decision
     if (reason === 'INVALID_PARAMS' && target?.kind === 'resource') {
       // A client tells this from other wrong params by the data, which is the URI.
       throw new AppError(reason, `Resource not found: ${redact(target.name, 128)}`, { rule, data: { uri: redact(target.name, 2048) } })
     }
-    resultOf(decision, trace)
-    throw new AppError(reason, 'Security validation failed', { rule })
+    throw errorOf(decision)
   }
 
   /** @throws {AppError} INVALID_PARAMS for answers that do not fit what was asked */
