@@ -276,8 +276,9 @@ function fieldsOf (record: ApiKeyRecord): string[] {
   ]
 }
 
+/** Sent from node to node and back, because neither has both keys of the script. */
 function halfMoved (error: unknown): boolean {
-  return error instanceof AppError && error.cause instanceof Error && error.cause.message.includes('TRYAGAIN')
+  return error instanceof AppError && error.cause instanceof Error && /TRYAGAIN|Too many Cluster redirections/.test(error.cause.message)
 }
 
 /** Open: what a newer release adds must not lock its keys out here. */

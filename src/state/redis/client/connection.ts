@@ -101,7 +101,7 @@ function clusterOptions ({ enableOfflineQueue: _own, retryStrategy: _too, ...nod
     // What a node cannot answer now is an answer: whoever asked decides what to do without.
     retryDelayOnClusterDown: 0,
     retryDelayOnTryAgain: 5,
-    maxRedirections: 4,
+    maxRedirections: 6,
     // A name is kept as it is, for a certificate holds names.
     ...(tls ? { dnsLookup: (host: string, found: (error: null, address: string) => void) => found(null, host) } : {})
   }
