@@ -16,6 +16,8 @@ export class AddressLimit {
   readonly #rule: RateLimit
   /** Address group → when it may come again, ms of `performance.now()`. */
   readonly #overUntil = new Map<string, number>()
+  /** Address group → until when something of it is in the window, ms of `performance.now()`. */
+  readonly #countedUntil = new Map<string, number>()
 
   /** @param prefix of the counter's name in shared state; the address group comes behind it */
   constructor (store: Pick<Store, 'hit'>, prefix: string, rule: RateLimit) {
@@ -41,6 +43,12 @@ export class AddressLimit {
     return undefined
   }
 
+  /** Whether this process counted something of the address within the window. */
+  hasCounted (address: string): boolean {
+    if (this.#countedUntil.size === 0) return false
+    return (this.#countedUntil.get(addressGroup(address)) ?? 0) > performance.now()
+  }
+
   /**
    * Count one, if the address is not over.
    *
@@ -53,12 +61,14 @@ export class AddressLimit {
     const group = addressGroup(address)
     const result = await this.#store.hit(this.#prefix + group, this.#rule)
     // The last one that fits makes it over: the next needs no count to be refused.
-    if (result.remaining === 0) this.#remember(group, performance.now() + (result.allowed ? result.resetMs : result.retryAfterMs))
+    if (result.remaining === 0) remember(this.#overUntil, group, performance.now() + (result.allowed ? result.resetMs : result.retryAfterMs))
+    remember(this.#countedUntil, group, performance.now() + this.#rule.windowMs)
     return result
   }
+}
 
-  #remember (group: string, until: number): void {
-    if (this.#overUntil.size >= MAX_REMEMBERED) this.#overUntil.delete(this.#overUntil.keys().next().value!)
-    this.#overUntil.set(group, until)
-  }
+function remember (map: Map<string, number>, group: string, until: number): void {
+  map.delete(group)
+  if (map.size >= MAX_REMEMBERED) map.delete(map.keys().next().value!)
+  map.set(group, until)
 }

@@ -1,6 +1,7 @@
 import { hashKey, judgeKey, ruleOf, wellFormed, type ApiKeyRecord } from '../core/api-key.ts'
 import { hasJwtHeader } from '../core/jwt-form.ts'
 import type { RateLimit } from '../core/limit.ts'
+import { RecentSet } from '../core/recent-set.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import type { Authenticator } from './authenticator.ts'
@@ -11,15 +12,20 @@ export interface ApiKeyOptions {
   rule: RateLimit
 }
 
+/** Plain keys that are remembered to have been accepted. */
+const MAX_ACCEPTED = 10_000
+
 /**
  * API keys, in `X-API-Key` or as a bearer. One look-up gives the record and
  * counts the request. Unknown, revoked, expired and used from a wrong address
  * are one refusal; only the log tells them apart.
  */
 export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authenticator {
+  /** Hashes of plain keys that were accepted by this process: who knows one has not guessed it just now. */
+  const accepted = new RecentSet(MAX_ACCEPTED)
   return {
     type: 'api_key',
-    async authenticate (credential, { address }) {
+    async authenticate (credential, { address, standing }) {
       if (credential.type !== 'api_key' && credential.type !== 'bearer') return undefined
       const certain = credential.type === 'api_key' || credential.value.startsWith('mcpk_')
       // Some other authenticator's. A key may have dots, too.
@@ -27,6 +33,11 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
       if (!wellFormed(credential.value)) throw refused('malformed')
 
       const hash = hashKey(credential.value)
+      const isMade = credential.value.startsWith('mcpk_')
+      if (standing === 'over' && !isMade && !accepted.has(hash)) {
+        if (certain) throw refused('not looked up')
+        return undefined
+      }
       const { record, rateLimit: verdict } = await store.admit(hash, rule)
       if (record === undefined) {
         if (certain) throw refused('unknown')
@@ -37,6 +48,7 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
       const judged = judgeKey(record, hash, address, now)
       if (judged !== 'valid') throw refused(judged, record)
       store.touchKey(record, now)
+      if (!isMade) accepted.add(hash)
 
       const subject = `key:${record.hash}`
       const own = ruleOf(record, rule)

@@ -9,6 +9,13 @@ export interface RequestFacts {
   readonly method: string
   /** Built from PUBLIC_URL, never from a request header. */
   readonly url: string
+  /**
+   * Absent: nothing is known against the address. `failed`: wrong credentials
+   * came from it lately. `over`: so many that nothing more is looked up or
+   * asked for it, except for credentials that nobody can guess (keys that this
+   * service made, signed tokens) and those that succeeded before.
+   */
+  readonly standing?: 'failed' | 'over'
 }
 
 /** A principal, and where its requests are counted. */

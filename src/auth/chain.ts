@@ -5,6 +5,7 @@ import { holderOf, type AuthType, type Principal } from '../core/principal.ts'
 import { revokedBy } from '../core/revocation.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
+import { AddressLimit } from './address-limit.ts'
 import type { Authentication, Authenticator, RequestFacts } from './authenticator.ts'
 import { countIn, type Counters } from './counters.ts'
 import { EndedCredential } from './refusals.ts'
@@ -32,7 +33,7 @@ export interface ChainOptions {
   rules: Readonly<Record<AuthType, RateLimit>>
 }
 
-/** Wrong credentials an address may present before its failing requests are refused with 429. */
+/** Wrong credentials an address may present; then it may use those alone that succeeded before or that nobody can guess. */
 export const FAILURES: RateLimit = { limit: 20, windowMs: 60_000 }
 
 /** How long a copy of the revocations is believed while state is out of reach, ms. */
@@ -51,19 +52,28 @@ const CLIENTS_OF_SUBJECT = 3
 export type Identify = (credential: Credential, presented: RequestFacts) => Promise<Caller>
 
 export function authenticationChain (options: ChainOptions): Identify {
+  const failures = new AddressLimit(options.store, 'failures:', FAILURES)
   return async function identify (credential, presented) {
     if (!options.required) return await anonymous(options, presented)
     if (credential.type === 'none') {
       throw new AppError('AUTHENTICATION_REQUIRED', 'Authentication required')
     }
+    const { address } = presented
+    // Before anything is looked up, for the limit is there to prevent that.
+    const over = failures.refusal(address)
     try {
-      return await ask(options, credential, presented)
+      return await ask(options, credential, over !== undefined || failures.hasCounted(address) ? { ...presented, standing: over === undefined ? 'failed' : 'over' } : presented)
     } catch (error) {
       const refusal = asRefusal(error)
-      if (refusal.code === 'INVALID_CREDENTIAL' && !(refusal instanceof EndedCredential)) await countFailure(options, presented)
+      if (refusal.code === 'INVALID_CREDENTIAL' && !(refusal instanceof EndedCredential)) refuseOver(over ?? await failures.count(address), address)
       throw refusal
     }
   }
+}
+
+/** Counted apart from everything else: other callers behind the same address are not touched. */
+function refuseOver (counted: RateLimitResult, address: string): void {
+  if (!counted.allowed) throw rateLimited(counted, { reason: 'TOO_MANY_FAILURES', rule: `failures of ${addressGroup(address)}` })
 }
 
 /** Whatever is not a refusal is a fault on the way to one. */
@@ -136,11 +146,4 @@ async function anonymous ({ store, rules }: ChainOptions, { address }: RequestFa
   }
   const subject = `sub:${id}`
   return { principal, subject, rule: rules.none, shared: undefined, rateLimit: await store.hit(subject, rules.none), recheck: async () => principal }
-}
-
-/** Counts apart from everything else: other callers behind the same address are not touched. */
-async function countFailure ({ store }: ChainOptions, { address }: RequestFacts): Promise<void> {
-  const group = addressGroup(address)
-  const result = await store.hit(`failures:${group}`, FAILURES)
-  if (!result.allowed) throw rateLimited(result, { reason: 'TOO_MANY_FAILURES', rule: `failures of ${group}` })
 }

@@ -1,8 +1,10 @@
 import { pathToFileURL } from 'node:url'
 import { resolve } from 'node:path'
 import Type, { type Static } from 'typebox'
+import { hashKey } from '../core/api-key.ts'
 import { PERMISSION_PATTERN } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
+import { RecentSet } from '../core/recent-set.ts'
 import { compileSchema } from '../core/schema.ts'
 import { UsageError } from '../errors.ts'
 import type { Credential } from '../core/credential.ts'
@@ -28,17 +30,26 @@ CustomIdentity | undefined | Promise<CustomIdentity | undefined>
 
 const shape = compileSchema(CustomIdentity)
 
+/** Credentials that are remembered to have been accepted. */
+const MAX_ACCEPTED = 10_000
+
 /** Wrap an operator's function as a link of the chain; what it returns is checked each time. */
 export function customAuthenticator (identify: CustomAuthenticator): Authenticator {
   const principalFor = async (credential: Credential, presented: RequestFacts): Promise<Principal | undefined> => {
     const identity = credential.type === 'none' ? undefined : await identify(credential, presented)
     return identity === undefined ? undefined : principalOf(identity)
   }
+  const accepted = new RecentSet(MAX_ACCEPTED)
   return {
     type: 'custom',
     async authenticate (credential, presented) {
+      if (credential.type === 'none') return undefined
+      const hash = hashKey(credential.value)
+      if (presented.standing === 'over' && !accepted.has(hash)) return undefined
       const principal = await principalFor(credential, presented)
-      return principal === undefined ? undefined : { principal }
+      if (principal === undefined) return undefined
+      accepted.add(hash)
+      return { principal }
     },
     recheck: principalFor
   }

@@ -6,6 +6,7 @@ import type { Credential } from '../../core/credential.ts'
 import { looksLikeJwt, readJwtForm } from '../../core/jwt-form.ts'
 import { ACCESS_SCOPE, permissionsOf } from '../../core/oauth-scopes.ts'
 import type { Principal } from '../../core/principal.ts'
+import { RecentSet } from '../../core/recent-set.ts'
 import { compileSchema } from '../../core/schema.ts'
 import { AppError } from '../../errors.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
@@ -14,7 +15,7 @@ import type { Authentication, Authenticator, RequestFacts } from '../authenticat
 import { EndedCredential } from '../refusals.ts'
 import { InsufficientScope } from '../scopes.ts'
 import { checkProof, PROOF_WINDOW_MS } from './dpop.ts'
-import type { Introspection } from './introspection.ts'
+import type { Asker, Introspection } from './introspection.ts'
 import type { Issuer } from './issuer.ts'
 import { checkJwt, type TokenVerifier } from './jwt.ts'
 import { cacheUntil, tokenCache } from './token-cache.ts'
@@ -52,6 +53,8 @@ export class OAuth2Authenticator implements Authenticator {
   readonly #good = tokenCache<Known>(MAX_GOOD)
   readonly #rejected = tokenCache<Refusal>(MAX_REJECTED)
   readonly #underWay = new Map<string, Promise<Known | undefined>>()
+  /** Hashes of tokens that an authorization server called good: they are asked about again whoever presents them. */
+  readonly #accepted = new RecentSet(MAX_GOOD)
 
   constructor (options: OAuth2Options) {
     this.#options = options
@@ -62,7 +65,7 @@ export class OAuth2Authenticator implements Authenticator {
     if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
     const hash = createHash('sha256').update(credential.value).digest('base64url')
     const now = Date.now()
-    const known = this.#recall(hash, now) ?? await this.#established(credential.value, hash)
+    const known = this.#recall(hash, now) ?? await this.#established(credential.value, hash, presented)
     if (known === undefined) return undefined
 
     await this.#checkBinding(credential, known.facts, presented)
@@ -72,11 +75,11 @@ export class OAuth2Authenticator implements Authenticator {
   }
 
   /** As `authenticate`, without the proof of possession, which only a request can bring. */
-  async recheck (credential: Credential): Promise<Principal | undefined> {
+  async recheck (credential: Credential, presented: RequestFacts): Promise<Principal | undefined> {
     if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
     const hash = createHash('sha256').update(credential.value).digest('base64url')
     const now = Date.now()
-    const known = this.#recall(hash, now) ?? await this.#established(credential.value, hash)
+    const known = this.#recall(hash, now) ?? await this.#established(credential.value, hash, presented)
     return known?.facts.scopes.includes(ACCESS_SCOPE) === true ? { ...known.principal, authenticatedAt: now } : undefined
   }
 
@@ -108,20 +111,22 @@ export class OAuth2Authenticator implements Authenticator {
   }
 
   /** Single flight: however many present a token at once, it is looked at once. */
-  async #established (token: string, hash: string): Promise<Known | undefined> {
+  async #established (token: string, hash: string, presented: RequestFacts): Promise<Known | undefined> {
     let work = this.#underWay.get(hash)
     if (work === undefined) {
-      work = this.#establish(token, hash).finally(() => this.#underWay.delete(hash))
+      work = this.#establish(token, hash, presented).finally(() => this.#underWay.delete(hash))
       this.#underWay.set(hash, work)
     }
     return await work
   }
 
-  async #establish (token: string, hash: string): Promise<Known | undefined> {
+  async #establish (token: string, hash: string, presented: RequestFacts): Promise<Known | undefined> {
     const { verifiers, introspections } = this.#options
     try {
       if (verifiers.size > 0 && looksLikeJwt(token)) return await this.#verified(token, hash)
-      return introspections.length > 0 ? await this.#introspected(token, hash) : undefined
+      const known = this.#accepted.has(hash)
+      if (introspections.length === 0 || (presented.standing === 'over' && !known)) return undefined
+      return await this.#introspected(token, hash, known ? { address: presented.address } : presented)
     } catch (error) {
       if (error instanceof Unreachable) throw unavailable(error.message)
       throw error
@@ -143,19 +148,20 @@ export class OAuth2Authenticator implements Authenticator {
     return known
   }
 
-  async #introspected (token: string, hash: string): Promise<Known | undefined> {
+  async #introspected (token: string, hash: string, asker: Asker): Promise<Known | undefined> {
     const { store } = this.#options
     const shared = await store.cacheGet(`token:${hash}`).catch(() => undefined)
     const remembered = shared === undefined ? undefined : this.#readFacts(shared)
     if (remembered !== undefined) return this.#keep(hash, remembered)
 
-    const judged = await this.#ask(token)
+    const judged = await this.#ask(token, asker)
     if (judged === undefined) return undefined
     const now = Date.now()
     if ('refused' in judged) {
       this.#rejected.set(hash, judged, now + REJECTED_MS)
       throw refused(judged)
     }
+    this.#accepted.add(hash)
     const until = cacheUntil(judged.facts, now, INTROSPECTED_MS)
     store.cacheSet(`token:${hash}`, JSON.stringify({ ...judged.facts, until }), until - now).catch(() => {})
     return this.#keep(hash, judged.facts)
@@ -167,12 +173,12 @@ export class OAuth2Authenticator implements Authenticator {
    * @returns undefined if none of them answers such questions
    * @throws {Unreachable} if one that may know it cannot be asked
    */
-  async #ask (token: string): Promise<{ readonly facts: TokenFacts } | Refusal | undefined> {
+  async #ask (token: string, asker: Asker): Promise<{ readonly facts: TokenFacts } | Refusal | undefined> {
     let refusal: Refusal | undefined
     let trouble: unknown
     for (const introspection of this.#options.introspections) {
       try {
-        const judged = await introspection.ask(token)
+        const judged = await introspection.ask(token, asker)
         if (judged !== undefined && 'facts' in judged) return judged
         // What a server says of a token of its own tells more than that another does not know it.
         if (refusal === undefined || judged?.refused !== 'not active') refusal = judged ?? refusal

@@ -1,8 +1,14 @@
 /** Tokens that only their authorization server can read (RFC 7662), and the older `tokeninfo` form. */
 import { judgeIntrospection, judgeTokenInfo, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
+import { addressGroup } from '../../core/address.ts'
+import { Places } from '../../core/places.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
+import type { RequestFacts } from '../authenticator.ts'
 import { askJson, errorOf, type BoundedResponse, type Bounds } from './bounded-fetch.ts'
 import type { Issuer } from './issuer.ts'
+
+/** For whom a question is asked: its places are bounded by address. */
+export type Asker = Pick<RequestFacts, 'address' | 'standing'>
 
 export interface Introspection {
   /**
@@ -11,7 +17,7 @@ export interface Introspection {
    * @returns its facts, or why it is refused; undefined if this server offers no such thing
    * @throws {Unreachable} if nothing can be said
    */
-  ask (token: string): Promise<{ readonly facts: TokenFacts } | { readonly refused: string } | undefined>
+  ask (token: string, asker: Asker): Promise<{ readonly facts: TokenFacts } | { readonly refused: string } | undefined>
 }
 
 export interface Credentials { readonly id: string, readonly secret: string | undefined }
@@ -19,7 +25,10 @@ export interface Credentials { readonly id: string, readonly secret: string | un
 /** Well under the second that an authorization server in trouble may cost. */
 const DECISION: Bounds = { timeoutMs: 800, maxBytes: 65_536 }
 /** Questions under way at once; more are refused rather than queued. */
-const MOST_UNDER_WAY = 50
+const MAX_UNDER_WAY = 50
+/** Of them for one address, and for all addresses together from which wrong credentials came lately: the rest is kept for others. */
+const MAX_OF_ADDRESS = 40
+const MAX_OF_FAILED = 20
 /** Failures in a row until nothing is asked for a while. */
 const MOST_FAILURES = 5
 const PAUSE_MS = 5000
@@ -30,12 +39,12 @@ const ABOUT_THE_TOKEN: ReadonlySet<string> = new Set(['invalid_request', 'invali
 export function introspection (issuer: Issuer, rules: TokenRules, credentials: Credentials, answerMs = DECISION.timeoutMs): Introspection {
   const guarded = guard()
   return {
-    async ask (token) {
+    async ask (token, asker) {
       const endpoint = await issuer.introspection()
       if (endpoint === undefined) return undefined
       const { url, auth } = endpoint
       const { headers, fields } = clientAuth(credentials, auth)
-      const { status, json } = await guarded(() => askJson(url, form({ token, token_type_hint: 'access_token', ...fields }, headers), { ...DECISION, timeoutMs: answerMs }))
+      const { status, json } = await guarded(asker, () => askJson(url, form({ token, token_type_hint: 'access_token', ...fields }, headers), { ...DECISION, timeoutMs: answerMs }))
       // Servers differ in how they say that something is no token of theirs.
       if (status === 400 && typeof json.error === 'string' && ABOUT_THE_TOKEN.has(json.error)) return { refused: 'not active' }
       // 401 here is about us, not about the token: our own credentials are wrong.
@@ -49,8 +58,8 @@ export function introspection (issuer: Issuer, rules: TokenRules, credentials: C
 export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string, answerMs = DECISION.timeoutMs): Introspection {
   const guarded = guard()
   return {
-    async ask (token) {
-      const { status, json } = await guarded(() => askJson(url, form({ access_token: token }, {}), { ...DECISION, timeoutMs: answerMs }))
+    async ask (token, asker) {
+      const { status, json } = await guarded(asker, () => askJson(url, form({ access_token: token }, {}), { ...DECISION, timeoutMs: answerMs }))
       if (status === 400 || status === 401) return { refused: 'not active' }
       if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}${errorOf(json)}`)
       return judgeTokenInfo(json, issuer.name, rules, Date.now())
@@ -58,15 +67,21 @@ export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string, answe
   }
 }
 
+/** All addresses with failures hold places together. */
+const FAILED = 'failed'
+
 /** Bounds what a server in trouble may cost: few questions at once, and none for a while after several failures. */
-function guard (): (work: () => Promise<BoundedResponse>) => Promise<BoundedResponse> {
-  let underWay = 0
+function guard (): (asker: Asker, work: () => Promise<BoundedResponse>) => Promise<BoundedResponse> {
+  const underWay = new Places()
   let failures = 0
   let closedUntil = 0
-  return async work => {
-    if (underWay >= MOST_UNDER_WAY) throw new Unreachable(`${MOST_UNDER_WAY} questions are under way already`)
+  return async ({ address, standing }, work) => {
+    const group = addressGroup(address)
+    if (underWay.taken >= MAX_UNDER_WAY || underWay.of(group) >= MAX_OF_ADDRESS) throw new Unreachable('too many questions are under way already')
+    if (standing !== undefined && underWay.of(FAILED) >= MAX_OF_FAILED) throw new Unreachable('too many questions are under way for addresses with failures')
     if (Date.now() < closedUntil) throw new Unreachable('the authorization server failed several times just now')
-    underWay++
+    const holder = standing === undefined ? group : FAILED
+    underWay.take(holder)
     try {
       const answer = await work()
       if (answer.status >= 500) throw new Unreachable(`status ${answer.status}`)
@@ -76,7 +91,7 @@ function guard (): (work: () => Promise<BoundedResponse>) => Promise<BoundedResp
       if (++failures >= MOST_FAILURES) closedUntil = Date.now() + PAUSE_MS
       throw error
     } finally {
-      underWay--
+      underWay.leave(holder)
     }
   }
 }
