@@ -47,6 +47,9 @@ WORKDIR /app
 COPY --from=modules /build/node_modules node_modules
 COPY --from=build /build/dist dist
 COPY package.json LICENSE ./
+# By both names, so that what the documentation says after `npx` works in a container, too.
+RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/secure-mcp-server \
+ && ln -s /app/dist/src/cli/main.js /usr/local/bin/secure-mcp
 
 # By number, so that runAsNonRoot can be judged without looking into the image; 10001 is no account of any host.
 USER 10001:10001

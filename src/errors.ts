@@ -36,7 +36,7 @@ export const ERRORS = {
   INVALID_CREDENTIAL: { http: 401, rpc: 401, expose: true, means: 'The credential is unknown, expired, revoked, or made for something else. The log says which.' },
   INSUFFICIENT_SCOPE: { http: 403, rpc: 403, expose: true, means: 'The token lacks a scope; `WWW-Authenticate` names all that the call needs.' },
   FORBIDDEN: { http: 403, rpc: 403, expose: true, means: 'The credential may not do this: a prompt or resource that no permission gives, or a caller key on a management route.' },
-  ACCESS_DENIED: { http: 200, rpc: 403, expose: true, as: 'result', means: 'No permission gives the tool, or one takes it away: `secure-mcp keys show`. The log names the pattern.' },
+  ACCESS_DENIED: { http: 200, rpc: 403, expose: true, as: 'result', means: 'No permission gives the tool, or one takes it away: `npx secure-mcp-server keys show`. The log names the pattern.' },
   SUSPICIOUS_ARGUMENT: { http: 200, rpc: 403, expose: true, as: 'result', means: 'An argument matches an inspection pattern. The answer and the log name the argument and the pattern; a tool may `exempt` itself.' },
   INVALID_ARGUMENTS: { http: 200, rpc: -32602, expose: true, as: 'result', means: 'The arguments do not fit the input schema of the tool. The answer says what to mend.' },
   TOOL_ERROR: { http: 200, rpc: 500, expose: true, as: 'result', means: 'The tool says that it could not do it, in its own words.' },

@@ -19,7 +19,7 @@ const LOST = 'lost:'
 /** At the end of an epoch that an operator set to go on after a loss. */
 const ACCEPTED = ':accepted'
 
-const GO_ON = 'keys and revocations may be gone, so everything is refused; restore it, or go on without: secure-mcp state accept-loss'
+const GO_ON = 'keys and revocations may be gone, so everything is refused; restore it, or go on without: npx secure-mcp-server state accept-loss'
 
 /** Canaries looked at for each node of a Cluster, each time. */
 const LOOKED_AT = 8
