@@ -1,12 +1,12 @@
 import fp from 'fastify-plugin'
 import type { Metrics } from '../src/telemetry/metrics.ts'
 
-export interface MetricsOptions {
+export interface MetricsPluginOptions {
   metrics: Metrics
 }
 
 /** Counts and times what was answered. Probes are left out, as in the log. */
-export default fp<MetricsOptions>(async function metrics (app, { metrics }) {
+export default fp<MetricsPluginOptions>(async function metrics (app, { metrics }) {
   metrics.watch({
     health: () => app.store.health(),
     inFlight: () => app.traffic.inFlight,

@@ -1,12 +1,13 @@
 // Writes docs/configuration.md from the settings' schema and docs/errors.md from the table of refusals: npm run docs.
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { properties, type wanted } from '../src/settings/load.ts'
 import { ERRORS } from '../src/errors.ts'
+import { roomsTable } from '../test/support/rooms.ts'
 
-/** Both pages, by path. */
+/** The generated pages, by path. */
 export function pages (): Record<string, string> {
-  return { 'docs/configuration.md': configuration(), 'docs/errors.md': errors() }
+  return { 'docs/configuration.md': configuration(), 'docs/errors.md': errors(), 'docs/architecture.md': architecture() }
 }
 
 function configuration (): string {
@@ -55,6 +56,12 @@ This page is generated from \`src/errors.ts\`.
 |---|---|---|---|
 ${rows.join('\n')}
 `
+}
+
+/** The page as it is written by hand, with the table of rooms made anew. */
+function architecture (): string {
+  const page = readFileSync('docs/architecture.md', 'utf8')
+  return page.replace(/\| room \| holds \|[^]*?\n(?=\n|$)/, roomsTable())
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -17,7 +17,7 @@ import { openStore } from './state/open.ts'
 import type { Store } from './state/store.ts'
 import { buildManagement } from './management.ts'
 
-type Environment = Record<string, string | undefined>
+type ProcessEnvironment = Record<string, string | undefined>
 type App = Awaited<ReturnType<typeof buildApp>>
 
 /**
@@ -26,7 +26,7 @@ type App = Awaited<ReturnType<typeof buildApp>>
  * @param tell writes to the person at the terminal, apart from the log
  * @throws {UsageError} for anything wrong before listening
  */
-export async function serve (env: Environment, tell: (text: string) => void): Promise<void> {
+export async function serve (env: ProcessEnvironment, tell: (text: string) => void): Promise<void> {
   const warnings: string[] = []
   const config = await withPort(env, warning => warnings.push(warning))
   const log = createLog({ debug: config.MCP_DEBUG })
@@ -57,7 +57,7 @@ export async function serve (env: Environment, tell: (text: string) => void): Pr
 }
 
 /** With PORT 0 a free port is found first: hosts, origins, audience and metadata all hold the port. */
-async function withPort (env: Environment, warn: (message: string) => void): Promise<Config> {
+async function withPort (env: ProcessEnvironment, warn: (message: string) => void): Promise<Config> {
   const config = readSettings(env, { warn, serving: true })
   if (config.PORT !== 0) return config
   const probe = createServer().listen(0, config.HOST)

@@ -1,39 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import t from 'tap'
+import ts from 'typescript'
+import { EVERYONE, ONLY_IN, ROOMS, roomsTable } from './support/rooms.ts'
 
-/** Who may import whom: a part may name itself and what is listed for it. Packages have their own list below. */
-const EVERYONE = ['errors', 'core', 'files', 'telemetry'] as const
-const MAY_IMPORT: Record<string, readonly string[]> = {
-  errors: [],
-  core: ['errors'],
-  files: ['core', 'errors'],
-  telemetry: ['core', 'errors'],
-  settings: [...EVERYONE, 'secrets'],
-  secrets: [...EVERYONE],
-  resilience: [...EVERYONE],
-  state: [...EVERYONE, 'settings', 'resilience'],
-  auth: [...EVERYONE, 'settings', 'resilience', 'state'],
-  tools: [...EVERYONE],
-  decision: [...EVERYONE, 'settings', 'auth', 'tools', 'state', 'resilience'],
-  mcp: [...EVERYONE, 'state', 'auth', 'tools', 'decision', 'resilience'],
-  'jwt-verifiers': ['auth'],
-  runtime: [...EVERYONE, 'settings', 'secrets', 'resilience', 'state', 'auth', 'tools', 'decision', 'jwt-verifiers'],
-  plugins: [...EVERYONE, 'resilience', 'state', 'auth', 'tools', 'decision', 'mcp'],
-  routes: [...EVERYONE, 'resilience', 'settings', 'state', 'auth', 'tools', 'decision', 'mcp', 'plugins'],
-  app: [...EVERYONE, 'settings', 'state', 'auth', 'tools', 'decision', 'mcp', 'plugins', 'routes', 'runtime'],
-  management: [...EVERYONE, 'settings', 'state', 'auth', 'decision', 'plugins', 'routes', 'runtime'],
-  server: [...EVERYONE, 'app', 'management', 'runtime', 'mcp', 'settings', 'secrets', 'state', 'auth'],
-  operate: [...EVERYONE, 'settings', 'secrets', 'state', 'auth', 'tools', 'decision'],
-  cli: [...EVERYONE, 'server', 'runtime', 'operate', 'settings', 'secrets', 'state', 'auth', 'tools', 'mcp']
-}
-
-/** What may be named in some places only: parts, or a path within one. */
-const ONLY_IN: ReadonlyArray<{ what: RegExp, parts: readonly string[] }> = [
-  { what: /^(fastify|fastify-plugin|@fastify\/.*)$/, parts: ['plugins', 'routes', 'app', 'management', 'jwt-verifiers'] },
-  { what: /^ioredis$/, parts: ['state'] },
-  { what: /^@modelcontextprotocol\//, parts: ['mcp', 'upstreams'] }
-]
+const MAY_IMPORT = new Map(ROOMS.map(({ name, may }) => [name, new Set([...may, ...(EVERYONE.includes(name) ? [] : EVERYONE)])]))
 
 const root = join(import.meta.dirname, '..')
 const files = ['src', 'plugins', 'routes'].flatMap(folder =>
@@ -61,7 +32,7 @@ t.test('each part imports only what stands below it', async t => {
     for (const { from } of importsOf(file)) {
       if (!from.startsWith('.')) continue
       const other = partOf(within(file, from))
-      if (other !== part && MAY_IMPORT[part]?.includes(other) !== true) t.fail(`${file} imports ${from}: ${part} may not know ${other}`)
+      if (other !== part && MAY_IMPORT.get(part)?.has(other) !== true) t.fail(`${file} imports ${from}: ${part} may not know ${other}`)
     }
   }
 })
@@ -70,7 +41,8 @@ t.test('frameworks and clients are named where they belong', async t => {
   for (const file of files) {
     for (const { from } of importsOf(file)) {
       const rule = ONLY_IN.find(({ what }) => what.test(from))
-      if (rule?.parts.includes(partOf(file)) === false) t.fail(`${file} imports ${from}`)
+      const place = file.replace(/^src\//, '').replace(/\.ts$/, '')
+      if (rule?.places.some(name => place === name || place.startsWith(`${name}/`)) === false) t.fail(`${file} imports ${from}`)
     }
   }
 })
@@ -107,16 +79,38 @@ t.test('no protocol server outlives its request in a module', async t => {
   }
 })
 
-t.test('imports go round in no circle', async t => {
+t.test('imports go round in no circle, not even of types', async t => {
   const done = new Set<string>()
   const visit = (file: string, path: readonly string[]): void => {
     if (path.includes(file)) t.fail([...path.slice(path.indexOf(file)), file].join(' → '))
     if (path.includes(file) || done.has(file)) return
-    for (const { from, typeOnly } of importsOf(file)) {
-      // A type is gone when the program runs.
-      if (from.startsWith('.') && !typeOnly) visit(within(file, from), [...path, file])
-    }
+    for (const { from } of importsOf(file)) if (from.startsWith('.')) visit(within(file, from), [...path, file])
     done.add(file)
   }
   for (const file of files) visit(file, [])
+})
+
+t.test('the page of the architecture shows the rooms as they are held', async t => {
+  t.ok(textOf('docs/architecture.md').includes(roomsTable()), 'docs/architecture.md: npm run docs')
+})
+
+t.test('a type name means one thing', async t => {
+  const places = new Map<string, string[]>()
+  for (const file of files) {
+    ts.forEachChild(ts.createSourceFile(file, textOf(file), ts.ScriptTarget.Latest), node => {
+      if (!ts.isInterfaceDeclaration(node) && !ts.isTypeAliasDeclaration(node) && !ts.isClassDeclaration(node)) return
+      const name = node.name?.text ?? ''
+      places.set(name, [...places.get(name) ?? [], file])
+    })
+  }
+  for (const [name, files] of places) if (files.length > 1) t.fail(`${name}: ${files.join(', ')}`)
+})
+
+t.test('a page that code names is there', async t => {
+  const named = ['src', 'plugins', 'routes', 'measure', 'test', 'scripts'].flatMap(folder =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter(path => /\.(ts|mjs|lua)$/.test(path) && !path.includes('node_modules')).map(path => `${folder}/${path}`))
+  for (const file of named) {
+    for (const [page] of textOf(file).matchAll(/\bdocs\/[\w./-]+\.md\b/g)) if (!existsSync(join(root, page))) t.fail(`${file} names ${page}`)
+  }
 })

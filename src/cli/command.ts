@@ -26,7 +26,7 @@ export interface Command {
 }
 
 type Options = NonNullable<ParseArgsConfig['options']>
-type Parsed<T extends Options> = ReturnType<typeof parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>>
+type ParsedArguments<T extends Options> = ReturnType<typeof parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>>
 
 /**
  * node:util parseArgs, held to what the command can use: a word too many, or an
@@ -36,7 +36,7 @@ type Parsed<T extends Options> = ReturnType<typeof parseArgs<{ args: string[], o
  * @param most words that may stand beside the options
  * @throws {UsageError} one line that says how to correct it
  */
-export function parse<T extends Options> (args: string[], options: T, most = 0): Parsed<T> {
+export function parse<T extends Options> (args: string[], options: T, most = 0): ParsedArguments<T> {
   if (args.some(arg => redact(arg) !== arg)) {
     throw new UsageError('An argument looks like a secret, and other users of this machine see arguments. Name keys and tokens by their id; values go to standard input')
   }
@@ -55,7 +55,7 @@ export function parse<T extends Options> (args: string[], options: T, most = 0):
     if (seen.has(token.name)) throw new UsageError(`${token.rawName} is given twice: only one would count. See --help`)
     seen.add(token.name)
   }
-  return parsed as unknown as Parsed<T>
+  return parsed as unknown as ParsedArguments<T>
 }
 
 /** The verb of a command such as `keys list`. */

@@ -33,19 +33,19 @@ export interface TokenFacts {
 }
 
 /** Why a token is refused, for the log. `expired`: it was good once, so it is no guess. */
-export interface Refusal {
+export interface TokenRefusal {
   readonly refused: string
   readonly expired?: boolean
 }
 
-export type Judged = { readonly facts: TokenFacts } | Refusal
+export type Judged = { readonly facts: TokenFacts } | TokenRefusal
 
 type Claims = Readonly<Record<string, unknown>>
 
 const MAX_SCOPE_CHARACTERS = 4096
 const MAX_AUDIENCES = 32
 
-const EXPIRED: Refusal = { refused: 'expired', expired: true }
+const EXPIRED: TokenRefusal = { refused: 'expired', expired: true }
 
 /** Only ID tokens carry these (OpenID Connect Core §2, §3.3.2.11). */
 const ID_TOKEN_CLAIMS = ['at_hash', 'c_hash', 's_hash']

@@ -18,7 +18,7 @@ export interface PoolLimits {
 }
 
 /** What became of a newcomer, and the connections that are to be closed for it. */
-export interface Entry<C> {
+export interface PooledConnection<C> {
   readonly place: 'full' | 'spare' | 'none'
   readonly closing: ReadonlyArray<{ readonly connection: C, readonly why: 'address' | 'room' }>
 }
@@ -67,7 +67,7 @@ export class ConnectionPool<C> {
    * @param group of its address; undefined for a proxy of ours
    * @param now ms of a clock that only goes forward, as for all methods here
    */
-  enter (connection: C, group: string | undefined, now: number): Entry<C> {
+  enter (connection: C, group: string | undefined, now: number): PooledConnection<C> {
     const closing: Array<{ connection: C, why: 'address' | 'room' }> = []
     const crowd = group === undefined ? undefined : this.#groups.get(group)
     if (crowd !== undefined && crowd.count >= this.#limits.maxStrangersOfGroup) {

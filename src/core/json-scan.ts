@@ -24,7 +24,7 @@ const PARAMS = folded([
 ])
 
 /** The keys of one object so far. Past sixty-four a set looks them up. */
-interface Level {
+interface JsonLevel {
   readonly few: string[]
   many: Set<string> | undefined
 }
@@ -36,7 +36,7 @@ const inObject = new Uint8Array(MAX_DEPTH + 2)
 const underConstructor = new Uint8Array(MAX_DEPTH + 2)
 
 export function scanJson (text: string): Fault | undefined {
-  const levels: Level[] = [newLevel(), newLevel(), newLevel(), newLevel()]
+  const levels: JsonLevel[] = [newLevel(), newLevel(), newLevel(), newLevel()]
   let depth = 0
   let elements = 0
   let expectKey = false
@@ -100,7 +100,7 @@ function prototypeFault (key: string, isUnderConstructor: boolean): Fault | unde
 }
 
 /** @param level undefined below the levels in which keys are held to be unique */
-function uniqueFault (key: string, level: Level | undefined, depth: number, isParams: boolean): Fault | undefined {
+function uniqueFault (key: string, level: JsonLevel | undefined, depth: number, isParams: boolean): Fault | undefined {
   if (level === undefined) return undefined
   if (!add(level, key)) return { reason: 'duplicate_key', message: `The key "${shown(key)}" stands twice` }
   const known = depth === 1 ? ENVELOPE : depth === 2 && isParams ? PARAMS : undefined
@@ -108,18 +108,18 @@ function uniqueFault (key: string, level: Level | undefined, depth: number, isPa
   return exact === undefined || exact === key ? undefined : { reason: 'wrong_case', message: `Write "${exact}" exactly so` }
 }
 
-function newLevel (): Level {
+function newLevel (): JsonLevel {
   return { few: [], many: undefined }
 }
 
 /** Another object of this depth: what the one before it held is forgotten. */
-function begin (level: Level): void {
+function begin (level: JsonLevel): void {
   level.few.length = 0
   level.many = undefined
 }
 
 /** @returns false where the key is there already */
-function add (level: Level, key: string): boolean {
+function add (level: JsonLevel, key: string): boolean {
   const { few, many } = level
   if (many === undefined ? few.includes(key) : many.has(key)) return false
   if (many !== undefined) many.add(key)

@@ -12,7 +12,7 @@ export interface ParamHeader {
   readonly numeric: boolean
 }
 
-type Json = Readonly<Record<string, unknown>>
+type JsonObject = Readonly<Record<string, unknown>>
 
 const ANNOTATION = 'x-mcp-header'
 const NAME = /^[A-Za-z0-9-]{1,64}$/
@@ -22,10 +22,10 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 const SENTINEL = /^=\?base64\?(.*)\?=$/s
 
 /** The headers that an input schema declares, or what is wrong with its declarations. */
-export function paramHeaders (schema: Json): { headers: readonly ParamHeader[] } | { problem: string } {
+export function paramHeaders (schema: JsonObject): { headers: readonly ParamHeader[] } | { problem: string } {
   const headers: ParamHeader[] = []
   const seen = new Set<string>()
-  const stack: Array<[Json, readonly string[]]> = [[schema, []]]
+  const stack: Array<[JsonObject, readonly string[]]> = [[schema, []]]
   while (stack.length > 0) {
     const [node, path] = stack.pop()!
     for (const [name, property] of Object.entries(isObject(node.properties) ? node.properties : {})) {
@@ -77,7 +77,7 @@ export function decodeHeader (sent: string): string | undefined {
   }
 }
 
-function annotations (schema: Json): number {
+function annotations (schema: JsonObject): number {
   let count = 0
   const stack: unknown[] = [schema]
   while (stack.length > 0) {
@@ -89,6 +89,6 @@ function annotations (schema: Json): number {
   return count
 }
 
-function isObject (value: unknown): value is Json {
+function isObject (value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -4,7 +4,7 @@ import type { Principal } from '../core/principal.ts'
 import type { Catalogue, OfferedTool } from '../tools/catalogue.ts'
 import {
   judgeArguments, judgeExistence, judgeInspection, judgeParamHeaders, judgePermission, judgeScope, offeredFor, wordsOf,
-  type Headers, type Inspection, type Offered, type Question, type Refusal
+  type HeadersOfMessage, type Inspection, type Offered, type LayerInput, type Refusal
 } from './layers.ts'
 
 export interface Allowance {
@@ -30,7 +30,7 @@ export interface Asked {
   readonly target: Target | undefined
   /** `arguments` as sent; of a completion the values by their names. */
   readonly args?: unknown
-  readonly headers?: Headers | undefined
+  readonly headers?: HeadersOfMessage | undefined
 }
 
 export interface Policy {
@@ -56,7 +56,7 @@ export const NOTHING_NAMED: Allowance = { outcome: 'allow', cost: 1 }
  */
 export function decide (asked: Asked, policy: Policy): Decision | Promise<Decision> {
   if (asked.target === undefined) return NOTHING_NAMED
-  const question = asked as Question
+  const question = asked as LayerInput
   const { target, method } = question
   const refused = judgeScope(question) ?? judgePermission(question)
   if (refused !== undefined) return refused
@@ -69,7 +69,7 @@ export function decide (asked: Asked, policy: Policy): Decision | Promise<Decisi
   return words === undefined ? allowance : decideWords(allowance, words, policy)
 }
 
-function decideCall (question: Question, tool: OfferedTool, policy: Policy): Decision | Promise<Decision> {
+function decideCall (question: LayerInput, tool: OfferedTool, policy: Policy): Decision | Promise<Decision> {
   const mismatch = judgeParamHeaders(question, tool)
   if (mismatch !== undefined) return mismatch
   const { charge } = policy
@@ -77,7 +77,7 @@ function decideCall (question: Question, tool: OfferedTool, policy: Policy): Dec
   return charge(tool, question.target).then(over => over ?? decideArguments(question, tool, policy))
 }
 
-function decideArguments ({ target, args }: Question, tool: OfferedTool, policy: Policy): Decision | Promise<Decision> {
+function decideArguments ({ target, args }: LayerInput, tool: OfferedTool, policy: Policy): Decision | Promise<Decision> {
   const input = args ?? {}
   const wrong = judgeArguments(target, input, tool)
   if (wrong !== undefined) return wrong

@@ -42,17 +42,17 @@ export interface Refusal {
 /** What the catalogue has for a target. */
 export type Offered = OfferedTool | OfferedPrompt | OfferedResource | FoundResource
 
-export type Headers = Readonly<Record<string, unknown>>
+export type HeadersOfMessage = Readonly<Record<string, unknown>>
 
 /** A message, and who sends it. */
-export interface Question {
+export interface LayerInput {
   readonly principal: Principal
   readonly method: string
   readonly target: Target
   /** `arguments` of the message as sent. */
   readonly args: unknown
   /** Of the request, in lower case, where its revision repeats arguments in headers. */
-  readonly headers?: Headers | undefined
+  readonly headers?: HeadersOfMessage | undefined
 }
 
 export type InspectionMode = 'block' | 'observe' | 'off'
@@ -112,7 +112,7 @@ export function judgeLimit (counted: RateLimitResult, of: string, layer: 'limit'
   return counted.allowed ? undefined : { outcome: 'refuse', reason: 'RATE_LIMITED', layer, rule: of, data: { retryAfterMs: counted.retryAfterMs } }
 }
 
-export interface Places {
+export interface PlacesTaken {
   /** Requests being answered now, streams left out. */
   readonly inFlight: number
   /** Those of this principal. */
@@ -129,7 +129,7 @@ export function placesOf (maxInFlight: number): number {
 }
 
 /** Where all places are taken everyone is told so: to wait for one's own answers would not help. */
-export function judgePlaces ({ inFlight, ofPrincipal, maxInFlight }: Places): Refusal | undefined {
+export function judgePlaces ({ inFlight, ofPrincipal, maxInFlight }: PlacesTaken): Refusal | undefined {
   if (inFlight >= maxInFlight) return NO_PLACE
   return ofPrincipal >= placesOf(maxInFlight) ? TOO_MANY_PLACES : undefined
 }
@@ -139,13 +139,13 @@ const NO_PLACE: Refusal = { outcome: 'refuse', reason: 'OVERLOADED', layer: 'pla
 const TOO_MANY_PLACES: Refusal = { outcome: 'refuse', reason: 'RATE_LIMITED', layer: 'places', rule: 'places', data: { retryAfterMs: PLACES_RETRY_MS } }
 
 /** A token may use what its scopes give. The same for what does not exist. */
-export function judgeScope ({ principal, target }: Question): Refusal | undefined {
+export function judgeScope ({ principal, target }: LayerInput): Refusal | undefined {
   if (principal.authType !== 'oauth2' || mayUse(principal, target.kind, target.name)) return undefined
   return { outcome: 'refuse', reason: 'INSUFFICIENT_SCOPE', layer: 'scope', target, rule: usableBy(principal, target.kind, target.name).by }
 }
 
 /** Everybody else may use what patterns give. The same for what does not exist. */
-export function judgePermission ({ principal, target }: Question): Refusal | undefined {
+export function judgePermission ({ principal, target }: LayerInput): Refusal | undefined {
   if (principal.authType === 'oauth2' || mayUse(principal, target.kind, target.name)) return undefined
   return {
     outcome: 'refuse',
@@ -160,7 +160,7 @@ export function judgePermission ({ principal, target }: Question): Refusal | und
 const MUST_EXIST: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read', 'resources/subscribe'])
 
 /** What the catalogue has for a target that its principal may use. */
-export function offeredFor ({ principal, method, target: { kind, name } }: Question, catalogue: Catalogue): Offered | undefined {
+export function offeredFor ({ principal, method, target: { kind, name } }: LayerInput, catalogue: Catalogue): Offered | undefined {
   switch (kind) {
     case 'tool': return catalogue.tools.get(name)
     case 'prompt': return catalogue.prompts.get(name)
@@ -169,13 +169,13 @@ export function offeredFor ({ principal, method, target: { kind, name } }: Quest
   }
 }
 
-export function judgeExistence ({ method, target }: Question, offered: Offered | undefined): Refusal | undefined {
+export function judgeExistence ({ method, target }: LayerInput, offered: Offered | undefined): Refusal | undefined {
   if (offered !== undefined || !MUST_EXIST.has(method)) return undefined
   return { outcome: 'refuse', reason: target.kind === 'tool' ? 'UNKNOWN_TOOL' : 'INVALID_PARAMS', layer: 'existence', target, rule: `no such ${target.kind}` }
 }
 
 /** Headers that repeat arguments say what the arguments say. */
-export function judgeParamHeaders ({ target, args, headers }: Question, offered: OfferedTool): Refusal | undefined {
+export function judgeParamHeaders ({ target, args, headers }: LayerInput, offered: OfferedTool): Refusal | undefined {
   const fault = headers === undefined || offered.headers.length === 0 ? undefined : paramHeaderFault(offered.headers, args, headers)
   if (fault === undefined) return undefined
   return { outcome: 'refuse', reason: 'HEADER_MISMATCH', layer: 'param-headers', target, rule: fault.header, text: fault.message, data: { header: fault.header } }
@@ -195,7 +195,7 @@ export function judgeArguments (target: Target, input: unknown, { input: schema 
 const SPEAKING: ReadonlySet<string> = new Set(['prompts/get', 'resources/read', 'completion/complete'])
 
 /** What of a message reaches an author's code: arguments of a prompt, values that are completed, variables of a template. */
-export function wordsOf ({ method, args }: Question, offered: Offered | undefined): unknown {
+export function wordsOf ({ method, args }: LayerInput, offered: Offered | undefined): unknown {
   if (offered === undefined || !SPEAKING.has(method)) return undefined
   return method === 'resources/read' ? (offered as FoundResource).variables : args
 }

@@ -4,7 +4,7 @@ import type { RateLimitResult } from '../core/limit.ts'
 import { spelled, type Target } from '../core/permissions.ts'
 import { charge } from '../decision/charge.ts'
 import { decide, NOTHING_NAMED, type Decision } from '../decision/decide.ts'
-import type { Headers, Inspection, Refusal } from '../decision/layers.ts'
+import type { HeadersOfMessage, Inspection, Refusal } from '../decision/layers.ts'
 import type { Trace } from '../decision/trace.ts'
 import type { Log } from '../telemetry/log.ts'
 import { redact } from '../telemetry/redact.ts'
@@ -37,7 +37,7 @@ export interface Sender {
  * @param headers of the request, in lower case; undefined where there are none
  * @throws {AppError} INSUFFICIENT_SCOPE, HEADER_MISMATCH, RATE_LIMITED, STATE_UNAVAILABLE
  */
-export function admitMessage ({ offer, store, inspection }: AdmitOptions, message: McpMessage, sender: Sender, headers?: Headers): Decision | Promise<Decision> {
+export function admitMessage ({ offer, store, inspection }: AdmitOptions, message: McpMessage, sender: Sender, headers?: HeadersOfMessage): Decision | Promise<Decision> {
   if (message.kind !== 'request' || message.target === undefined) return NOTHING_NAMED
   const { caller } = sender
   const { method, target, params, era } = message

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { UsageError } from '../errors.ts'
 import { readIfThere } from '../files.ts'
 
-type Environment = Readonly<Record<string, string | undefined>>
+type EnvironmentWithFiles = Readonly<Record<string, string | undefined>>
 
 /** No setting is longer; a mount that went wrong can be anything. */
 const MAX_BYTES = 65_536
@@ -16,7 +16,7 @@ const MAX_BYTES = 65_536
  * @param names of the settings
  * @throws {UsageError} one problem a line: the setting and the path, never a value
  */
-export function readSettingFiles (env: Environment, names: readonly string[]): Record<string, string> {
+export function readSettingFiles (env: EnvironmentWithFiles, names: readonly string[]): Record<string, string> {
   const values: Record<string, string> = {}
   const problems: string[] = []
   for (const name of names) {

@@ -35,10 +35,10 @@ const isoTime = (() => {
   }
 })()
 
-interface Seen { type?: string, message: string, code?: unknown, stack?: string, cause?: Seen | string }
+interface LoggedError { type?: string, message: string, code?: unknown, stack?: string, cause?: LoggedError | string }
 
 /** Only what helps: libraries hang commands with their arguments on their errors. */
-function error (thrown: unknown, depth = 0): Seen {
+function error (thrown: unknown, depth = 0): LoggedError {
   if (!(thrown instanceof Error)) return { message: String(thrown) }
   const { name, message, stack, cause } = thrown
   const { code } = thrown as { code?: unknown }

@@ -38,7 +38,7 @@ export function runTool (offered: OfferedTool, input: unknown, context: Context)
 function failed (error: unknown, offered: OfferedTool, context: Context): FailedCall {
   if (error instanceof UpstreamError) return new FailedCall(error.reason, failure(error.message), `upstream of ${offered.tool.name}`)
   if (error instanceof ToolError) return new FailedCall('TOOL_ERROR', failure(error.message))
-  if (error instanceof TooLate) return new FailedCall('TOOL_FAILED', failure(error.message), 'timeoutMs')
+  if (error instanceof ToolTooLate) return new FailedCall('TOOL_FAILED', failure(error.message), 'timeoutMs')
   if (context.signal.aborted) throw error
   context.log.error({ err: error, tool: offered.tool.name }, 'tool failed')
   return new FailedCall('TOOL_FAILED', failure('Internal error'), 'threw')
@@ -61,12 +61,12 @@ function isPromise (value: unknown): value is Promise<Outcome> {
   return typeof (value as { then?: unknown } | null)?.then === 'function'
 }
 
-class TooLate extends Error {}
+class ToolTooLate extends Error {}
 
 async function within (timeoutMs: number, work: Promise<Outcome>): Promise<Outcome> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new TooLate(`The tool took longer than ${timeoutMs} ms and was ended`)), timeoutMs)
+    timer = setTimeout(() => reject(new ToolTooLate(`The tool took longer than ${timeoutMs} ms and was ended`)), timeoutMs)
   })
   try {
     return await Promise.race([work, late])

@@ -7,7 +7,7 @@ import type { Principal } from '../../src/core/principal.ts'
 import { hostCheck, originCheck } from '../../src/core/origin.ts'
 import {
   judgeAddress, judgeArguments, judgeExistence, judgeInspection, judgeLimit, judgeLoad, judgeOrigin, judgeParamHeaders, judgePermission, judgePlaces,
-  judgeRevocation, judgeScope, LAYERS, offeredFor, placesOf, type Question
+  judgeRevocation, judgeScope, LAYERS, offeredFor, placesOf, type LayerInput
 } from '../../src/decision/layers.ts'
 import { ERRORS } from '../../src/errors.ts'
 import { buildCatalogue, type OfferedTool } from '../../src/tools/catalogue.ts'
@@ -25,7 +25,7 @@ const catalogue = buildCatalogue([
 
 const principal = (more: Partial<Principal> = {}): Principal =>
   ({ id: 'key:a', name: 'a', authType: 'api_key', role: 'caller', permissions: ['*'], authenticatedAt: 0, revocableAs: ['key:a'], ...more })
-const question = (more: Partial<Question> = {}): Question =>
+const question = (more: Partial<LayerInput> = {}): LayerInput =>
   ({ principal: principal(), method: 'tools/call', target: { kind: 'tool', name: 'say' }, args: {}, ...more })
 const say = catalogue.tools.get('say') as OfferedTool
 const result: RateLimitResult = { allowed: true, limit: 10, windowMs: 60_000, remaining: 9, retryAfterMs: 0, resetMs: 60_000, slice: 1 }

@@ -1,7 +1,7 @@
 /** OAuth2 access tokens, as a link of the chain. */
 import { createHash } from 'node:crypto'
 import Type from 'typebox'
-import { shown, type Refusal, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
+import { shown, type TokenRefusal, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
 import type { Credential } from '../../core/credential.ts'
 import { looksLikeJwt, readJwtForm } from '../../core/jwt-form.ts'
 import { ACCESS_SCOPE, permissionsOf } from '../../core/oauth-scopes.ts'
@@ -51,7 +51,7 @@ export class OAuth2Authenticator implements Authenticator {
   readonly #options: OAuth2Options
   readonly #issuers: ReadonlyMap<string, Issuer>
   readonly #good = tokenCache<Known>(MAX_GOOD)
-  readonly #rejected = tokenCache<Refusal>(MAX_REJECTED)
+  readonly #rejected = tokenCache<TokenRefusal>(MAX_REJECTED)
   readonly #underWay = new Map<string, Promise<Known | undefined>>()
   /** Hashes of tokens that an authorization server called good: they are asked about again whoever presents them. */
   readonly #accepted = new RecentSet(MAX_GOOD)
@@ -173,8 +173,8 @@ export class OAuth2Authenticator implements Authenticator {
    * @returns undefined if none of them answers such questions
    * @throws {Unreachable} if one that may know it cannot be asked
    */
-  async #ask (token: string, asker: Asker): Promise<{ readonly facts: TokenFacts } | Refusal | undefined> {
-    let refusal: Refusal | undefined
+  async #ask (token: string, asker: Asker): Promise<{ readonly facts: TokenFacts } | TokenRefusal | undefined> {
+    let refusal: TokenRefusal | undefined
     let trouble: unknown
     for (const introspection of this.#options.introspections) {
       try {
@@ -257,7 +257,7 @@ function principalOf ({ issuer, subject, client, scopes, issuedAt, expiresAt, jt
   }
 }
 
-function refused ({ refused: why, expired = false }: Refusal): AppError {
+function refused ({ refused: why, expired = false }: TokenRefusal): AppError {
   return expired ? new EndedCredential(`token: ${why}`) : new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: `token: ${why}` })
 }
 

@@ -9,7 +9,7 @@ export interface Bounds {
 /** Metadata and key sets: far more than any that exists. */
 export const BOUNDS: Bounds = { timeoutMs: 1000, maxBytes: 262_144 }
 
-export interface Ask {
+export interface BoundedRequest {
   readonly method?: 'GET' | 'POST'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
@@ -28,7 +28,7 @@ export interface BoundedResponse {
  * @param url absolute, checked with `endpointUrl` before
  * @throws {Unreachable}
  */
-export async function askJson (url: string, { method = 'GET', headers = {}, body }: Ask = {}, bounds: Bounds = BOUNDS): Promise<BoundedResponse> {
+export async function askJson (url: string, { method = 'GET', headers = {}, body }: BoundedRequest = {}, bounds: Bounds = BOUNDS): Promise<BoundedResponse> {
   const where = new URL(url)
   try {
     const response = await fetch(where, {

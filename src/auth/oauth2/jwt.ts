@@ -1,6 +1,6 @@
 /** Access tokens that are JWTs (RFC 9068). The signature is checked by the verifier that was handed in. */
 import { createPublicKey } from 'node:crypto'
-import { judgeJwt, shown, wrongAudience, type Refusal, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
+import { judgeJwt, shown, wrongAudience, type TokenRefusal, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
 import { readJwtForm, type JwtForm } from '../../core/jwt-form.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
 import type { Issuer } from './issuer.ts'
@@ -29,7 +29,7 @@ export interface JwtRules {
  *
  * @throws whatever is wrong, with a `code`; what `key` threw stands in `originalError`
  */
-export type VerifyJwt = (token: string) => Promise<Claims>
+export type VerifyJwt = (token: string) => Promise<JwtClaims>
 
 /** How tokens of one issuer are verified. */
 export interface TokenVerifier {
@@ -46,9 +46,9 @@ export class HeaderRefused extends Error {
 }
 
 /** `lasting`: it can never become good. */
-export type Checked = { readonly facts: TokenFacts } | (Refusal & { readonly lasting: boolean })
+export type Checked = { readonly facts: TokenFacts } | (TokenRefusal & { readonly lasting: boolean })
 
-type Claims = Readonly<Record<string, unknown>>
+type JwtClaims = Readonly<Record<string, unknown>>
 
 const MAX_KID = 256
 
@@ -125,7 +125,7 @@ export async function checkJwt (token: string, verifiers: ReadonlyMap<string, To
   return 'facts' in judged ? judged : { ...judged, lasting: judged.expired === true }
 }
 
-type Verified = { readonly claims: Claims } | { readonly badSignature: string } | (Refusal & { readonly lasting: boolean })
+type Verified = { readonly claims: JwtClaims } | { readonly badSignature: string } | (TokenRefusal & { readonly lasting: boolean })
 
 /** What the verifier says of a token; anything else is a failure of ours and must not look like a bad token. */
 async function verified (token: string, form: JwtForm, { rules, verify }: TokenVerifier): Promise<Verified> {
@@ -154,7 +154,7 @@ async function verified (token: string, form: JwtForm, { rules, verify }: TokenV
  *
  * @throws {Unreachable | HeaderRefused}
  */
-async function verifyEd25519 ({ header, claims, signed, signature }: JwtForm, { key }: JwtRules): Promise<Claims> {
+async function verifyEd25519 ({ header, claims, signed, signature }: JwtForm, { key }: JwtRules): Promise<JwtClaims> {
   const publicKey = createPublicKey(await key(header))
   if (header.crit !== undefined) throw new HeaderRefused('crit names an extension that is not known')
   if (!signatureFits(ED25519, publicKey, signed, signature)) throw Object.assign(new Error('signature'), { code: 'FAST_JWT_INVALID_SIGNATURE' })

@@ -30,7 +30,7 @@ export interface Returned {
 }
 
 /** One question as it is sealed. */
-interface Asked { readonly method: string, readonly schema?: Json | undefined }
+interface AskedQuestion { readonly method: string, readonly schema?: Json | undefined }
 
 const STATE_TTL_MS = 3_600_000
 const JOINT = '='
@@ -62,12 +62,12 @@ export function openAnswers (sealer: Sealer, repeated: Repeated, sealed: unknown
     throw new AppError('INVALID_PARAMS', 'Invalid or expired requestState', { data: { reason: 'invalid_request_state' } })
   }
   // Of a release before this one: what was asked is unknown, so it has to be asked again.
-  const { asked = {}, hasState = true } = questions.value as { asked?: Record<string, Asked>, hasState?: boolean }
+  const { asked = {}, hasState = true } = questions.value as { asked?: Record<string, AskedQuestion>, hasState?: boolean }
   return { state: hasState ? state.value : undefined, answers: isObject(given) ? heldTo(asked, given) : {} }
 }
 
 /** The answers to what was asked, without what was not. */
-function heldTo (asked: Readonly<Record<string, Asked>>, given: Json): Json {
+function heldTo (asked: Readonly<Record<string, AskedQuestion>>, given: Json): Json {
   const answers: Record<string, unknown> = {}
   for (const [key, question] of Object.entries(asked)) {
     if (!Object.hasOwn(given, key)) continue
@@ -92,7 +92,7 @@ const READS: ReadonlyMap<string, Read> = new Map([
  *
  * @throws {Misread}
  */
-export function readAnswer ({ method, schema }: Asked, given: unknown): unknown {
+export function readAnswer ({ method, schema }: AskedQuestion, given: unknown): unknown {
   const answer = (READS.get(method) ?? anyObject)(given, '') as Json
   if (method !== 'elicitation/create') return answer
   const { action, content = {} } = answer as { action: string, content?: Json }

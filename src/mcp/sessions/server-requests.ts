@@ -21,11 +21,11 @@ export interface ServerRequests {
 
 const FORM = /^([A-Za-z0-9_-]{12})\.[0-9a-f-]{36}$/
 
-interface Waiting { owner: string, session: string, deliver: (answer: ClientAnswer) => void }
+interface PendingRequest { owner: string, session: string, deliver: (answer: ClientAnswer) => void }
 
 export function serverRequests (bus: Bus): ServerRequests {
   const replica = randomBytes(9).toString('base64url')
-  const waiting = new Map<string, Waiting>()
+  const waiting = new Map<string, PendingRequest>()
 
   /** Only the session that was asked may answer, however well an id is guessed. */
   const take = (owner: string, session: string, answer: ClientAnswer): boolean => {

@@ -29,14 +29,14 @@ export interface StreamedSession {
   readonly keep: () => Promise<unknown>
 }
 
-interface Held { readonly id: string, readonly session: StreamedSession, readonly stream: EventStream, uris: ReadonlySet<string> }
+interface HeldStream { readonly id: string, readonly session: StreamedSession, readonly stream: EventStream, uris: ReadonlySet<string> }
 
 const ALL_LISTS: ReadonlySet<'tools' | 'prompts' | 'resources'> = new Set(['tools', 'prompts', 'resources'])
 
 export class SessionStreams {
   readonly #options: SessionStreamsOptions
   /** Those of this process, by their session. */
-  readonly #held = new Map<string, Held>()
+  readonly #held = new Map<string, HeldStream>()
   readonly #stopGap: () => void
 
   constructor (options: SessionStreamsOptions) {
@@ -52,7 +52,7 @@ export class SessionStreams {
     const { bus, store, events, streams } = this.#options
     const uris = new Set(await store.watched(session.owner, session.id))
     const stream = new EventStream(() => log.info({ principal: caller.principal.id }, 'cut a reader that was too slow'))
-    const one: Held = { id: randomUUID(), session, stream, uris }
+    const one: HeldStream = { id: randomUUID(), session, stream, uris }
     const changed = (next: Principal) => {
       current = next
       for (const list of ALL_LISTS) stream.send({ jsonrpc: '2.0', method: `notifications/${list}/list_changed` })
@@ -97,7 +97,7 @@ export class SessionStreams {
   }
 
   /** What is done about every ten seconds: a comment, and now and then the session is kept. */
-  #keeping ({ stream, session }: Held): () => void {
+  #keeping ({ stream, session }: HeldStream): () => void {
     let keptAt = Date.now()
     return () => {
       stream.tick()
@@ -108,7 +108,7 @@ export class SessionStreams {
     }
   }
 
-  #reload (one: Held): void {
+  #reload (one: HeldStream): void {
     this.#options.store.watched(one.session.owner, one.session.id).then(uris => {
       if (uris === undefined) one.stream.end()
       else one.uris = new Set(uris)

@@ -14,7 +14,7 @@ import { jsonOf, readIfThere, watchFile, withLock, writeAtomically } from '../..
 
 /** Open: what a newer release adds must not stop this one. Members that were probably misspelt are told apart below. */
 const { name: _name, hash: _hash, permissions: _permissions, ...DETAILS } = ApiKeyRecord.properties
-const Content = {
+const KeyFileContent = {
   type: 'object',
   properties: {
     api_keys: { type: 'object', additionalProperties: { type: 'string', minLength: 1, maxLength: 4096 } },
@@ -24,7 +24,7 @@ const Content = {
 } as const satisfies PlainSchema
 const OpenRecord: PlainSchema = { ...ApiKeyRecord, additionalProperties: true }
 
-interface Content {
+interface KeyFileContent {
   api_keys?: Record<string, string>
   key_permissions?: Record<string, string[]>
   key_records?: Record<string, Omit<ApiKeyRecord, 'name' | 'hash' | 'permissions'>>
@@ -90,7 +90,7 @@ export function readKeyFile (text: string, path: string, { setting, allowShort =
 }
 
 /** Members that are none, but near one: ignoring them would leave keys without the restriction that was meant. */
-function misspeltIn (content: Content, path: string): string[] {
+function misspeltIn (content: KeyFileContent, path: string): string[] {
   const problems: string[] = []
   const look = (members: object, known: readonly string[], where: string) => {
     for (const member of Object.keys(members)) {
@@ -104,7 +104,7 @@ function misspeltIn (content: Content, path: string): string[] {
 }
 
 /** Entries that name no key: a misspelt name leaves the key that was meant without its restriction. */
-function orphansOf ({ api_keys: keys = {}, key_permissions: permissions = {}, key_records: records = {} }: Content, path: string): string[] {
+function orphansOf ({ api_keys: keys = {}, key_permissions: permissions = {}, key_records: records = {} }: KeyFileContent, path: string): string[] {
   return [['key_permissions', permissions] as const, ['key_records', records] as const].flatMap(([member, named]) =>
     Object.keys(named).filter(entry => !Object.hasOwn(keys, entry))
       .map(entry => `${path}: ${member} names "${entry}", but api_keys has no such key; correct the name or remove the entry`))
@@ -143,11 +143,11 @@ export function withRecord (text: string | undefined, record: ApiKeyRecord, file
 }
 
 /** The entry that holds the key of an id: by its details, or by its hash where it has none. */
-function entryOf (content: Content, id: string): string | undefined {
+function entryOf (content: KeyFileContent, id: string): string | undefined {
   return Object.entries(content.api_keys ?? {}).find(([entry, value]) => idOf(content, entry, value) === id)?.[0]
 }
 
-function idOf (content: Content, entry: string, value: string): string {
+function idOf (content: KeyFileContent, entry: string, value: string): string {
   return own(content.key_records, entry)?.id ?? hashOf(value).slice(0, 10)
 }
 
@@ -240,11 +240,11 @@ export function openKeyFile (options: KeyFileOptions): KeyFile {
   }
 }
 
-function contentOf (text: string, path: string, setting?: string): Content {
+function contentOf (text: string, path: string, setting?: string): KeyFileContent {
   const value = jsonOf(text, path, setting)
-  const faults = faultsIn(Content, value)
+  const faults = faultsIn(KeyFileContent, value)
   if (faults.length > 0) throw new UsageError(`${path}: ${faults.join('; ')}`)
-  return value as Content
+  return value as KeyFileContent
 }
 
 function hashOf (value: string): string {

@@ -2,7 +2,7 @@
 import type { SessionRule } from '../../core/session.ts'
 import { MAX_WATCHED_BYTES, type FoundSession, type SessionRecord, type SessionStore, type Started } from '../sessions.ts'
 
-interface Held {
+interface HeldSession {
   owner: string
   holder: string | undefined
   record: SessionRecord
@@ -16,7 +16,7 @@ interface Held {
 /** Bounded by the rule; what has expired is dropped when room is needed, and by `prune`. */
 export class MemorySessions implements SessionStore {
   readonly #now: () => number
-  readonly #all = new Map<string, Held>()
+  readonly #all = new Map<string, HeldSession>()
   /** Ids by owner, and by holder. */
   readonly #owners = new Map<string, Set<string>>()
 
@@ -86,7 +86,7 @@ export class MemorySessions implements SessionStore {
     return held === undefined ? undefined : [...held.uris]
   }
 
-  #live (owner: string, id: string): Held | undefined {
+  #live (owner: string, id: string): HeldSession | undefined {
     const held = this.#all.get(id)
     if (held === undefined || held.owner !== owner) return undefined
     if (held.until > this.#now()) return held
@@ -94,7 +94,7 @@ export class MemorySessions implements SessionStore {
     return undefined
   }
 
-  #drop (id: string, { owner, holder }: Held): void {
+  #drop (id: string, { owner, holder }: HeldSession): void {
     this.#all.delete(id)
     for (const group of [owner, holder]) {
       const own = group === undefined ? undefined : this.#owners.get(group)

@@ -3,13 +3,13 @@ import type { RateLimit, RateLimitResult } from '../../core/limit.ts'
 import { emptyWindow, giveBack, slide, type Window } from '../../core/sliding-window.ts'
 import type { Counting, Windows } from '../windows.ts'
 
-interface Counted { window: Window, seen: number, windowMs: number }
+interface CountedWindow { window: Window, seen: number, windowMs: number }
 
 /** Bounded: the subject that was idle longest goes first. */
 export class MemoryWindows implements Windows {
   readonly #now: () => number
   readonly #maxSubjects: number
-  readonly #subjects = new Map<string, Counted>()
+  readonly #subjects = new Map<string, CountedWindow>()
 
   /** @param now ms since the epoch */
   constructor (now: () => number, maxSubjects = 100_000) {

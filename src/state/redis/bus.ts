@@ -2,7 +2,7 @@
 import { Cluster } from 'ioredis'
 import { BusListeners, type Bus } from '../bus.ts'
 import type { Client } from './client/connection.ts'
-import type { Ask } from './client/guarded-client.ts'
+import type { Guard } from './client/guarded-client.ts'
 import type { Subscriber } from './client/subscriber.ts'
 import type { Names } from './names.ts'
 
@@ -10,7 +10,7 @@ export interface RedisBusOptions {
   client: Client
   subscriber: Subscriber
   names: Names
-  ask: Ask
+  ask: Guard
   /** Hears of changes of ledgers, on their channel. */
   onLedger: (text: string) => void
 }
@@ -18,7 +18,7 @@ export interface RedisBusOptions {
 export class RedisBus implements Bus {
   readonly #client: Client
   readonly #names: Names
-  readonly #ask: Ask
+  readonly #ask: Guard
   readonly #listeners: BusListeners
 
   constructor ({ client, subscriber, names, ask, onLedger }: RedisBusOptions) {

@@ -5,7 +5,7 @@ import { faultsIn } from '../../core/plain-schema.ts'
 import { AppError, UsageError } from '../../errors.ts'
 import type { Admission, Keys } from '../keys.ts'
 import type { Client } from './client/connection.ts'
-import { unavailable, type Ask } from './client/guarded-client.ts'
+import { unavailable, type Guard } from './client/guarded-client.ts'
 import type { Names } from './names.ts'
 import type { RedisWindows } from './windows.ts'
 
@@ -13,8 +13,8 @@ export interface RedisKeysOptions {
   client: Client
   names: Names
   /** Asks Redis for a decision; a change is asked in other words, since its failure leaves the outcome open. */
-  ask: Ask
-  change: Ask
+  ask: Guard
+  change: Guard
   /** Throws unless "nothing there" is a fact, in the slot of this key. */
   assertWhole: (key: string) => Promise<void>
   /** Notes that a change was acknowledged. */

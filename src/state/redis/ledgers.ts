@@ -2,15 +2,15 @@
 import type { Log } from '../../telemetry/log.ts'
 import { LEDGERS, LedgerCopy, live, type Ledger, type LedgerChange, type LedgerEntry, type LedgerName } from '../ledgers.ts'
 import type { Client } from './client/connection.ts'
-import type { Ask } from './client/guarded-client.ts'
+import type { Guard } from './client/guarded-client.ts'
 import type { Names } from './names.ts'
 
 export interface RedisLedgersOptions {
   client: Client
   names: Names
   /** Asks Redis; a change is asked in other words, since its failure leaves the outcome open. */
-  ask: Ask
-  change: Ask
+  ask: Guard
+  change: Guard
   /** Throws unless what was just read came from state that is whole. */
   assertWhole: () => Promise<void>
   /** Notes that a change was acknowledged. */

@@ -2,13 +2,13 @@
 import type { SessionRule } from '../../core/session.ts'
 import { MAX_WATCHED_BYTES, type FoundSession, type SessionRecord, type SessionStore, type Started } from '../sessions.ts'
 import type { Client } from './client/connection.ts'
-import type { Ask } from './client/guarded-client.ts'
+import type { Guard } from './client/guarded-client.ts'
 import type { Names } from './names.ts'
 
 export interface RedisSessionsOptions {
   client: Client
   names: Names
-  ask: Ask
+  ask: Guard
   /** ms since the epoch, by Redis. */
   now: () => number
 }
@@ -22,7 +22,7 @@ const MAX_FIELDS_BYTES = 1024
 export class RedisSessions implements SessionStore {
   readonly #client: Client
   readonly #names: Names
-  readonly #ask: Ask
+  readonly #ask: Guard
   readonly #now: () => number
 
   constructor ({ client, names, ask, now }: RedisSessionsOptions) {

@@ -13,7 +13,7 @@ import { RedisBus } from './bus.ts'
 import { RedisClock } from './client/clock.ts'
 import { connect, describe, keepConnected, mastersOf, type Client, type RedisAddress } from './client/connection.ts'
 import { Epoch } from './client/epoch.ts'
-import { GuardedClient, unavailable, type Ask } from './client/guarded-client.ts'
+import { GuardedClient, unavailable, type Guard } from './client/guarded-client.ts'
 import { replayFault, type ReplayFault } from './client/replay.ts'
 import { SCRIPTS } from './client/scripts.ts'
 import { slotOf } from './client/slots.ts'
@@ -221,13 +221,13 @@ class RedisStore implements Store {
   }
 
   /** Ask for a decision: only where state is not known to be lost. */
-  #ask: Ask = async (command, key) => {
+  #ask: Guard = async (command, key) => {
     if (this.#epoch.lost) throw unavailable('state was lost')
     return await this.#guarded.ask(command, key)
   }
 
   /** Ask for a change. It may have been made even if this rejects. */
-  #change: Ask = async (command, key) => {
+  #change: Guard = async (command, key) => {
     try {
       const done = await this.#ask(command, key)
       await this.#confirmed(key)

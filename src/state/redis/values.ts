@@ -1,14 +1,14 @@
 import type { Values } from '../values.ts'
 import type { Client } from './client/connection.ts'
-import type { Ask } from './client/guarded-client.ts'
+import type { Guard } from './client/guarded-client.ts'
 import type { Names } from './names.ts'
 
 export class RedisValues implements Values {
   readonly #client: Client
   readonly #names: Names
-  readonly #ask: Ask
+  readonly #ask: Guard
 
-  constructor ({ client, names, ask }: { client: Client, names: Names, ask: Ask }) {
+  constructor ({ client, names, ask }: { client: Client, names: Names, ask: Guard }) {
     this.#client = client
     this.#names = names
     this.#ask = ask

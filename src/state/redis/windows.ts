@@ -3,14 +3,14 @@ import type { RateLimit, RateLimitResult } from '../../core/limit.ts'
 import { MemoryWindows } from '../memory/windows.ts'
 import type { Counting, Windows } from '../windows.ts'
 import type { Client } from './client/connection.ts'
-import type { Ask } from './client/guarded-client.ts'
+import type { Guard } from './client/guarded-client.ts'
 import type { RateLimitTuple } from './client/scripts.ts'
 import type { Names } from './names.ts'
 
 export interface RedisWindowsOptions {
   client: Client
   names: Names
-  ask: Ask
+  ask: Guard
   /** State is known to be lost: nothing is then counted, and nobody served. */
   lost: () => boolean
   /** Replicas expected: the share of a limit that this one grants alone. */

@@ -11,7 +11,7 @@ import type { Log } from '../../../telemetry/log.ts'
 import { LEDGERS, type LedgerName } from '../../ledgers.ts'
 import type { Names } from '../names.ts'
 import type { Client } from './connection.ts'
-import { unavailable, type Ask } from './guarded-client.ts'
+import { unavailable, type Guard } from './guarded-client.ts'
 import { allTags, slotOf } from './slots.ts'
 
 /** The epoch that replaces one that is gone, so that replicas which start later see it, too. */
@@ -38,14 +38,14 @@ export interface Seen {
 export interface EpochOptions {
   client: Client
   names: Names
-  ask: Ask
+  ask: Guard
   log: Log
 }
 
 export class Epoch {
   readonly #client: Client
   readonly #names: Names
-  readonly #ask: Ask
+  readonly #ask: Guard
   readonly #log: Log
   /** What Redis called its state when this process first saw it whole. */
   #known: string | undefined

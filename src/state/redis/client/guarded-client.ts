@@ -10,7 +10,7 @@ import { slotOf } from './slots.ts'
  * @param key what the command is about: in a Cluster its node is asked, and what other nodes do does not matter
  * @throws {AppError} STATE_UNAVAILABLE when Redis refuses, is gone or does not answer in time; what was asked may still happen
  */
-export type Ask = <T>(command: () => Promise<T>, key?: string) => Promise<T>
+export type Guard = <T>(command: () => Promise<T>, key?: string) => Promise<T>
 
 /** Misses in a row after which a node that answers others is not asked for a while. */
 const MAX_MISSES = 5
@@ -47,7 +47,7 @@ export class GuardedClient {
     return circuits.length > 0 && circuits.every(circuit => circuit.open)
   }
 
-  ask: Ask = async (command, key) => {
+  ask: Guard = async (command, key) => {
     const circuit = this.#circuitOf(key)
     if (circuit?.open === true) throw unavailable('redis does not answer')
     const since = performance.now()
