@@ -4,6 +4,7 @@ import t from 'tap'
 import { environmentKey } from '../../src/core/api-key.ts'
 import { memoryStore } from '../../src/state/memory/store.ts'
 import { MemoryWindows } from '../../src/state/memory/windows.ts'
+import { until } from '../support/until.ts'
 import { folder } from '../support/app.ts'
 import { aKey } from './contract/keys.ts'
 import { storeContract } from './contract/store.ts'
@@ -53,4 +54,20 @@ t.test('remembers when a key was last used, in a file beside the keys and never 
   t.equal((await third.findKey(record.id))?.lastUsed, undefined)
   t.match(warnings, [/last_used\.json cannot be read/])
   await third.close()
+})
+
+t.test('what a clock that was wrong for a while let run out is there again, in the file, too', async t => {
+  const dir = folder(t)
+  const clock = { now: 1_800_000_000_000 }
+  const store = memoryStore({ keysFile: join(dir, 'api_keys.json'), folder: dir, clock: () => clock.now })
+  t.teardown(() => store.close())
+  await store.blocklist.set('203.0.113.9', { since: clock.now, until: clock.now + 1_800_000 })
+  clock.now += 3_600_000
+  await until(() => !store.blocklist.entries().has('203.0.113.9'))
+  await store.blocklist.set('203.0.113.10', { since: clock.now })
+  t.equal(await store.blocklist.delete('203.0.113.9'), false, 'by that clock it is gone')
+  await store.blocklist.set('203.0.113.9', { since: clock.now - 3_600_000, until: clock.now - 1_800_000 })
+  clock.now -= 3_600_000
+  await until(() => store.blocklist.entries().has('203.0.113.9'))
+  t.ok(store.blocklist.entries().has('203.0.113.10'))
 })

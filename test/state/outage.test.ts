@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { freePort, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { UsageError } from '../../src/errors.ts'
+import { RedisClock } from '../../src/state/redis/client/clock.ts'
 import { connect, keepConnected } from '../../src/state/redis/client/connection.ts'
 import { deadlines } from '../../src/resilience/deadline.ts'
 import { redisStore, type RedisStoreOptions } from '../../src/state/redis/store.ts'
@@ -190,6 +191,109 @@ t.test('a full Redis still says who a key is, and limits go on in this process',
   await t.rejects(store.saveKey(aKey().record), { ...UNAVAILABLE, message: /may have been made/ })
   await admin.config('SET', 'maxmemory', '0')
   t.notOk((await store.hit('sub:x', RULE)).degraded)
+})
+
+t.test('with Redis full of sessions no more is begun, whatever else a script wrote first, and keys and addresses can still be closed', async t => {
+  const { admin, open } = await stage(t, ['--maxmemory-policy', 'noeviction'])
+  const store = await open()
+  const [ada, bob] = [aKey().record, aKey().record]
+  for (const record of [ada, bob]) await store.saveKey(record)
+  const rule = { idleMs: 60_000, maxMs: 600_000, maxOfOwner: 100_000, maxTotal: 100_000 }
+  const record = { initialize: { clientInfo: 'x'.repeat(2000) }, began: 1 }
+  const begin = (i: number) => store.sessions.start('owner', `id-${i}`, record, rule)
+  await begin(0)
+  // What has ended is cleared away by the script that begins: its first write needs no memory.
+  for (let i = 0; i < 50; i++) await admin.zadd('mcp:session:{owner}', 1, `gone-${i}`)
+  const used = Number(/used_memory:(\d+)/.exec(await admin.info('memory'))![1])
+  await admin.config('SET', 'maxmemory', String(used + 200_000))
+  let begun = 0
+  for (let i = 1; i < 2000; i++) begun += await begin(i).then(() => 1, () => 0)
+  t.ok(begun < 200, `${begun} of 1999 begun`)
+  const [now, most] = [/used_memory:(\d+)/, /maxmemory:(\d+)/].map(form => async () => Number(form.exec(await admin.info('memory'))![1]))
+  t.ok(await now!() < await most!() + 100_000, 'and Redis holds no more than it may')
+  await t.rejects(begin(5000), UNAVAILABLE)
+
+  t.match(await store.changeKey(ada.id, key => ({ ...key, revoked: 1 })), { revoked: 1 })
+  await store.revocations.set(`key:${ada.id}`, { since: 1, note: 'x'.repeat(500) })
+  await store.blocklist.set('203.0.113.0/24', { since: 1 })
+  t.equal(await store.revocations.delete(`key:${ada.id}`), true)
+  const other = await open()
+  t.ok(other.blocklist.entries().has('203.0.113.0/24'))
+  t.match(await other.admit(ada.hash, RULE), { record: { revoked: 1 }, rateLimit: undefined })
+  t.match(await other.admit(bob.hash, RULE), { record: bob })
+  await t.rejects(store.saveKey(aKey().record), UNAVAILABLE, 'a new key waits for memory')
+})
+
+t.test('a Redis with too few replicas serves by local limits, and says so once', async t => {
+  const lines: Array<[object, string]> = []
+  const line = (data: object, message = '') => { lines.push([data, message]) }
+  const { admin, open } = await stage(t)
+  const store = await open({ log: { ...silent, debug () {}, info () {}, warn: line, error: line } })
+  const { record } = aKey()
+  await store.saveKey(record)
+  await admin.config('SET', 'min-replicas-to-write', '1')
+  const answers = await Promise.all(Array.from({ length: 12 }, () => store.admit(record.hash, RULE)))
+  t.equal(answers.filter(({ rateLimit }) => rateLimit?.degraded).length, 12)
+  t.equal(answers.filter(({ rateLimit }) => rateLimit?.allowed).length, 10, 'a third of the limit')
+  t.match(await store.hit('sub:x', RULE), { degraded: true })
+  t.equal(store.available(), true)
+  t.equal(store.health(), 'ok')
+  t.match(lines, [[{ why: /min-replicas-to-write/ }, /takes no writes/]])
+  t.equal(lines.length, 1)
+  await admin.config('SET', 'min-replicas-to-write', '0')
+  t.notOk((await store.admit(record.hash, RULE)).rateLimit?.degraded)
+  t.match(lines.slice(1), [[{ forMs: Number }, /takes writes again/]])
+})
+
+t.test('one line says when Redis goes out of reach, and one when it is back, with how long that was', async t => {
+  const lines: Array<[object, string]> = []
+  const line = (data: object, message = '') => { lines.push([data, message]) }
+  const { redis, open } = await stage(t)
+  const store = await open({ commandTimeoutMs: 300, log: { ...silent, debug () {}, info () {}, warn: line, error: line } })
+  redis.process.kill('SIGSTOP')
+  await until(() => store.health() === 'unreachable')
+  await until(() => lines.some(([, text]) => text === 'redis is out of reach'))
+  await Promise.all(Array.from({ length: 200 }, () => store.admit('0'.repeat(64), RULE).catch(() => {})))
+  redis.process.kill('SIGCONT')
+  await until(() => lines.some(([, text]) => text === 'redis is ok again'))
+  t.equal(lines.filter(([, text]) => text === 'redis is out of reach').length, 1)
+  t.match(lines.find(([, text]) => text === 'redis is ok again'), [{ before: 'unreachable', forMs: Number }])
+  t.ok(lines.length < 8, 'and few besides')
+})
+
+t.test('a replica whose clock is wrong or set neither unblocks nor forgets', async t => {
+  const { open } = await stage(t)
+  const store = await open()
+  const { record } = aKey({ expires: Date.now() + 1_800_000 })
+  await store.saveKey(record)
+  await store.blocklist.set('203.0.113.9', { since: store.now(), until: store.now() + 1_800_000 })
+  const real = Date.now
+  t.teardown(() => { Date.now = real })
+  for (const ahead of [3_600_000, -3_600_000]) {
+    Date.now = () => real() + ahead
+    await store.blocklist.set(`10.0.0.${ahead > 0 ? 1 : 2}`, { since: 1 })
+    t.ok(Math.abs(store.now() - real()) < 5000, 'the time is that of Redis')
+    t.ok(store.blocklist.entries().has('203.0.113.9'))
+    t.match(await store.admit(record.hash, RULE), { rateLimit: { allowed: true } })
+    const started = await store.sessions.start('owner', String(ahead), { initialize: {}, began: 1 }, { idleMs: 60_000, maxMs: 60_000, maxOfOwner: 10, maxTotal: 10 })
+    t.match(started, { started: true })
+  }
+  Date.now = real
+  t.equal(await store.sessions.find('owner', '3600000', { idleMs: 60_000, maxMs: 60_000, maxOfOwner: 10, maxTotal: 10 }).then(found => found?.record.began), 1)
+  t.match(await store.sessions.start('owner', 'third', { initialize: {}, began: 1 }, { idleMs: 60_000, maxMs: 60_000, maxOfOwner: 10, maxTotal: 2 }), { started: false, inAll: true }, 'those that a wrong clock began or counted are counted')
+})
+
+t.test('the clock of Redis is followed, and a step of it is told from a slow answer', t => {
+  const clock = new RedisClock()
+  const at = (ms: number) => [String(Math.floor(ms / 1000)), String(ms % 1000 * 1000)]
+  const t0 = Date.now()
+  t.equal(clock.follow(at(t0 + 500_000), performance.now()), false, 'the first look is no step')
+  t.ok(Math.abs(clock.now() - t0 - 500_000) < 1000)
+  t.equal(clock.follow(at(t0 + 500_000), performance.now() - 3000), false, 'an answer that took three seconds')
+  t.equal(clock.follow(at(t0 + 500_000 + 3_600_000), performance.now()), true)
+  t.equal(clock.follow(at(t0 + 500_000), performance.now()), true)
+  t.ok(Math.abs(clock.now() - t0 - 500_000) < 5000)
+  t.end()
 })
 
 t.test('a master that was demoted is not believed', async t => {
