@@ -6,6 +6,7 @@ import { NO_CREDENTIAL, readCredential, type Credential } from '../src/core/cred
 import { InsufficientScope } from '../src/auth/scopes.ts'
 import { isScope, loginScopes, stepUpScopes, type GrantableScopes } from '../src/core/oauth-scopes.ts'
 import { scopeFor } from '../src/core/permissions.ts'
+import type { Principal } from '../src/core/principal.ts'
 import { repeated } from '../src/core/repeated.ts'
 import { AppError } from '../src/errors.ts'
 
@@ -25,6 +26,8 @@ export interface OAuth2Challenge {
 export interface AuthOptions {
   identify: Identify
   publicUrl: string
+  /** Whose routes these are; others are refused. Absent: everyone's. */
+  role?: Principal['role']
   /** Where OAuth2 is on. */
   oauth2?: OAuth2Challenge | undefined
 }
@@ -33,7 +36,7 @@ export interface AuthOptions {
  * Identifies the caller of every route whose config does not say `public: true`,
  * before the body is read. A forgotten route answers 401.
  */
-export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, oauth2 }) {
+export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, role, oauth2 }) {
   app.decorate('identify', identify)
 
   app.addHook('onRequest', async function authenticate (request, reply) {
@@ -45,6 +48,7 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
       secureMcp.rateLimit = caller.rateLimit
       secureMcp.trace.principal = caller.principal.id
       secureMcp.trace.auth = caller.principal.authType
+      if (role !== undefined && caller.principal.role !== role) throw new AppError('FORBIDDEN', `This needs an ${role} key`, { rule: `role ${caller.principal.role}` })
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       // Nothing was looked up for it, and so nothing else counts it.

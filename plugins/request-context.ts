@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import fp from 'fastify-plugin'
 import type { Caller } from '../src/auth/chain.ts'
 import type { RateLimitResult } from '../src/core/limit.ts'
@@ -40,3 +41,10 @@ export default fp(async function requestContext (app) {
     done()
   })
 }, { name: 'request-context', fastify: '5.x' })
+
+/** Unique among processes by a random beginning, within one by a count: random bytes for each would cost as much as its authentication. */
+export function requestIds (): () => string {
+  const prefix = randomBytes(8).toString('hex')
+  let count = 0
+  return () => `${prefix}-${(++count).toString(36)}`
+}

@@ -1,6 +1,5 @@
 /** Composition: the ordered list of plugins and routes. Listens on nothing. */
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { randomBytes } from 'node:crypto'
 import type { RefreshPolicies } from './auth/oauth2/from-settings.ts'
 import { proxies } from './core/address.ts'
 import { loginScopes } from './core/oauth-scopes.ts'
@@ -26,7 +25,7 @@ import mcp from '../plugins/mcp.ts'
 import metricsPlugin from '../plugins/metrics.ts'
 import origin from '../plugins/origin.ts'
 import rateLimit from '../plugins/rate-limit.ts'
-import requestContext from '../plugins/request-context.ts'
+import requestContext, { requestIds } from '../plugins/request-context.ts'
 import requestLog from '../plugins/request-log.ts'
 import state from '../plugins/state.ts'
 import strangers from '../plugins/strangers.ts'
@@ -154,13 +153,6 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   }
   await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
   return app
-}
-
-/** Unique among processes by a random beginning, within one by a count: random bytes for each would cost as much as its authentication. */
-function requestIds (): () => string {
-  const prefix = randomBytes(8).toString('hex')
-  let count = 0
-  return () => `${prefix}-${(++count).toString(36)}`
 }
 
 function sessionRule (config: Config): SessionRule {

@@ -37,7 +37,7 @@ export async function serve (env: ProcessEnvironment, tell: (text: string) => vo
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
   const app = await buildApp({ config, store, logger: log, metrics })
-  const management = await buildManagement({ identify: app.identify, metrics, logger: log })
+  const management = await buildManagement({ config, store, identify: app.identify, metrics, logger: log })
   try {
     await listen(app, { host: config.HOST, port: config.PORT, prefix: '' })
     await listenAside(management, config, log)

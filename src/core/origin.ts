@@ -1,4 +1,5 @@
 /** Host and Origin allow-lists, against DNS rebinding. Whole values are compared, never prefixes. */
+import { isIP } from 'node:net'
 
 /** The `host[:port]` and origin forms that a public URL and the loopback names of its port answer to. */
 export function defaultHosts (publicUrl: string): string[] {
@@ -54,6 +55,21 @@ export function hostCheck (allowed: readonly string[], protocol: string): HostCh
     if (hosts.has(host)) return true // as nearly all write it
     const normal = normalHost(host, protocol)
     return normal !== undefined && hosts.has(normal)
+  }
+}
+
+/**
+ * For a listener without names of its own: loopback, the name that it listens
+ * on, and addresses, which no DNS record can be rebound to. Ports are those of
+ * forwarders as well, so they do not count.
+ *
+ * @param ownName host of the listener
+ */
+export function addressedHostCheck (ownName: string): HostCheck {
+  const own = ownName.toLowerCase()
+  return host => {
+    const name = host === undefined ? undefined : normalHost(host, 'http:')?.replace(/:\d*$/, '')
+    return name !== undefined && (isLoopback(name) || name === own || isIP(name.replace(/^\[|\]$/g, '')) !== 0)
   }
 }
 
