@@ -48,7 +48,6 @@ export const ERRORS = {
   NOT_FOUND: { http: 404, rpc: 404, expose: true, means: 'The server does not know the path.' },
   SESSION_NOT_FOUND: { http: 404, rpc: 404, expose: true, means: 'The session is unknown, over, or another principal\'s: initialize again.' },
   METHOD_NOT_ALLOWED: { http: 405, rpc: 405, expose: true, means: 'Method not supported here; see `Allow`.' },
-  CONFLICT: { http: 409, rpc: 409, expose: true, means: 'A session has one stream at a time.' },
   RATE_LIMITED: { http: 429, rpc: 429, expose: true, means: 'Over a limit; `data.retryAfterMs` and `Retry-After` say when to come back. Refused calls are not counted. The log says which limit: of the key, its class, the tool, or `places`.' },
   TOO_MANY_FAILURES: { http: 429, rpc: 429, expose: true, means: 'Too many failed credentials from this address. Until `Retry-After` it may use keys that the server made, signed tokens, and credentials that were accepted before; nothing else is looked up.' },
   TOO_MANY_SESSIONS: { http: 429, rpc: 429, expose: true, means: 'End a session, or raise `MAX_SESSIONS_PER_PRINCIPAL`.' },

@@ -10,6 +10,7 @@ import type { RefreshPolicies } from '../../src/auth/oauth2/from-settings.ts'
 import { loadConfig } from '../../src/settings/load.ts'
 import type { Config } from '../../src/settings/schema.ts'
 import { hashKey, makeKey, type ApiKeyRecord } from '../../src/core/api-key.ts'
+import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { openStore } from '../../src/state/open.ts'
 import type { Store } from '../../src/state/store.ts'
@@ -34,6 +35,7 @@ export interface Built {
   config: Config
   /** Lines of the log so far, parsed. */
   lines: Array<Record<string, unknown>>
+  metrics: Metrics
 }
 
 /** Far from what a busy machine takes; what is claimed of an authorization server in trouble sets its own. */
@@ -56,9 +58,10 @@ export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {}, 
   const logger = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } } })
   const store = await openStore(config, logger)
   const sources: Source[] = tools.map(definition => ({ from: 'test', definition }))
-  const app = await buildApp({ config, store, logger, sources, ...(quietMs === undefined ? {} : { quietMs }), oauth2Paces: { ...PATIENT, ...oauth2Paces, metadata: { ...PATIENT.metadata, ...oauth2Paces.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Paces.jwks } } })
+  const metrics = createMetrics()
+  const app = await buildApp({ config, store, logger, metrics, sources, ...(quietMs === undefined ? {} : { quietMs }), oauth2Paces: { ...PATIENT, ...oauth2Paces, metadata: { ...PATIENT.metadata, ...oauth2Paces.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Paces.jwks } } })
   t.teardown(() => app.close())
-  return { app, store, config, lines }
+  return { app, store, config, lines, metrics }
 }
 
 /** A key in the store, and what it was made from. */
