@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { addressGroup } from '../src/core/address.ts'
+import { holderOf } from '../src/core/principal.ts'
 import { retryAfterS, sample } from '../src/core/load.ts'
 import { Places } from '../src/core/places.ts'
 import { judgeLoad, judgePlaces, type Refusal } from '../src/decision/layers.ts'
@@ -60,7 +61,8 @@ export class Traffic {
 
   /** Take a place for a request, or say why there is none. */
   take (secureMcp: SecureMcpRequest): Refusal | undefined {
-    const holder = secureMcp.caller?.principal.id ?? `address:${addressGroup(secureMcp.address)}`
+    const { caller, address } = secureMcp
+    const holder = caller === undefined ? `address:${addressGroup(address)}` : holderOf(caller.principal)
     const refusal = judgePlaces({ inFlight: this.inFlight, ofPrincipal: this.#places.of(holder), maxInFlight: this.#maxInFlight })
     if (refusal !== undefined) return refusal
     this.#places.take(holder)

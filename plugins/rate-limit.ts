@@ -1,6 +1,7 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { limitOf } from '../src/auth/counters.ts'
 import { rateLimited, type RateLimit, type RateLimitResult } from '../src/core/limit.ts'
 
 export interface RateLimitOptions {
@@ -25,7 +26,7 @@ export default fp<RateLimitOptions>(async function limits (app, { rule }) {
     store: resultStore(request => app.countStranger(request)) as never,
     addHeaders: NO_HEADERS,
     addHeadersOnExceeding: NO_HEADERS,
-    errorResponseBuilder: request => rateLimited(request.secureMcp.rateLimit!)
+    errorResponseBuilder: ({ secureMcp: { rateLimit, caller } }) => rateLimited(rateLimit!, { rule: caller === undefined ? 'limit of the address' : limitOf(caller, rateLimit!) })
   })
 
   // The remaining count is on every answer that got this far, refusals included.

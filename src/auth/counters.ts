@@ -1,5 +1,6 @@
 /** Where a caller is counted. */
 import type { RateLimit, RateLimitResult } from '../core/limit.ts'
+import type { Principal } from '../core/principal.ts'
 import type { Store } from '../state/store.ts'
 
 export interface Counter {
@@ -36,4 +37,10 @@ export async function countIn (store: Store, { subject, rule, shared }: Counters
 export async function giveBackIn (store: Store, { subject, shared }: Counters, { slice, sharedSlice }: RateLimitResult, cost: number): Promise<void> {
   await store.giveBack(subject, slice, { cost })
   if (shared !== undefined && sharedSlice !== undefined) await store.giveBack(shared.subject, sharedSlice, { cost })
+}
+
+/** Which limit a count was held to, for the log. */
+export function limitOf ({ principal, rule }: Counter & { readonly principal: Principal }, { limit }: RateLimitResult): string {
+  if (limit !== rule.limit) return 'limit of the subject'
+  return rule.of === 'key' ? 'limit of the key' : `limit of ${principal.authType}`
 }

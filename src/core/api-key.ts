@@ -126,7 +126,7 @@ export function countsAtOnce (record: ApiKeyRecord, hash: string, now: number): 
 
 /** The key's own limit, in the window of its class. */
 export function ruleOf ({ limit }: ApiKeyRecord, { limit: ofClass, windowMs }: RateLimit): RateLimit {
-  return { limit: limit ?? ofClass, windowMs }
+  return limit === undefined ? { limit: ofClass, windowMs } : { limit, windowMs, of: 'key' }
 }
 
 export function byName (a: ApiKeyRecord, b: ApiKeyRecord): number {

@@ -5,6 +5,8 @@ import { AppError } from '../errors.ts'
 export interface RateLimit {
   readonly limit: number
   readonly windowMs: number
+  /** Whose it is, for the log; absent: of the class of the caller. */
+  readonly of?: 'key' | undefined
 }
 
 /** What became of one attempt to count. */

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import type { Readable, Writable } from 'node:stream'
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server'
 import type { Caller, Identify } from '../auth/chain.ts'
+import { limitOf } from '../auth/counters.ts'
 import { rpcError, toAnswer } from '../core/answer.ts'
 import { NO_CREDENTIAL, readMessageCredential, type Credential } from '../core/credential.ts'
 import { parseMessage } from '../core/json-message.ts'
@@ -166,7 +167,7 @@ class StdioServer implements Transport {
     if (caller !== undefined) {
       trace.principal = caller.principal.id
       trace.auth = caller.principal.authType
-      if (!caller.rateLimit.allowed) throw rateLimited(caller.rateLimit)
+      if (!caller.rateLimit.allowed) throw rateLimited(caller.rateLimit, { rule: limitOf(caller, caller.rateLimit) })
     }
     // The credential goes no further: what is read has no member for it, so no handler and no log sees it.
     const message = readMessage(body, { era: this.#era })

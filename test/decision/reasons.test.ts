@@ -122,7 +122,7 @@ const CASES: Case[] = [
   { reason: 'NOT_FOUND', how: 'another path', provoke: raw({ method: 'GET', url: '/nothing' }) },
   { reason: 'SESSION_NOT_FOUND', how: 'an invented session', provoke: async built => await legacy(built.app, 'tools/list', {}, { key: await keyOf(built), headers: { 'mcp-session-id': 'invented' } }) },
   { reason: 'METHOD_NOT_ALLOWED', how: 'GET without a session', provoke: raw({ method: 'GET' }) },
-  { reason: 'RATE_LIMITED', how: 'the limit of a key', provoke: async ({ app, store }) => { const { key } = await addKey(store, { limit: 1 }); await modern(app, 'tools/list', {}, { key }); return await modern(app, 'tools/list', {}, { key }) } },
+  { reason: 'RATE_LIMITED', how: 'the limit of a key', rule: 'limit of the key', provoke: async ({ app, store }) => { const { key } = await addKey(store, { limit: 1 }); await modern(app, 'tools/list', {}, { key }); return await modern(app, 'tools/list', {}, { key }) } },
   { reason: 'RATE_LIMITED', how: 'a tool that costs more than is left', rule: /cost of the tool/, provoke: call('dear') },
   { reason: 'RATE_LIMITED', how: 'a tool of its own rate', rule: 'rate of the tool', provoke: async built => { const key = await keyOf(built); await modern(built.app, 'tools/call', { name: 'rare' }, { key }); return await modern(built.app, 'tools/call', { name: 'rare' }, { key }) } },
   { reason: 'TOO_MANY_FAILURES', how: 'guessing', rule: /^failures of 203\.0\.113\.9/, provoke: async ({ app }) => { const guess = () => modern(app, 'tools/list', {}, { key: 'wrong', address: '203.0.113.9' }); for (let i = 0; i < 20; i++) await guess(); return await guess() } },
@@ -267,7 +267,7 @@ t.test('over stdio the line of a message names what its answer says', async t =>
     held = parts.pop()!
     for (const line of parts) answers.push(JSON.parse(line))
   })
-  const serving = serveStdio({ ...runtime, store, log, inspection: 'block', credential: { type: 'none' }, maxMessageBytes: 100_000, input, output })
+  const serving = serveStdio({ ...runtime, store, log, credential: { type: 'none' }, maxMessageBytes: 100_000, input, output })
   const keys = { all: await addKey(store), few: await addKey(store, { permissions: ['get_*'] }), low: await addKey(store, { limit: 1 }), revoked: await addKey(store, { revoked: 1 }) }
   let id = 0
   const ask = async (method: string, params: object, key?: string) => {
