@@ -16,6 +16,7 @@ const files = ['src', 'plugins', 'routes'].flatMap(folder =>
 /** Files that build expressions from data, and from what. */
 const FROM_DATA: Readonly<Record<string, string>> = {
   'src/cli/keys.ts': 'PERMISSION_PATTERN, which is fed below',
+  'src/core/linear-pattern.ts': 'patterns of schemas, of a form that cannot backtrack, or only parsed: test/core/linear-pattern.test.ts',
   'src/core/oauth-scopes.ts': 'PERMISSION_PATTERN, which is fed below'
 }
 

@@ -29,6 +29,27 @@ export function * subschemas (root: SchemaObject): Generator<Subschema> {
   }
 }
 
+/**
+ * A copy of the schema and of every schema in it, each changed in place by
+ * `change`; data is shared. What is not enumerable, such as TypeBox's marks,
+ * is kept. Booleans and what is no schema stay as they are.
+ */
+export function mapSchemas (schema: SchemaObject, change: (copy: Record<string, unknown>) => void): SchemaObject {
+  const copy = Object.create(Object.getPrototypeOf(schema), Object.getOwnPropertyDescriptors(schema)) as Record<string, unknown>
+  const put = (keyword: string, value: unknown) => Object.defineProperty(copy, keyword, { value, enumerable: true, configurable: true, writable: true })
+  const mapped = (value: unknown) => isSchema(value) ? mapSchemas(value, change) : value
+  for (const [keyword, value] of Object.entries(schema)) {
+    if (Array.isArray(value)) {
+      if (LIST.has(keyword)) put(keyword, value.map(mapped))
+    } else if (isSchema(value)) {
+      if (MAP.has(keyword)) put(keyword, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, mapped(inner)])))
+      else if (SCHEMA.has(keyword)) put(keyword, mapped(value))
+    }
+  }
+  change(copy)
+  return copy
+}
+
 function * childrenOf (schema: SchemaObject): Generator<SchemaObject> {
   for (const [keyword, value] of Object.entries(schema)) {
     if (!isObject(value)) continue

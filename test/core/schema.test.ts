@@ -33,3 +33,23 @@ t.test('never repeats a value, and says no more than asked', async t => {
   t.equal(problems.length, 2)
   t.notMatch(problems.join(), /4711|secret/)
 })
+
+t.test('many extra properties are told, too', async t => {
+  const many = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`extra${i}`, i]))
+  const problems = strict.problems({ text: 'a', ...many })
+  t.ok(problems.length > 0)
+  t.match(problems[0], /extra/)
+})
+
+t.test('items that must differ are compared by what they hold, in time proportional to them', async t => {
+  const { fits, problems } = compileSchema({ type: 'array', uniqueItems: true })
+  for (const value of [[], [1, '1', true, null], [{ a: 1 }, { a: 2 }], ['[1]', [1]], [{ a: 1 }, [{ a: 1 }]]]) t.ok(fits(value), JSON.stringify(value))
+  for (const value of [[1, 1], ['a', 'b', 'a'], [{ a: 1, b: [2] }, { b: [2], a: 1 }], [[1], [1]], [null, null]]) t.strictSame([fits(value), problems(value)], [false, ['must not have duplicate items']], JSON.stringify(value))
+  const cost = (length: number) => {
+    const start = process.cpuUsage()
+    problems(Array.from({ length }, () => 'a'))
+    return process.cpuUsage(start).user
+  }
+  cost(15_000)
+  t.ok(cost(60_000) < 12 * Math.max(cost(15_000), 3000))
+})
