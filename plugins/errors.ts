@@ -1,8 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { rpcError, toAnswer } from '../src/core/answer.ts'
+import { rpcError, toAnswer, type ErrorAnswer } from '../src/core/answer.ts'
 import { decodedPath, resemblesEndpoint } from '../src/core/request-target.ts'
 import { AppError } from '../src/errors.ts'
+import { Sampling } from '../src/telemetry/sampling.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -13,20 +14,20 @@ declare module 'fastify' {
   }
 }
 
+/** Causes told of one reason, and in how long, ms. What became of each request is in its own line. */
+const MAX_TOLD = 5
+const TOLD_MS = 5000
+
 /** Writes every failure, as JSON-RPC on MCP routes and as plain JSON elsewhere. */
 export default fp(async function errors (app) {
+  const sampling = new Sampling(MAX_TOLD, TOLD_MS)
+
   app.setErrorHandler((error, request, reply) => {
     const answer = toAnswer(error)
     const { trace } = request.secureMcp
     trace.refuse(answer.reason, answer.rule)
     trace.principal ??= answer.principal
-    const inner = error instanceof AppError ? error.cause : error
-    // A stack for what nobody foresaw. While state is out of reach there is a refusal for every request.
-    if (answer.status === 503) request.log.warn({ why: why(inner ?? error), reason: answer.reason }, 'request refused')
-    // The answer does not say which; whoever set this server up wants to know.
-    else if (answer.reason === 'ORIGIN_REFUSED') request.log.warn({ why: answer.rule, reason: answer.reason }, 'Host or Origin refused: behind a proxy set PUBLIC_URL, ALLOWED_HOSTS or ALLOWED_ORIGINS to what clients send')
-    else if (answer.status >= 500) request.log.error({ err: inner ?? error, reason: answer.reason }, 'request failed')
-    else if (inner !== undefined) request.log.info({ why: why(inner), reason: answer.reason }, 'request refused')
+    tell(request, answer, error, sampling)
 
     reply.code(answer.status).headers(answer.headers)
     if (speaksJsonRpc(request)) {
@@ -36,6 +37,22 @@ export default fp(async function errors (app) {
     return { error: answer.reason, message: answer.message, ...answer.data, requestId: request.id }
   })
 }, { name: 'errors', fastify: '5.x', dependencies: ['request-context'] })
+
+/** The cause, for whoever set this server up; the answer does not say it. */
+function tell (request: FastifyRequest, { status, reason, rule }: ErrorAnswer, error: unknown, sampling: Sampling): void {
+  const inner = error instanceof AppError ? error.cause : error
+  if (status >= 500 && status !== 503) return request.log.error({ err: inner ?? error, reason }, 'request failed')
+  if (status !== 503 && reason !== 'ORIGIN_REFUSED') {
+    if (inner !== undefined) request.log.info({ why: why(inner), reason }, 'request refused')
+    return
+  }
+  // While state is out of reach, or behind a proxy that this server was not told of, every request is refused for the same.
+  const omitted = sampling.pass(reason, performance.now())
+  if (omitted === undefined) return
+  const more = omitted === 0 ? {} : { omitted }
+  if (status === 503) request.log.warn({ why: why(inner ?? error), reason, ...more }, 'request refused')
+  else request.log.warn({ why: rule, reason, ...more }, 'Host or Origin refused: behind a proxy set PUBLIC_URL, ALLOWED_HOSTS or ALLOWED_ORIGINS to what clients send')
+}
 
 /** The endpoint, and what was meant to be it. */
 function speaksJsonRpc ({ is404, routeOptions: { config }, url }: FastifyRequest): boolean {
