@@ -5,7 +5,7 @@ export const UNDECODABLE = '/%00'
 
 /** Of a PUBLIC_URL, what stands before every path: `/gw` of `https://example.com/gw`, else nothing. */
 export function pathPrefix (publicUrl: string): string {
-  return new URL(publicUrl).pathname.replace(/\/+$/, '')
+  return new URL(publicUrl).pathname.replace(/(?<!\/)\/+$/, '')
 }
 
 /**
