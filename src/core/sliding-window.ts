@@ -22,10 +22,20 @@ export const SLICES = 60
 export interface Window {
   at: number[]
   count: number[]
+  /** How far into the newest slice the last count was made, ms. */
+  lastMs: number
 }
 
 export function emptyWindow (): Window {
-  return { at: [], count: [] }
+  return { at: [], count: [], lastMs: 0 }
+}
+
+/** Redis keeps that in so many steps of a slice, rounded up; exact for windows of a minute and less. */
+const STEPS = 1000
+
+function lastMsOf (now: number, length: number): number {
+  const step = Math.ceil(length / STEPS)
+  return Math.min(length - 1, Math.ceil(now % length / step) * step)
 }
 
 /** Length of a slice, ms. One more slice than SLICES is kept: the oldest is only partly in view. */
@@ -47,20 +57,24 @@ export function slide (window: Window, { limit, windowMs }: RateLimit, cost: num
   const slice = Math.floor(now / length)
 
   let gone = 0
-  while (gone < at.length && leaves(at[gone]!, length, windowMs) <= now) gone++
+  while (gone < at.length && leaves(window, gone, length, windowMs) <= now) gone++
   if (gone > 0) {
     at.splice(0, gone)
     count.splice(0, gone)
   }
   let ahead = 0
   for (; at.length > 0 && at[at.length - 1]! > slice; at.pop()) ahead += count.pop()!
-  if (ahead > 0) add(window, slice, ahead)
+  if (ahead > 0) {
+    add(window, slice, ahead)
+    window.lastMs = lastMsOf(now, length)
+  }
   let used = 0
   for (let i = 0; i < count.length; i++) used += count[i]!
 
   const allowed = used + cost <= limit
   if (allowed && cost > 0) {
     add(window, slice, cost)
+    window.lastMs = lastMsOf(now, length)
     used += cost
   }
   return {
@@ -68,8 +82,8 @@ export function slide (window: Window, { limit, windowMs }: RateLimit, cost: num
     limit,
     windowMs,
     remaining: Math.max(0, limit - used),
-    retryAfterMs: allowed ? 0 : wait(window, limit, windowMs, length, used, cost, now),
-    resetMs: at.length > 0 ? Math.max(0, leaves(at[0]!, length, windowMs) - now) : 0,
+    retryAfterMs: allowed ? 0 : cost > limit ? windowMs : wait(window, { limit, windowMs }, length, used + cost, now),
+    resetMs: at.length > 0 ? untilLeft(window, 0, length, windowMs, now) : 0,
     slice
   }
 }
@@ -89,18 +103,26 @@ export function giveBack (window: Window, slice: number, cost: number): void {
   if (i >= 0) window.count[i] = Math.max(0, window.count[i]! - cost)
 }
 
-/** When the last ms of a slice leaves the window, ms since the epoch. */
-function leaves (slice: number, length: number, windowMs: number): number {
-  return (slice + 1) * length - 1 + windowMs
+/**
+ * When a slice leaves the window, ms since the epoch: with its last ms, but the
+ * newest with its last count. So nobody is told to wait longer than the window,
+ * and to wait as long as one was told is enough.
+ */
+function leaves ({ at, lastMs }: Window, i: number, length: number, windowMs: number): number {
+  return at[i]! * length + (i === at.length - 1 ? lastMs : length - 1) + windowMs
+}
+
+function untilLeft (window: Window, i: number, length: number, windowMs: number, now: number): number {
+  return Math.min(windowMs, Math.max(0, leaves(window, i, length, windowMs) - now))
 }
 
 /** How long until enough slices have left for the cost to fit; a cost over the limit never does. */
-function wait ({ at, count }: Window, limit: number, windowMs: number, length: number, used: number, cost: number, now: number): number {
-  if (cost > limit) return windowMs
-  let over = used + cost - limit
-  for (let i = 0; i < at.length; i++) {
+function wait (window: Window, { limit, windowMs }: RateLimit, length: number, needed: number, now: number): number {
+  const { count } = window
+  let over = needed - limit
+  for (let i = 0; i < count.length; i++) {
     over -= count[i]!
-    if (over <= 0) return Math.max(1, leaves(at[i]!, length, windowMs) - now)
+    if (over <= 0) return Math.max(1, untilLeft(window, i, length, windowMs, now))
   }
   return windowMs
 }
