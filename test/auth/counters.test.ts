@@ -2,7 +2,7 @@
 import t from 'tap'
 import { defineTool, Type } from '../../src/tools/index.ts'
 import { startIssuer } from './oauth2/issuer.ts'
-import { build, messageOf, modern, redisUrl } from '../support/app.ts'
+import { build, legacy, messageOf, modern, redisUrl } from '../support/app.ts'
 
 const input = Type.Object({}, { additionalProperties: false })
 const TOOLS = [
@@ -41,5 +41,21 @@ for (const [where, env] of [['in this process', {}], ['in Redis', { REDIS_URL: r
     t.equal(messageOf(await call('a')).result.content[0].text, 'done')
     t.equal((await call('b')).statusCode, 200)
     for (const client of ['a', 'b', 'c']) t.equal((await call(client)).statusCode, 429, client)
+  })
+
+  t.test(`sessions are the subject's, ${where}`, async t => {
+    const issuer = await startIssuer(t)
+    const { app } = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, MAX_SESSIONS_PER_PRINCIPAL: '2', ...env } })
+    const token = (client: string, sub: string) => issuer.mint({ sub, client_id: client, azp: client })
+    const begin = (client: string, sub = 'ada') => legacy(app, 'initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } }, { key: token(client, sub) })
+    const first = await begin('a')
+    t.equal(first.statusCode, 200)
+    t.equal((await begin('b')).statusCode, 200)
+    t.equal((await begin('c')).statusCode, 429)
+    t.equal((await begin('c', 'eve')).statusCode, 200)
+    const end = (client: string) => app.inject({ method: 'DELETE', url: '/mcp', headers: { host: 'localhost:3000', authorization: `Bearer ${token(client, 'ada')}`, 'mcp-session-id': String(first.headers['mcp-session-id']) } })
+    t.equal((await end('b')).statusCode, 404, 'a session is its client\'s all the same')
+    t.equal((await end('a')).statusCode, 200)
+    t.equal((await begin('c')).statusCode, 200)
   })
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { allowing, allows, mayUse, PERMISSION_PATTERN, spelled, usableBy } from '../../src/core/permissions.ts'
+import { allowing, allows, mayUse, mayUseSome, PERMISSION_PATTERN, spelled, usableBy } from '../../src/core/permissions.ts'
 import type { Principal } from '../../src/core/principal.ts'
 import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
 import { startIssuer } from '../auth/oauth2/issuer.ts'
@@ -160,4 +160,21 @@ t.test('what a principal sees in the lists is exactly what it can use', async t 
   const issuer = await startIssuer(t)
   const oauth = await build(t, { tools: OFFERED, env: { OAUTH2_AUTH_SERVER: issuer.url, RATE_LIMIT_OAUTH2: '1000000' } })
   await holds(t, 'by scopes', async list => ({ app: oauth.app, key: issuer.mint({ scope: ['mcp:server:access', ...list.map(text => `mcp:tool:${text}`)].join(' ') }) }), 15)
+})
+
+t.test('a beginning may lead to something usable exactly if some name that begins so may be used', async () => {
+  const uri = fc.stringMatching(/^[ab]{0,4}$/)
+  const near = fc.oneof(fc.constant('*'), uri.map(text => `resource:${text}`), uri.map(text => `resource:${text}*`), fc.constantFrom('r*', 'resource*', 'prompt:*'))
+  const list = fc.array(fc.tuple(fc.boolean(), near).map(([taken, text]) => taken ? `!${text}` : text), { maxLength: 4 })
+  const all = ['']
+  for (let length = 0, from = 0; length < 6; length++) {
+    const end = all.length
+    for (; from < end; from++) all.push(`${all[from]}a`, `${all[from]}b`)
+  }
+  fc.assert(fc.property(list, uri, (permissions, beginning) => {
+    const principal: Principal = { id: 'key:a', name: 'a', authType: 'api_key', role: 'caller', permissions, authenticatedAt: 0, revocableAs: [] }
+    const some = all.some(name => name.startsWith(beginning) && mayUse(principal, 'resource', name))
+    // A hint may be too generous where single names are taken away, never too strict.
+    return !some || mayUseSome(principal, 'resource', beginning)
+  }), { numRuns: 3000 })
 })
