@@ -5,7 +5,8 @@ import { AppError } from '../../errors.ts'
 import { redact } from '../../telemetry/redact.ts'
 import type { Catalogue } from '../../tools/catalogue.ts'
 import { CallContext, type Host } from '../../tools/context.ts'
-import type { Context, InputNeeded } from '../../tools/tool.ts'
+import { failure } from '../../tools/call.ts'
+import type { Context, InputNeeded, Question } from '../../tools/tool.ts'
 import { errorOf } from '../refusals.ts'
 import type { ServedMessage, Serving, ServingOptions } from '../serving.ts'
 import { openAnswers, sealQuestions, type Repeated } from './answers.ts'
@@ -93,8 +94,20 @@ export class HandledRequest {
     }
   }
 
-  /** What a handler asks first, as the result that says so. */
+  /**
+   * What a handler asks first, as the result that says so.
+   *
+   * @throws {AppError} CAPABILITY_MISSING where the client of an older revision cannot be asked; of the newer one the SDK asks
+   */
   asked ({ questions, state }: InputNeeded): object {
+    const missing = this.#deps.serving.era === 'modern' ? undefined : missingCapability(questions, this.#deps.server.getClientCapabilities())
+    if (missing !== undefined) {
+      const text = `This asks the client for something (${missing}): it needs a client that declares to answer that, and a session`
+      const { method } = this.#ctx.mcpReq
+      if (method !== 'tools/call') throw new AppError('CAPABILITY_MISSING', text, { http: 200, data: { requiredCapabilities: { [missing]: {} } } })
+      this.message.trace.refuse('CAPABILITY_MISSING', missing)
+      return failure(text)
+    }
     return {
       resultType: 'input_required',
       ...(Object.keys(questions).length === 0 ? {} : { inputRequests: questions as InputRequests }),
@@ -105,6 +118,15 @@ export class HandledRequest {
   #repeated (): Repeated {
     return { principal: this.message.principal, method: this.#ctx.mcpReq.method, params: this.params }
   }
+}
+
+/** What a client must have declared to be asked each kind of question. */
+const CAPABILITIES: Readonly<Record<Question['method'], 'elicitation' | 'sampling' | 'roots'>> = {
+  'elicitation/create': 'elicitation', 'sampling/createMessage': 'sampling', 'roots/list': 'roots'
+}
+
+function missingCapability (questions: InputNeeded['questions'], declared: Readonly<Record<string, unknown>> = {}): string | undefined {
+  return Object.values(questions).map(({ method }) => CAPABILITIES[method]).find(capability => capability !== undefined && declared[capability] === undefined)
 }
 
 /** The client went away while it was told something: its request is being cancelled already. */
