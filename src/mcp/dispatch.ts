@@ -1,6 +1,5 @@
 /** The protocol behind the door: a message that was read and admitted goes to its session, the fast lane or the SDK. */
 import type { SessionIds, SessionRule } from '../core/session.ts'
-import type { Inspection } from '../decision/layers.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -22,7 +21,6 @@ import { QUIET_MS, Reply } from './streams/reply.ts'
 import { listen } from './streams/subscription.ts'
 
 export interface McpOptions extends Omit<ServingOptions, 'changed'> {
-  readonly inspection: Inspection
   readonly store: Store
   readonly log: Log
   /** Undefined: no sessions, so that clients of the older revisions get no questions and no pushes. */

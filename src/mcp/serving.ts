@@ -2,6 +2,7 @@
 import type { Principal } from '../core/principal.ts'
 import type { Sealer } from '../core/seal.ts'
 import type { Decision } from '../decision/decide.ts'
+import type { Inspection } from '../decision/layers.ts'
 import type { Trace } from '../decision/trace.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Offer } from '../tools/offer.ts'
@@ -12,6 +13,8 @@ import type { PendingCall } from './pending-call.ts'
 
 export interface ServingOptions {
   readonly offer: Offer
+  /** Looks at what callers say, answers to questions too. */
+  readonly inspection: Inspection
   /** Seals what `ask` was given as state. */
   readonly sealer: Sealer
   /** Publishes a change to subscribers on every replica. */

@@ -13,7 +13,6 @@ import { parseMessage } from '../core/json-message.ts'
 import { rateLimited } from '../core/limit.ts'
 import type { Principal } from '../core/principal.ts'
 import { NOTHING_NAMED, type Decision } from '../decision/decide.ts'
-import type { Inspection } from '../decision/layers.ts'
 import { Trace } from '../decision/trace.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
@@ -28,7 +27,6 @@ import type { ServedMessage, ServingOptions } from './serving.ts'
 
 export interface StdioOptions extends Omit<ServingOptions, 'changed'> {
   readonly identify: Identify
-  readonly inspection: Inspection
   readonly store: Store
   readonly log: Log
   /** What the process environment presents, for messages without a credential of their own. */

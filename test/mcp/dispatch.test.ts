@@ -302,6 +302,22 @@ t.test('answers are held to what was asked', async t => {
     t.match(await answer({ action: 'accept', content: { name: 'Ada' } }), { result: {} }, 'what came first still counts')
   })
 
+  t.test('and looked at as arguments are', async t => {
+    const free = { type: 'object', properties: { path: { type: 'string' } } }
+    const files = defineTool({ name: 'opens', description: 'Opens.', input: noInput, run: (_input, { answers }) => answers.file === undefined ? ask({ file: elicit('Which?', free) }) : 'opened' })
+    for (const [mode, blocked] of [['block', true], ['observe', false], ['off', false]] as const) {
+      const { app, store, lines } = await build(t, { tools: [files], env: { INSPECTION: mode } })
+      const { key } = await addKey(store)
+      const send = (more: object = {}) => modern(app, 'tools/call', { name: 'opens', arguments: {}, ...more, _meta: CAPABLE }, { key })
+      const { requestState } = messageOf(await send()).result
+      const { result } = messageOf(await send({ requestState, inputResponses: { file: { action: 'accept', content: { path: '../../../etc/passwd' } } } }))
+      if (blocked) t.match(result, { isError: true, content: [{ text: 'Security validation failed' }, { text: /file\.content\.path/ }] })
+      else t.match(result, { content: [{ text: 'opened' }] }, mode)
+      t.equal(lines.some(({ msg }) => msg === 'suspicious argument'), mode !== 'off', mode)
+      if (blocked) t.ok(lines.some(({ decision }) => decision === 'SUSPICIOUS_ARGUMENT'))
+    }
+  })
+
   t.test('several questions, and a state', async t => {
     const { requestState } = messageOf(await call('keeps')).result
     const back = async (inputResponses: object) => messageOf(await call('keeps', { requestState, inputResponses }))

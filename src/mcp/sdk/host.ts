@@ -1,15 +1,17 @@
 /** One request as its handler sees it: what was asked and decided, and what may be said on the way to the answer. */
 import type { InputRequests, Server, ServerContext } from '@modelcontextprotocol/server'
 import type { Allowance } from '../../decision/decide.ts'
+import { judgeInspection, type Refusal } from '../../decision/layers.ts'
 import { AppError } from '../../errors.ts'
 import { redact } from '../../telemetry/redact.ts'
 import type { Catalogue } from '../../tools/catalogue.ts'
 import { CallContext, type Host } from '../../tools/context.ts'
 import { failure } from '../../tools/call.ts'
 import type { Context, InputNeeded, Question } from '../../tools/tool.ts'
+import { tellSuspicion } from '../admit.ts'
 import { errorOf } from '../refusals.ts'
 import type { ServedMessage, Serving, ServingOptions } from '../serving.ts'
-import { openAnswers, sealQuestions, type Repeated } from './answers.ts'
+import { openAnswers, sealQuestions, type Repeated, type Returned } from './answers.ts'
 import { CLIENT_CAPABILITIES_META_KEY } from './protocol.ts'
 
 /** Params of every method that has a handler. Their form was read before the SDK got them. */
@@ -37,6 +39,7 @@ export class HandledRequest {
   readonly message: ServedMessage
   readonly #deps: HandlerDeps
   readonly #ctx: ServerContext
+  #opened: Returned | undefined
 
   /** @throws {AppError} AUTHENTICATION_REQUIRED */
   constructor (deps: HandlerDeps, params: Params, ctx: ServerContext) {
@@ -65,18 +68,36 @@ export class HandledRequest {
     throw errorOf(decision)
   }
 
-  /** @throws {AppError} INVALID_PARAMS for answers that do not fit what was asked */
-  context (): Context {
+  /** @throws {AppError} INVALID_PARAMS for answers that do not fit what was asked, SUSPICIOUS_ARGUMENT */
+  async context (): Promise<Context> {
+    const refused = await this.judgeAnswers()
+    if (refused !== undefined) throw errorOf(refused)
     return new CallContext(this.host())
   }
 
-  /** See context. */
+  /**
+   * Look at what the client answered: it reaches the handler as arguments do.
+   *
+   * @throws {AppError} INVALID_PARAMS for answers that do not fit what was asked
+   */
+  async judgeAnswers (): Promise<Refusal | undefined> {
+    const { inspection: { mode, inspector } } = this.#deps.options
+    const { decision, log, principal } = this.message
+    const { answers } = this.#returned
+    if (mode === 'off' || decision.outcome === 'refuse' || Object.keys(answers).length === 0) return undefined
+    const refused = await judgeInspection(decision.target!, answers, decision.offered!, inspector)
+    if (refused === undefined) return undefined
+    tellSuspicion(refused, { caller: { principal }, log, blocked: mode === 'block' })
+    return mode === 'block' ? refused : undefined
+  }
+
+  /** What a handler is lent. Its answers have been judged. */
   host (): Host {
     const { mcpReq } = this.#ctx
     const { options, server } = this.#deps
     const { principal, log } = this.message
     const token = mcpReq._meta?.progressToken
-    const { state, answers } = openAnswers(options.sealer, this.#repeated(), mcpReq.requestState(), mcpReq.inputResponses)
+    const { state, answers } = this.#returned
     return {
       principal,
       log,
@@ -113,6 +134,13 @@ export class HandledRequest {
       ...(Object.keys(questions).length === 0 ? {} : { inputRequests: questions as InputRequests }),
       requestState: sealQuestions(this.#deps.options.sealer, this.#repeated(), questions, state)
     }
+  }
+
+  /** What came back of an earlier round. */
+  get #returned (): Returned {
+    const { mcpReq } = this.#ctx
+    this.#opened ??= openAnswers(this.#deps.options.sealer, this.#repeated(), mcpReq.requestState(), mcpReq.inputResponses)
+    return this.#opened
   }
 
   #repeated (): Repeated {

@@ -14,7 +14,7 @@ export async function complete (request: HandledRequest): Promise<object> {
   const { name, value: typed } = argument!
   const others = context?.arguments ?? {}
   const completer = completerOf(offered, name)
-  const found = completer === undefined ? [] : [...await completer(typed, others, request.context())]
+  const found = completer === undefined ? [] : [...await completer(typed, others, await request.context())]
   const values = offered !== undefined && 'template' in offered ? usable(offered, request.message.principal, { name, others }, found) : found
   return { completion: { values: values.slice(0, MAX_VALUES), total: values.length, hasMore: values.length > MAX_VALUES } }
 }

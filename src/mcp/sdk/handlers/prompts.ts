@@ -13,7 +13,7 @@ export async function getPrompt (request: HandledRequest): Promise<object> {
   const values = (request.params.arguments ?? {}) as Readonly<Record<string, string>>
   const missing = (prompt.arguments ?? []).filter(arg => arg.required === true && !Object.hasOwn(values, arg.name)).map(arg => arg.name)
   if (missing.length > 0) throw new AppError('INVALID_PARAMS', `Missing arguments: ${missing.join(', ')}`)
-  const got = await prompt.get(values, request.context())
+  const got = await prompt.get(values, await request.context())
   if (got instanceof InputNeeded) return request.asked(got)
   const messages: readonly PromptMessage[] = typeof got === 'string' ? [{ role: 'user', content: { type: 'text', text: got } }] : got
   return { ...(prompt.description === undefined ? {} : { description: prompt.description }), messages }

@@ -14,7 +14,7 @@ export function listTemplates ({ catalogue, message: { principal } }: HandledReq
 export async function readResource (request: HandledRequest): Promise<object> {
   const uri = request.params.uri!
   const { offered: { resource }, variables } = request.allowed().offered as FoundResource
-  const read = await resource.read({ uri, variables }, request.context())
+  const read = await resource.read({ uri, variables }, await request.context())
   if (read instanceof InputNeeded) return request.asked(read)
   return { contents: contentsOf(read, uri, resource.mimeType) }
 }

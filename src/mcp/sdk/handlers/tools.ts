@@ -1,5 +1,6 @@
 import { runTool } from '../../../tools/call.ts'
 import { visible, type OfferedTool } from '../../../tools/catalogue.ts'
+import { CallContext } from '../../../tools/context.ts'
 import { InputNeeded } from '../../../tools/tool.ts'
 import { emptyListMeta } from '../../empty-list.ts'
 import { resultOf, settle } from '../../refusals.ts'
@@ -17,8 +18,10 @@ export async function callTool (request: HandledRequest): Promise<object> {
   const { decision, trace, pending } = message
   if (decision.outcome === 'refuse') return resultOf(decision, trace)
   message.pending = undefined
+  const refused = await request.judgeAnswers()
+  if (refused !== undefined) return resultOf(refused, trace)
   const outcome = pending === undefined
-    ? await runTool(decision.offered as OfferedTool, decision.input, request.context())
+    ? await runTool(decision.offered as OfferedTool, decision.input, new CallContext(request.host()))
     : await pending.resume(request.host())
   const result = settle(outcome, trace)
   return result instanceof InputNeeded ? request.asked(result) : result
