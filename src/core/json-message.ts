@@ -3,11 +3,16 @@ import { AppError } from '../errors.ts'
 import { markInexactNumbers } from './exact-numbers.ts'
 import { scanJson } from './json-scan.ts'
 
+const BYTE_ORDER_MARK = 0xfeff
+
 /**
+ * @param sent text, with a byte order mark or without
  * @param what stands for the text in a refusal, such as "The body"
  * @throws {AppError} INVALID_REQUEST for what two parsers could read differently or what is made to exhaust one, PARSE_ERROR
  */
-export function parseMessage (text: string, what: string): unknown {
+export function parseMessage (sent: string, what: string): unknown {
+  // RFC 8259 §8.1: a byte order mark may be ignored. Some clients on Windows send one.
+  const text = sent.charCodeAt(0) === BYTE_ORDER_MARK ? sent.slice(1) : sent
   const fault = scanJson(text)
   if (fault !== undefined) throw new AppError('INVALID_REQUEST', fault.message, { cause: fault.reason })
   let value: unknown
