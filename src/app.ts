@@ -49,7 +49,7 @@ export interface AppOptions {
   /** Silence after which a client that takes streams is told something, ms. For tests. */
   quietMs?: number
   /** How often authorization servers are asked. For tests. */
-  oauth2Paces?: RefreshPolicies
+  oauth2Policies?: RefreshPolicies
   /** False: the SDK answers everything. For measuring what the fast lane saves. */
   fastLane?: boolean
 }

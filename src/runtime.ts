@@ -26,7 +26,7 @@ export interface RuntimeOptions {
   /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
   sources?: readonly Source[] | undefined
   /** How often authorization servers are asked. For tests. */
-  oauth2Paces?: RefreshPolicies | undefined
+  oauth2Policies?: RefreshPolicies | undefined
 }
 
 export interface Runtime {
@@ -44,7 +44,7 @@ export interface Runtime {
 }
 
 /** @throws {UsageError} for a tool or authenticator module that is wrong */
-export async function buildRuntime ({ config, store, logger, sources = [], oauth2Paces }: RuntimeOptions): Promise<Runtime> {
+export async function buildRuntime ({ config, store, logger, sources = [], oauth2Policies }: RuntimeOptions): Promise<Runtime> {
   const windowMs = config.RATE_LIMIT_WINDOW_MS
   const rules = {
     none: { limit: config.RATE_LIMIT_DEFAULT, windowMs },
@@ -55,7 +55,7 @@ export async function buildRuntime ({ config, store, logger, sources = [], oauth
   const links: Authenticator[] = [apiKeyAuthenticator({ store, rule: rules.api_key })]
   const oauth2 = config.OAUTH2_AUTH_SERVER.length === 0
     ? undefined
-    : await oauth2FromSettings({ config, store, log: logger, makeVerifiers: jwtVerifiers, paces: oauth2Paces })
+    : await oauth2FromSettings({ config, store, log: logger, makeVerifiers: jwtVerifiers, policies: oauth2Policies })
   if (oauth2 !== undefined) links.push(oauth2.authenticator)
   if (config.AUTHENTICATOR !== undefined) links.push(await loadCustomAuthenticator(config.AUTHENTICATOR))
 

@@ -1,15 +1,10 @@
-/**
- * Something that an authorization server publishes, held here: fetched in the
- * background before it is needed, by one fetch at a time, not too often, and
- * kept while the server is in trouble.
- */
+import { backoffMs } from './backoff.ts'
 import { Unreachable } from './unreachable.ts'
-import { backoffMs } from './fetch-quota.ts'
 
 export interface RefreshPolicy {
   /** Between fetches that go well, ms; up to an eighth more, so that replicas do not ask in step. */
   readonly everyMs: number
-  /** After one that went wrong, ms; sooner while there is no value yet, see `pauseMs`. */
+  /** After one that went wrong, ms; sooner while there is no value yet, see `backoffMs`. */
   readonly retryMs: number
   /** Between any two, however much they are wanted, ms. */
   readonly gapMs: number
@@ -19,100 +14,116 @@ export interface RefreshPolicy {
   readonly waitMs: number
 }
 
-export interface RefreshingCache<T> {
+export interface RefreshingCacheOptions<T> {
+  fetch: () => Promise<T>
+  policy: RefreshPolicy
+  /** Told of each change between well and in trouble. */
+  onState?: (trouble: Error | undefined) => void
+}
+
+/**
+ * A value that another server publishes: fetched in the background before it is
+ * needed, by one fetch at a time, not too often, and kept while that server is
+ * in trouble.
+ */
+export class RefreshingCache<T> {
+  readonly #fetch: () => Promise<T>
+  readonly #policy: RefreshPolicy
+  readonly #onState: (trouble: Error | undefined) => void
+  #value: { readonly it: T, readonly at: number } | undefined
+  #lastStart = -Infinity
+  #failures = 0
+  #trouble: Error | undefined
+  #underWay: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  /** Fetches at once: everything that `fetch` needs must be there. */
+  constructor ({ fetch, policy, onState = () => {} }: RefreshingCacheOptions<T>) {
+    this.#fetch = fetch
+    this.#policy = policy
+    this.#onState = onState
+    this.#attempt().catch(() => {})
+  }
+
   /**
    * The value; waits only while there is none.
    *
    * @throws {Unreachable}
    */
-  get (): Promise<T>
+  async get (): Promise<T> {
+    const now = this.#usable()
+    if (now !== undefined) return now.it
+    await patience(this.#attempt(), this.#policy.waitMs)
+    const then = this.#usable()
+    if (then === undefined) throw new Unreachable(this.#trouble?.message ?? 'no answer in time')
+    return then.it
+  }
+
   /**
    * Fetch anew, unless that was done a moment ago.
    *
-   * @returns whether what is held now is fresh: just fetched, or so recently that asking again would say the same
+   * @returns whether the value is fresh: just fetched, or so recently that asking again would say the same
    */
-  refresh (): Promise<boolean>
+  async refresh (): Promise<boolean> {
+    await patience(this.#attempt(), this.#policy.waitMs)
+    return this.#underWay === undefined && this.#trouble === undefined && this.#value !== undefined
+  }
+
   /** Fetch now if there is no value: what it waited for is there. */
-  refreshNow (): void
-  close (): void
-}
-
-export interface RefreshingCacheOptions<T> {
-  fetch: () => Promise<T>
-  pace: RefreshPolicy
-  /** Told of each change between well and in trouble. */
-  onState?: (trouble: Error | undefined) => void
-}
-
-export function refreshingCache<T> ({ fetch, pace, onState = () => {} }: RefreshingCacheOptions<T>): RefreshingCache<T> {
-  let value: { it: T, at: number } | undefined
-  let lastStart = -Infinity
-  let failures = 0
-  let trouble: Error | undefined
-  let underWay: Promise<void> | undefined
-  let timer: NodeJS.Timeout | undefined
-  let closed = false
-
-  const schedule = (inMs: number) => {
-    clearTimeout(timer)
-    if (closed) return
-    timer = setTimeout(() => { attempt().catch(() => {}) }, inMs)
-    timer.unref()
+  refreshNow (): void {
+    if (this.#value !== undefined || this.#underWay !== undefined) return
+    this.#lastStart = -Infinity
+    this.#attempt().catch(() => {})
   }
 
-  const run = async () => {
-    lastStart = performance.now()
-    try {
-      value = { it: await fetch(), at: performance.now() }
-      if (trouble !== undefined) onState(undefined)
-      trouble = undefined
-      failures = 0
-      schedule(pace.everyMs * (1 + Math.random() / 8))
-    } catch (error) {
-      if (trouble === undefined) onState(error as Error)
-      trouble = error as Error
-      failures++
-      schedule(value === undefined ? gap() : Math.max(pace.retryMs, pace.gapMs))
-    }
+  close (): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
   }
 
-  /** Between any two. */
-  const gap = () => value === undefined && failures > 0 ? backoffMs(failures, pace.retryMs) : pace.gapMs
+  #usable (): { readonly it: T } | undefined {
+    const value = this.#value
+    return value !== undefined && performance.now() - value.at <= this.#policy.staleMs ? value : undefined
+  }
 
   /** Join the fetch that is under way, start one, or do nothing because the last was a moment ago. */
-  const attempt = async (): Promise<void> => {
-    if (closed) return
-    if (underWay === undefined && performance.now() - lastStart >= gap()) {
-      underWay = run().finally(() => { underWay = undefined })
+  async #attempt (): Promise<void> {
+    if (this.#closed) return
+    if (this.#underWay === undefined && performance.now() - this.#lastStart >= this.#gapMs()) {
+      this.#underWay = this.#run().finally(() => { this.#underWay = undefined })
     }
-    await underWay
+    await this.#underWay
   }
 
-  const usable = () => value !== undefined && performance.now() - value.at <= pace.staleMs ? value : undefined
-
-  attempt().catch(() => {})
-  return {
-    async get () {
-      const now = usable()
-      if (now !== undefined) return now.it
-      await patience(attempt(), pace.waitMs)
-      const then = usable()
-      if (then === undefined) throw new Unreachable(trouble?.message ?? 'no answer in time')
-      return then.it
-    },
-    async refresh () {
-      await patience(attempt(), pace.waitMs)
-      return underWay === undefined && trouble === undefined && value !== undefined
-    },
-    refreshNow () {
-      if (value !== undefined || underWay !== undefined) return
-      lastStart = -Infinity
-      attempt().catch(() => {})
-    },
-    close () {
-      closed = true
-      clearTimeout(timer)
+  async #run (): Promise<void> {
+    const { everyMs, retryMs, gapMs } = this.#policy
+    this.#lastStart = performance.now()
+    try {
+      this.#value = { it: await this.#fetch(), at: performance.now() }
+      if (this.#trouble !== undefined) this.#onState(undefined)
+      this.#trouble = undefined
+      this.#failures = 0
+      this.#schedule(everyMs * (1 + Math.random() / 8))
+    } catch (error) {
+      if (this.#trouble === undefined) this.#onState(error as Error)
+      this.#trouble = error as Error
+      this.#failures++
+      this.#schedule(this.#value === undefined ? this.#gapMs() : Math.max(retryMs, gapMs))
     }
+  }
+
+  /** Between any two fetches. */
+  #gapMs (): number {
+    const { retryMs, gapMs } = this.#policy
+    return this.#value === undefined && this.#failures > 0 ? backoffMs(this.#failures, retryMs) : gapMs
+  }
+
+  #schedule (inMs: number): void {
+    clearTimeout(this.#timer)
+    if (this.#closed) return
+    this.#timer = setTimeout(() => { this.#attempt().catch(() => {}) }, inMs)
+    this.#timer.unref()
   }
 }
 

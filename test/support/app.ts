@@ -42,7 +42,7 @@ export interface Built {
 const PATIENT: RefreshPolicies = { answerMs: 30_000, metadata: { waitMs: 30_000 }, jwks: { waitMs: 30_000 } }
 
 /** The app with state in memory, or in Redis where `env` says so; it listens on nothing. */
-export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {}, quietMs }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Paces?: RefreshPolicies, quietMs?: number } = {}): Promise<Built> {
+export async function build (t: Test, { env = {}, tools = [], oauth2Policies = {}, quietMs }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Policies?: RefreshPolicies, quietMs?: number } = {}): Promise<Built> {
   const dir = folder(t)
   const config = loadConfig({
     PUBLIC_URL: 'http://localhost:3000',
@@ -59,7 +59,7 @@ export async function build (t: Test, { env = {}, tools = [], oauth2Paces = {}, 
   const store = await openStore(config, logger)
   const sources: Source[] = tools.map(definition => ({ from: 'test', definition }))
   const metrics = createMetrics()
-  const app = await buildApp({ config, store, logger, metrics, sources, ...(quietMs === undefined ? {} : { quietMs }), oauth2Paces: { ...PATIENT, ...oauth2Paces, metadata: { ...PATIENT.metadata, ...oauth2Paces.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Paces.jwks } } })
+  const app = await buildApp({ config, store, logger, metrics, sources, ...(quietMs === undefined ? {} : { quietMs }), oauth2Policies: { ...PATIENT, ...oauth2Policies, metadata: { ...PATIENT.metadata, ...oauth2Policies.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Policies.jwks } } })
   t.teardown(() => app.close())
   return { app, store, config, lines, metrics }
 }

@@ -1,4 +1,8 @@
-/** OAuth2 access tokens, as a link of the chain. */
+/**
+ * OAuth2 access tokens. What is known of them is kept by their SHA-256: facts
+ * of the good ones, refusals that cannot change of the bad ones; never the
+ * token, and never past its end.
+ */
 import { createHash } from 'node:crypto'
 import Type from 'typebox'
 import { shown, type TokenRefusal, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
@@ -9,6 +13,7 @@ import type { Principal } from '../../core/principal.ts'
 import { RecentSet } from '../../core/recent-set.ts'
 import { compileSchema } from '../../core/schema.ts'
 import { AppError } from '../../errors.ts'
+import { BoundedMap } from '../../resilience/bounded-map.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
 import type { Store } from '../../state/store.ts'
 import type { Authentication, Authenticator, RequestFacts } from '../authenticator.ts'
@@ -18,7 +23,6 @@ import { checkProof, PROOF_WINDOW_MS } from './dpop.ts'
 import type { Asker, Introspection } from './introspection.ts'
 import type { Issuer } from './issuer.ts'
 import { checkJwt, type TokenVerifier } from './jwt.ts'
-import { cacheUntil, tokenCache } from './token-cache.ts'
 
 export interface OAuth2Options {
   store: Store
@@ -50,8 +54,8 @@ export class OAuth2Authenticator implements Authenticator {
   readonly type = 'oauth2'
   readonly #options: OAuth2Options
   readonly #issuers: ReadonlyMap<string, Issuer>
-  readonly #good = tokenCache<Known>(MAX_GOOD)
-  readonly #rejected = tokenCache<TokenRefusal>(MAX_REJECTED)
+  readonly #good = new BoundedMap<Known>(MAX_GOOD)
+  readonly #rejected = new BoundedMap<TokenRefusal>(MAX_REJECTED)
   readonly #underWay = new Map<string, Promise<Known | undefined>>()
   /** Hashes of tokens that an authorization server called good: they are asked about again whoever presents them. */
   readonly #accepted = new RecentSet(MAX_GOOD)
@@ -158,10 +162,11 @@ export class OAuth2Authenticator implements Authenticator {
     if (judged === undefined) return undefined
     const now = Date.now()
     if ('refused' in judged) {
-      this.#rejected.set(hash, judged, now + REJECTED_MS)
-      throw refused(judged)
+      // Only the server can read it, and here it was good before: over, and no guess.
+      const refusal = this.#accepted.has(hash) ? { ...judged, expired: true } : judged
+      this.#rejected.set(hash, refusal, now + REJECTED_MS)
+      throw refused(refusal)
     }
-    this.#accepted.add(hash)
     const until = cacheUntil(judged.facts, now, INTROSPECTED_MS)
     store.cacheSet(`token:${hash}`, JSON.stringify({ ...judged.facts, until }), until - now).catch(() => {})
     return this.#keep(hash, judged.facts)
@@ -192,6 +197,7 @@ export class OAuth2Authenticator implements Authenticator {
 
   #keep (hash: string, facts: TokenFacts & { until?: number }): Known {
     const { until, ...rest } = facts
+    this.#accepted.add(hash)
     const now = Date.now()
     const known = { facts: rest, principal: principalOf(rest), generation: this.#generationOf(facts.issuer) }
     this.#good.set(hash, known, Math.min(until ?? Infinity, cacheUntil(rest, now, INTROSPECTED_MS)))
@@ -263,4 +269,9 @@ function refused ({ refused: why, expired = false }: TokenRefusal): AppError {
 
 function unavailable (why: string): AppError {
   return new AppError('STATE_UNAVAILABLE', 'Authentication is out of reach; try again', { cause: why, headers: { 'retry-after': '2' } })
+}
+
+/** How long a good answer serves: never past the token's end. */
+function cacheUntil ({ expiresAt = Infinity }: TokenFacts, now: number, maxMs: number): number {
+  return Math.min(expiresAt, now + maxMs)
 }

@@ -8,8 +8,8 @@ import type { Authenticator } from '../authenticator.ts'
 import { OAuth2Authenticator } from './authenticator.ts'
 import type { RefreshPolicy } from '../../resilience/refreshing-cache.ts'
 import { introspection, tokenInfo, type Introspection } from './introspection.ts'
-import { Issuer, METADATA_PACE } from './issuer.ts'
-import { JWKS_PACE } from './jwks.ts'
+import { Issuer, METADATA_POLICY } from './issuer.ts'
+import { JWKS_POLICY } from './jwks.ts'
 import { rulesFor, type JwtRules, type VerifyJwt } from './jwt.ts'
 
 /** Makes a verifier for each set of rules, in their order. */
@@ -25,13 +25,13 @@ export interface OAuth2 {
 export interface RefreshPolicies {
   readonly metadata?: Partial<RefreshPolicy>
   readonly jwks?: Partial<RefreshPolicy>
-  readonly mostFetches?: number
+  readonly maxFetches?: number
   /** How long one question may take, ms; one bound for fetches and one for introspection if absent. */
   readonly answerMs?: number
 }
 
-export async function oauth2FromSettings ({ config, store, log, makeVerifiers, paces = {} }: {
-  config: Config, store: Store, log: Log, makeVerifiers: MakeVerifiers, paces?: RefreshPolicies | undefined
+export async function oauth2FromSettings ({ config, store, log, makeVerifiers, policies = {} }: {
+  config: Config, store: Store, log: Log, makeVerifiers: MakeVerifiers, policies?: RefreshPolicies | undefined
 }): Promise<OAuth2> {
   const how = config.OAUTH2_VALIDATION
   const verifiesJwt = how === 'auto' || how === 'jwt'
@@ -49,10 +49,10 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
     name,
     urls: { metadata: config.OAUTH2_METADATA_URL.get(name), jwks: config.OAUTH2_JWKS_URL.get(name), introspection: config.OAUTH2_INTROSPECTION_URL.get(name) },
     publicKeys: verifiesJwt && secret === undefined,
-    metadataPace: { ...METADATA_PACE, ...paces.metadata },
-    jwksPace: { ...JWKS_PACE, staleMs: config.OAUTH2_STALE_KEYS_MS, ...paces.jwks },
-    ...(paces.mostFetches === undefined ? {} : { mostFetches: paces.mostFetches }),
-    ...(paces.answerMs === undefined ? {} : { answerMs: paces.answerMs }),
+    metadataPolicy: { ...METADATA_POLICY, ...policies.metadata },
+    jwksPolicy: { ...JWKS_POLICY, staleMs: config.OAUTH2_STALE_KEYS_MS, ...policies.jwks },
+    ...(policies.maxFetches === undefined ? {} : { maxFetches: policies.maxFetches }),
+    ...(policies.answerMs === undefined ? {} : { answerMs: policies.answerMs }),
     onState (what, trouble) {
       if (trouble === undefined) log.info({ issuer: name, what }, 'authorization server answers again')
       else log.warn({ issuer: name, what, why: trouble.message }, 'authorization server is in trouble')
@@ -68,7 +68,7 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
     rules,
     issuers,
     verifiers: new Map(made.map((verify, i) => [issuers[i]!.name, { rules: jwtRules[i]!, verify }])),
-    introspections: issuers.flatMap(issuer => whomToAsk(issuer, rules, config, paces.answerMs))
+    introspections: issuers.flatMap(issuer => whomToAsk(issuer, rules, config, policies.answerMs))
   })
   return {
     authenticator,

@@ -2,9 +2,10 @@
 import { judgeIntrospection, judgeTokenInfo, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
 import { addressGroup } from '../../core/address.ts'
 import { Places } from '../../core/places.ts'
+import { CallGuard } from '../../resilience/call-guard.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
 import type { RequestFacts } from '../authenticator.ts'
-import { askJson, errorOf, type BoundedResponse, type Bounds } from './bounded-fetch.ts'
+import { askJson, errorOf, type BoundedRequest, type BoundedResponse, type Bounds } from './bounded-fetch.ts'
 import type { Issuer } from './issuer.ts'
 
 /** For whom a question is asked: its places are bounded by address. */
@@ -30,21 +31,21 @@ const MAX_UNDER_WAY = 50
 const MAX_OF_ADDRESS = 40
 const MAX_OF_FAILED = 20
 /** Failures in a row until nothing is asked for a while. */
-const MOST_FAILURES = 5
+const MAX_FAILURES = 5
 const PAUSE_MS = 5000
 
 const ABOUT_THE_TOKEN: ReadonlySet<string> = new Set(['invalid_request', 'invalid_token', 'unsupported_token_type'])
 
 /** Ask the introspection endpoint that the issuer's metadata names. */
 export function introspection (issuer: Issuer, rules: TokenRules, credentials: Credentials, answerMs = DECISION.timeoutMs): Introspection {
-  const guarded = guard()
+  const questions = new Questions(issuer, answerMs)
   return {
     async ask (token, asker) {
       const endpoint = await issuer.introspection()
       if (endpoint === undefined) return undefined
       const { url, auth } = endpoint
       const { headers, fields } = clientAuth(credentials, auth)
-      const { status, json } = await guarded(asker, () => askJson(url, form({ token, token_type_hint: 'access_token', ...fields }, headers), { ...DECISION, timeoutMs: answerMs }))
+      const { status, json } = await questions.ask(asker, url, form({ token, token_type_hint: 'access_token', ...fields }, headers))
       // Servers differ in how they say that something is no token of theirs.
       if (status === 400 && typeof json.error === 'string' && ABOUT_THE_TOKEN.has(json.error)) return { refused: 'not active' }
       // 401 here is about us, not about the token: our own credentials are wrong.
@@ -56,10 +57,10 @@ export function introspection (issuer: Issuer, rules: TokenRules, credentials: C
 
 /** Ask a `tokeninfo` endpoint: the token in the body, never in the query, which ends up in logs. */
 export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string, answerMs = DECISION.timeoutMs): Introspection {
-  const guarded = guard()
+  const questions = new Questions(issuer, answerMs)
   return {
     async ask (token, asker) {
-      const { status, json } = await guarded(asker, () => askJson(url, form({ access_token: token }, {}), { ...DECISION, timeoutMs: answerMs }))
+      const { status, json } = await questions.ask(asker, url, form({ access_token: token }, {}))
       if (status === 400 || status === 401) return { refused: 'not active' }
       if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}${errorOf(json)}`)
       return judgeTokenInfo(json, issuer.name, rules, Date.now())
@@ -70,28 +71,34 @@ export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string, answe
 /** All addresses with failures hold places together. */
 const FAILED = 'failed'
 
-/** Bounds what a server in trouble may cost: few questions at once, and none for a while after several failures. */
-function guard (): (asker: Asker, work: () => Promise<BoundedResponse>) => Promise<BoundedResponse> {
-  const underWay = new Places()
-  let failures = 0
-  let closedUntil = 0
-  return async ({ address, standing }, work) => {
+/** Questions to one server: bounded by address, and few while it is in trouble. */
+class Questions {
+  readonly #places = new Places()
+  readonly #guard: CallGuard
+  readonly #bounds: Bounds
+
+  constructor (issuer: Issuer, answerMs: number) {
+    this.#guard = new CallGuard({ what: issuer.name, maxUnderWay: MAX_UNDER_WAY, maxFailures: MAX_FAILURES, pauseMs: PAUSE_MS })
+    this.#bounds = { ...DECISION, timeoutMs: answerMs }
+  }
+
+  /** @throws {Unreachable} that the server itself failed counts as no answer */
+  async ask ({ address, standing }: Asker, url: string, body: BoundedRequest): Promise<BoundedResponse> {
     const group = addressGroup(address)
-    if (underWay.taken >= MAX_UNDER_WAY || underWay.of(group) >= MAX_OF_ADDRESS) throw new Unreachable('too many questions are under way already')
-    if (standing !== undefined && underWay.of(FAILED) >= MAX_OF_FAILED) throw new Unreachable('too many questions are under way for addresses with failures')
-    if (Date.now() < closedUntil) throw new Unreachable('the authorization server failed several times just now')
+    if (this.#places.of(group) >= MAX_OF_ADDRESS) throw new Unreachable('too many questions are under way already')
+    if (standing !== undefined && this.#places.of(FAILED) >= MAX_OF_FAILED) {
+      throw new Unreachable('too many questions are under way for addresses with failures')
+    }
     const holder = standing === undefined ? group : FAILED
-    underWay.take(holder)
+    this.#places.take(holder)
     try {
-      const answer = await work()
-      if (answer.status >= 500) throw new Unreachable(`status ${answer.status}`)
-      failures = 0
-      return answer
-    } catch (error) {
-      if (++failures >= MOST_FAILURES) closedUntil = Date.now() + PAUSE_MS
-      throw error
+      return await this.#guard.run(async () => {
+        const answer = await askJson(url, body, this.#bounds)
+        if (answer.status >= 500) throw new Unreachable(`POST ${url}: status ${answer.status}${errorOf(answer.json)}`)
+        return answer
+      })
     } finally {
-      underWay.leave(holder)
+      this.#places.leave(holder)
     }
   }
 }

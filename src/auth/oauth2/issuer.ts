@@ -1,13 +1,13 @@
 /** One authorization server that is trusted: its name, and what it publishes. */
-import { fetchQuota, MOST_FETCHES, type FetchQuota } from '../../resilience/fetch-quota.ts'
-import { refreshingCache, type RefreshingCache, type RefreshPolicy } from '../../resilience/refreshing-cache.ts'
+import { FetchQuota, MAX_FETCHES } from '../../resilience/fetch-quota.ts'
+import { RefreshingCache, type RefreshPolicy } from '../../resilience/refreshing-cache.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
 import { askJson, BOUNDS, type BoundedResponse } from './bounded-fetch.ts'
 import { discover, type Metadata } from './discovery.ts'
-import { Jwks, JWKS_PACE } from './jwks.ts'
+import { Jwks, JWKS_POLICY } from './jwks.ts'
 
 /** Metadata hardly ever changes. */
-export const METADATA_PACE: RefreshPolicy = { everyMs: 3_600_000, retryMs: 30_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000 }
+export const METADATA_POLICY: RefreshPolicy = { everyMs: 3_600_000, retryMs: 30_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000 }
 
 /** Of the fetches of a minute, those that the search for metadata leaves to the keys. */
 const LEFT_FOR_KEYS = 2
@@ -24,10 +24,10 @@ export interface IssuerOptions {
   urls?: IssuerUrls
   /** False where tokens are verified by a secret, or not here at all. */
   publicKeys: boolean
-  metadataPace?: RefreshPolicy
-  jwksPace?: RefreshPolicy
+  metadataPolicy?: RefreshPolicy
+  jwksPolicy?: RefreshPolicy
   /** Of metadata and keys together, in any minute. */
-  mostFetches?: number
+  maxFetches?: number
   /** How long one fetch may take, ms. */
   answerMs?: number
   /** Told of each change between well and in trouble. */
@@ -40,7 +40,7 @@ export class Issuer {
   readonly keys: Jwks | undefined
   readonly #urls: IssuerUrls
   readonly #answerMs: number
-  readonly #mostFetches: number
+  readonly #maxFetches: number
   readonly #fetches: FetchQuota
   readonly #metadata: RefreshingCache<Metadata>
   /** The last metadata, however old. */
@@ -48,19 +48,19 @@ export class Issuer {
   /** Where it was found. A server in trouble is asked one thing, not three. */
   #place: string | undefined
 
-  constructor ({ name, urls = {}, publicKeys, metadataPace = METADATA_PACE, jwksPace = JWKS_PACE, mostFetches = MOST_FETCHES, answerMs = BOUNDS.timeoutMs, onState = () => {} }: IssuerOptions) {
+  constructor ({ name, urls = {}, publicKeys, metadataPolicy = METADATA_POLICY, jwksPolicy = JWKS_POLICY, maxFetches = MAX_FETCHES, answerMs = BOUNDS.timeoutMs, onState = () => {} }: IssuerOptions) {
     this.name = name
     this.#urls = urls
     this.#answerMs = answerMs
-    this.#mostFetches = mostFetches
-    this.#fetches = fetchQuota(mostFetches)
+    this.#maxFetches = maxFetches
+    this.#fetches = new FetchQuota(maxFetches)
     this.#place = urls.metadata
-    this.#metadata = refreshingCache({ pace: metadataPace, onState: trouble => onState('metadata', trouble), fetch: () => this.#fetchMetadata() })
+    this.#metadata = new RefreshingCache({ policy: metadataPolicy, onState: trouble => onState('metadata', trouble), fetch: () => this.#fetchMetadata() })
     this.keys = publicKeys
       ? new Jwks({
         ask: url => this.#ask(url),
         uri: async () => urls.jwks ?? (await this.metadata()).jwksUri,
-        pace: jwksPace,
+        policy: jwksPolicy,
         onState: trouble => onState('keys', trouble)
       })
       : undefined
@@ -101,7 +101,7 @@ export class Issuer {
 
   async #ask (url: string, left = 0): Promise<BoundedResponse> {
     if (!this.#fetches.take(performance.now(), left)) {
-      throw new Unreachable(`${new URL(url).origin} was asked ${this.#mostFetches} times within a minute; it is left alone for a while`, { final: true })
+      throw new Unreachable(`${new URL(url).origin} was asked ${this.#maxFetches} times within a minute; it is left alone for a while`, { final: true })
     }
     return await askJson(url, {}, { ...BOUNDS, timeoutMs: this.#answerMs })
   }

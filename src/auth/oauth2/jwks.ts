@@ -1,6 +1,6 @@
 /** The public keys of an authorization server (RFC 7517), held so that its troubles are not ours. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { refreshingCache, type RefreshingCache, type RefreshPolicy } from '../../resilience/refreshing-cache.ts'
+import { RefreshingCache, type RefreshPolicy } from '../../resilience/refreshing-cache.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
 import type { BoundedResponse } from './bounded-fetch.ts'
 
@@ -9,7 +9,7 @@ import type { BoundedResponse } from './bounded-fetch.ts'
  * four minutes, an eighth of jitter, and the fetch. However many unknown keys
  * are asked for, the gap and the budget of the issuer bound the fetches.
  */
-export const JWKS_PACE: RefreshPolicy = { everyMs: 240_000, retryMs: 30_000, gapMs: 15_000, staleMs: 86_400_000, waitMs: 1000 }
+export const JWKS_POLICY: RefreshPolicy = { everyMs: 240_000, retryMs: 30_000, gapMs: 15_000, staleMs: 86_400_000, waitMs: 1000 }
 
 /** A key and what it may verify. The PEM is one buffer for its whole life: the verifier knows it by identity. */
 export interface PublicKey {
@@ -29,7 +29,7 @@ export interface JwksOptions {
   ask: (url: string) => Promise<BoundedResponse>
   /** Where the set stands; looked up at each fetch, so that it may move. */
   uri: () => Promise<string | undefined>
-  pace?: RefreshPolicy
+  policy?: RefreshPolicy
   onState?: (trouble: Error | undefined) => void
 }
 
@@ -40,10 +40,10 @@ export class Jwks {
   #generation = 0
   #digest = ''
 
-  constructor ({ ask, uri, pace = JWKS_PACE, onState }: JwksOptions) {
+  constructor ({ ask, uri, policy = JWKS_POLICY, onState }: JwksOptions) {
     this.#ask = ask
     this.#uri = uri
-    this.#keys = refreshingCache({ pace, fetch: () => this.#fetch(), ...(onState === undefined ? {} : { onState }) })
+    this.#keys = new RefreshingCache({ policy, fetch: () => this.#fetch(), ...(onState === undefined ? {} : { onState }) })
   }
 
   /**

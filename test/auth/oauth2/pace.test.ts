@@ -1,32 +1,9 @@
 /** How often an authorization server is asked: rarely enough for the worst of times, soon enough for a start in the wrong order. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
 import t from 'tap'
-import { fetchQuota, MOST_FETCHES, backoffMs, WINDOW_MS } from '../../../src/resilience/fetch-quota.ts'
 import { build, modern } from '../../support/app.ts'
 import { until } from '../../support/until.ts'
 import { makeKey, startIssuer, type Issuer } from './issuer.ts'
-
-t.test('never more than six fetches in any minute, and always six when none was made', async t => {
-  t.strictSame([MOST_FETCHES, WINDOW_MS], [6, 60_000])
-  fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 40_000 }), { minLength: 1, maxLength: 200 }), gaps => {
-    const { take } = fetchQuota()
-    const made: number[] = []
-    let now = 0
-    for (const gap of gaps) {
-      now += gap
-      const inWindow = made.filter(at => now - at < WINDOW_MS).length
-      if (take(now) !== (inWindow < MOST_FETCHES)) return false
-      if (inWindow < MOST_FETCHES) made.push(now)
-    }
-    return made.every((at, i) => i < MOST_FETCHES || at - made[i - MOST_FETCHES]! >= WINDOW_MS)
-  }))
-})
-
-t.test('the pause doubles from two seconds to its end', async t => {
-  t.strictSame([1, 2, 3, 4, 5, 6, 50].map(failures => backoffMs(failures, 30_000)), [2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
-  t.equal(backoffMs(1, 50), 50)
-})
 
 const fetchesOf = ({ counts }: Issuer) => [...counts.values()].reduce((sum, count) => sum + count, 0)
 

@@ -19,7 +19,7 @@ async function echo (app: FastifyInstance, token: string, headers: Record<string
 /** The server beside an issuer that it knows. */
 async function served (t: Test, { paces = {}, ...more }: { env?: Record<string, string>, alg?: string, path?: string, paces?: RefreshPolicies } = {}): Promise<Built & { issuer: Issuer }> {
   const issuer = await startIssuer(t, more)
-  return { issuer, ...await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, ...more.env }, oauth2Paces: paces }) }
+  return { issuer, ...await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, ...more.env }, oauth2Policies: paces }) }
 }
 
 t.test('serves a good token of every algorithm, and what it may use', async t => {
@@ -274,7 +274,7 @@ t.test('keeps several issuers and their keys apart', async t => {
 })
 
 t.test('verifies a token without kid by the only key for its algorithm', async t => {
-  const { app, issuer } = await served(t, { paces: { jwks: { gapMs: 0 }, mostFetches: 1000 } })
+  const { app, issuer } = await served(t, { paces: { jwks: { gapMs: 0 }, maxFetches: 1000 } })
   const status = async (header: Json = {}, key = issuer.keys[0]!) => (await echo(app, issuer.mint({}, { kid: undefined, ...header }, key))).statusCode
   t.equal(await status(), 200)
   t.equal(await status({ kid: null }), 200, 'null is absent')
@@ -322,7 +322,7 @@ t.test('accepts Ed25519 and EdDSA as names of one algorithm, and holds both to e
 })
 
 t.test('holds keys by name and algorithm, and asks again when either is new', async t => {
-  const { app, issuer } = await served(t, { alg: 'RS256', paces: { jwks: { gapMs: 0 }, mostFetches: 1000 } })
+  const { app, issuer } = await served(t, { alg: 'RS256', paces: { jwks: { gapMs: 0 }, maxFetches: 1000 } })
   const status = async (key: typeof issuer.keys[0]) => (await echo(app, issuer.mint({}, {}, key))).statusCode
   const rsa = issuer.keys[0]!
   t.equal(await status(rsa), 200)

@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { RefreshPolicies } from '../../../src/auth/oauth2/from-settings.ts'
 import { BOUNDS } from '../../../src/auth/oauth2/bounded-fetch.ts'
-import { JWKS_PACE } from '../../../src/auth/oauth2/jwks.ts'
+import { JWKS_POLICY } from '../../../src/auth/oauth2/jwks.ts'
 import { loadConfig } from '../../../src/settings/load.ts'
 import { addKey, build, messageOf, modern, type Built } from '../../support/app.ts'
 import { until } from '../../support/until.ts'
@@ -25,12 +25,12 @@ async function echo (app: FastifyInstance, key: string) {
 /** The server beside an issuer that it knows. */
 async function served (t: Test, { env = {}, paces = {} }: { env?: Record<string, string>, paces?: RefreshPolicies } = {}): Promise<Built & { issuer: Issuer }> {
   const issuer = await startIssuer(t)
-  return { issuer, ...await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, MAX_IN_FLIGHT: '2000', RATE_LIMIT_OAUTH2: '100000', ...env }, oauth2Paces: paces }) }
+  return { issuer, ...await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url, MAX_IN_FLIGHT: '2000', RATE_LIMIT_OAUTH2: '100000', ...env }, oauth2Policies: paces }) }
 }
 
 /** What a server in trouble may cost here: more than a busy machine takes from one that is well. */
 const SOON: RefreshPolicies = { answerMs: 3000, metadata: { waitMs: 3000 }, jwks: { waitMs: 3000 } }
-const EAGER: RefreshPolicies = { ...SOON, jwks: { ...SOON.jwks, everyMs: 200, retryMs: 50, gapMs: 50 }, mostFetches: 1000 }
+const EAGER: RefreshPolicies = { ...SOON, jwks: { ...SOON.jwks, everyMs: 200, retryMs: 50, gapMs: 50 }, maxFetches: 1000 }
 
 const TROUBLES: Record<string, Handler> = {
   'an error': (_request, response) => { response.writeHead(500).end('{"error":"server_error"}') },
@@ -69,14 +69,14 @@ t.test('starts without its authorization server, and finds it later', async t =>
   const issuer = await startIssuer(t)
   issuer.bend.set('*', TROUBLES['an error']!)
   issuer.bend.set('/.well-known/oauth-authorization-server', TROUBLES['an error']!)
-  const { app } = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url }, oauth2Paces: { ...EAGER, metadata: { ...SOON.metadata, retryMs: 50, gapMs: 50 } } })
+  const { app } = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url }, oauth2Policies: { ...EAGER, metadata: { ...SOON.metadata, retryMs: 50, gapMs: 50 } } })
   t.equal((await echo(app, issuer.mint())).status, 503)
   issuer.bend.clear()
   t.ok(await until(async () => (await echo(app, issuer.mint())).status === 200))
 })
 
 t.test('takes a new key at once, and a removed one no longer than its pace', async t => {
-  const { app, issuer } = await served(t, { paces: { jwks: { everyMs: 300, gapMs: 0 }, mostFetches: 1000 } })
+  const { app, issuer } = await served(t, { paces: { jwks: { everyMs: 300, gapMs: 0 }, maxFetches: 1000 } })
   const old = issuer.mint()
   t.equal((await echo(app, old)).status, 200)
   const [removed, added] = [issuer.keys[0]!, makeKey()]
@@ -88,7 +88,7 @@ t.test('takes a new key at once, and a removed one no longer than its pace', asy
   t.ok(await until(async () => (await echo(app, old)).status === 401), 'cached tokens of a removed key end with it')
   t.equal((await echo(app, issuer.mint({}, {}, removed))).status, 401)
   t.equal((await echo(app, issuer.mint({}, {}, added))).status, 200)
-  const worst = JWKS_PACE.everyMs * 9 / 8 + BOUNDS.timeoutMs
+  const worst = JWKS_POLICY.everyMs * 9 / 8 + BOUNDS.timeoutMs
   t.comment(`figure: at the pace of production dead after ${worst / 1000} s at worst`)
   t.ok(worst <= 300_000, 'and at the real pace that is within five minutes')
 })
@@ -198,7 +198,7 @@ t.test('finds metadata at the third place, whatever the others answer', async t 
     issuer.bend.set(WELL_KNOWN[1]!, other)
     // As some servers and proxies write it: a byte order mark, and a type that is not that of JSON.
     issuer.bend.set(WELL_KNOWN[2]!, (_request, response) => { response.writeHead(200, { 'content-type': 'text/plain' }).end(`\ufeff${JSON.stringify(metadataOf(issuer))}`) })
-    const { app } = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url }, oauth2Paces: { ...SOON, answerMs: name === 'no answer' ? 200 : 3000 } })
+    const { app } = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url }, oauth2Policies: { ...SOON, answerMs: name === 'no answer' ? 200 : 3000 } })
     t.ok(await until(async () => (await echo(app, issuer.mint())).status === 200), name)
     t.strictSame(WELL_KNOWN.map(place => issuer.counts.get(place)), [1, 1, 1], name)
     await app.close()
@@ -239,7 +239,7 @@ t.test('asks the URLs that the settings name, for each issuer its own', async t 
       OAUTH2_CLIENT_ID: 'rs',
       OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server'
     },
-    oauth2Paces: SOON
+    oauth2Policies: SOON
   })
   t.ok(await until(async () => (await echo(app, a.mint())).status === 200), 'metadata')
   t.ok(await until(async () => (await echo(app, b.mint())).status === 200), 'keys without any metadata')
@@ -300,7 +300,7 @@ t.test('one of two issuers that is down costs its own tokens alone', async t => 
   for (const order of [[up, down], [down, up]]) {
     const { app } = await build(t, {
       env: { OAUTH2_AUTH_SERVER: order.map(({ url }) => url).join(','), OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server' },
-      oauth2Paces: { answerMs: 300, metadata: { waitMs: 300 }, jwks: { waitMs: 300 } }
+      oauth2Policies: { answerMs: 300, metadata: { waitMs: 300 }, jwks: { waitMs: 300 } }
     })
     t.ok(await until(async () => (await echo(app, up.mint())).status === 200))
     t.equal((await echo(app, down.mint())).status, 503)
@@ -316,4 +316,17 @@ t.test('the log names the error that the authorization server gives', async t =>
   issuer.bend.set('/introspect', issuer.json({ error: 'invalid_client', error_description: 'unknown client rs' }, 401))
   t.equal((await echo(app, 'an-opaque-token')).status, 503)
   t.ok(lines.some(({ why }) => /status 401, "invalid_client", "unknown client rs"/.test(String(why))))
+})
+
+t.test('an introspected token that was good here and is over is no guess', async t => {
+  const { app, issuer } = await served(t, { env: { OAUTH2_CLIENT_ID: 'rs', OAUTH2_CLIENT_SECRET: 'a-secret-of-the-resource-server' }, paces: SOON })
+  const ask = async (key: string) => (await modern(app, 'tools/list', {}, { key, address: '192.0.2.88' })).statusCode
+  const tokens = Array.from({ length: 30 }, (_, i) => `opaque-token-of-a-user-${i}`)
+  issuer.bend.set('/introspect', issuer.json({ active: true, aud: AUDIENCE, sub: 'ada', client_id: 'c', scope: ALL_SCOPES, exp: Math.floor(Date.now() / 1000) + 1 }))
+  for (const token of tokens) await ask(token)
+  issuer.bend.set('/introspect', issuer.json({ active: false }))
+  await sleep(2100)
+  const statuses = []
+  for (const token of tokens) statuses.push(await ask(token))
+  t.strictSame(new Set(statuses), new Set([401]))
 })
