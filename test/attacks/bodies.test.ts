@@ -158,7 +158,7 @@ t.test('requests that two servers could read differently are refused on the wire
     'another version': 'POST /mcp HTTP/9.9\r\nHost: localhost:3000\r\n\r\n' + inner,
     'the preface of HTTP/2': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + inner,
     'a TLS greeting': Buffer.concat([Buffer.from([0x16, 3, 1, 0, 0xa5, 1, 0, 0, 0xa1, 3, 3]), Buffer.alloc(160, 7), Buffer.from(inner)]),
-    'large headers': head(`X: ${'a'.repeat(20_000)}`, 'Content-Length: 0') + inner,
+    'large headers': head(`X: ${'a'.repeat(40_000)}`, 'Content-Length: 0') + inner,
     'many headers': head(...Array.from({ length: 3000 }, (_, i) => `X-${i}: a`), 'Content-Length: 0') + inner,
     'a method unknown': 'FROB /mcp HTTP/1.1\r\nHost: localhost:3000\r\n\r\n' + inner,
     CONNECT: 'CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n' + inner

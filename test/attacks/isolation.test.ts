@@ -75,7 +75,7 @@ function messagesOf (text: string): Array<Record<string, any>> {
 }
 
 t.test('no answer reaches another client, with 200 clients that use the same ids on two replicas', { timeout: 120_000 }, async t => {
-  const { store, urls } = await replicas(t, { tools, env: { MAX_IN_FLIGHT: '1000' } })
+  const { store, urls } = await replicas(t, { tools, env: { MAX_IN_FLIGHT: '1000', REDIS_COMMAND_TIMEOUT_MS: '10000' } })
   const clients: Client[] = await Promise.all(Array.from({ length: CLIENTS }, async (_, i) => ({ name: `client-${i}`, key: (await addKey(store, { name: `client-${i}` })).key })))
   const tally = { answered: 0, crossed: 0, failed: [] as string[] }
   const secrets = new Set<string>()
