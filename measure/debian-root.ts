@@ -23,13 +23,15 @@ export function canMakeRoot (): boolean {
 export function minimalDebian (): string {
   if (!canMakeRoot()) throw new Error(ADVICE)
   const { mirror, suite } = archive()
+  // Ubuntu keeps most of what Debian has in main apart.
+  const components = /^ID=ubuntu$/m.test(readFileSync('/etc/os-release', 'utf8')) ? 'main,universe' : 'main'
   const root = join(CACHE, `debian-${suite}`)
   if (existsSync(root)) return root
   const work = `${root}.${process.pid}`
   try {
     mkdirSync(work, { recursive: true })
     const { program, env } = debootstrap()
-    execFileSync(program, ['--variant=minbase', suite, work, mirror], { env, stdio: ['ignore', 'ignore', 'inherit'] })
+    execFileSync(program, ['--variant=minbase', `--components=${components}`, suite, work, mirror], { env, stdio: ['ignore', 'ignore', 'inherit'] })
     for (const path of ['var/cache/apt/archives', 'var/lib/apt/lists']) rmSync(join(work, path), { recursive: true, force: true })
     renameSync(work, root)
     return root
