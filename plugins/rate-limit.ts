@@ -39,7 +39,7 @@ export default fp<RateLimitOptions>(async function limits (app, { rule }) {
 
 /** draft-ietf-httpapi-ratelimit-headers, and the older trio that many clients still read. */
 function writeHeaders (reply: FastifyReply, { limit, windowMs, remaining, resetMs }: RateLimitResult): void {
-  const reset = Math.ceil(resetMs / 1000)
+  const reset = Math.ceil(Math.min(resetMs, windowMs) / 1000)
   reply.header('ratelimit-policy', `"default";q=${limit};w=${Math.ceil(windowMs / 1000)}`)
   reply.header('ratelimit', `"default";r=${remaining};t=${reset}`)
   reply.header('x-ratelimit-limit', limit)

@@ -36,8 +36,18 @@ export interface Limited {
   readonly rule?: string | undefined
 }
 
-/** The refusal of a count: waiting `Retry-After` is enough. */
-export function rateLimited ({ retryAfterMs }: Pick<RateLimitResult, 'retryAfterMs'>, { reason = 'RATE_LIMITED', rule }: Limited = {}): AppError {
+/**
+ * What a caller is told to wait, ms: never more than the window. Room may
+ * return up to one slice later (sliding-window.ts); whoever comes back before
+ * that is told the rest.
+ */
+export function waitOf ({ retryAfterMs, windowMs }: Pick<RateLimitResult, 'retryAfterMs' | 'windowMs'>): number {
+  return Math.min(retryAfterMs, windowMs)
+}
+
+/** The refusal of a count. */
+export function rateLimited (result: Pick<RateLimitResult, 'retryAfterMs' | 'windowMs'>, { reason = 'RATE_LIMITED', rule }: Limited = {}): AppError {
+  const retryAfterMs = waitOf(result)
   return new AppError(reason, 'Rate limit exceeded', {
     data: { retryAfterMs }, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }, rule
   })

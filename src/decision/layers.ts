@@ -12,7 +12,7 @@ import { mayUse, usableBy, type Target } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
 import { revokedBy } from '../core/revocation.ts'
 import type { AddressSet } from '../core/address.ts'
-import type { RateLimitResult } from '../core/limit.ts'
+import { waitOf, type RateLimitResult } from '../core/limit.ts'
 import { inexactNumberIn } from '../core/exact-numbers.ts'
 import type { Finding, Inspector } from '../core/inspection.ts'
 import type { Reason } from '../errors.ts'
@@ -109,7 +109,7 @@ export function judgeRevocation (principal: Principal, revocations: Parameters<t
 
 /** @param of whose limit it is: `limit of the key`, `limit of api_key`, `limit of the tool` */
 export function judgeLimit (counted: RateLimitResult, of: string, layer: 'limit' | 'cost' = 'limit'): Refusal | undefined {
-  return counted.allowed ? undefined : { outcome: 'refuse', reason: 'RATE_LIMITED', layer, rule: of, data: { retryAfterMs: counted.retryAfterMs } }
+  return counted.allowed ? undefined : { outcome: 'refuse', reason: 'RATE_LIMITED', layer, rule: of, data: { retryAfterMs: waitOf(counted) } }
 }
 
 export interface PlacesTaken {

@@ -22,7 +22,7 @@ export function raiseAtOnce ({ layer, target, rule, text, data }: Refusal, princ
   switch (layer) {
     case 'scope': throw insufficientScope(principal, target!, rule)
     case 'param-headers': throw new AppError('HEADER_MISMATCH', text!, { data: { ...data }, rule })
-    case 'cost': throw rateLimited({ retryAfterMs: data!.retryAfterMs as number }, { rule })
+    case 'cost': throw rateLimited({ retryAfterMs: data!.retryAfterMs as number, windowMs: Infinity }, { rule })
   }
 }
 
