@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
+import { ask, definePrompt, defineResource, defineTool, elicit, Type } from '../../src/tools/index.ts'
 import { addKey, build, folder, legacy, messageOf, modern } from '../support/app.ts'
 
 /** What authors' code was given. */
@@ -69,6 +69,31 @@ t.test('a suspicious argument of a tool is named with its pattern, ordinary text
     'Which operating system(s) do you support?', 'The column `id` must not be null.', 'Use `cat` to see the file.', "I read 'Dune' and people like it.", 'see ../README.md',
     "SELECT name FROM people WHERE name = 'Ann' AND age = 30"
   ]) t.match(await call({ text }), { content: [{ text: 'heard' }] }, text)
+})
+
+t.test('answers to questions, of the newer revision, before a handler reads them', async t => {
+  const form = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] }
+  const asking = [
+    defineTool({ name: 'asks', description: 'Asks.', input: Type.Object({}), run: (_input, { answers }) => answers.who === undefined ? ask({ who: elicit('Who?', form) }) : hear(answers.who) as string }),
+    definePrompt({ name: 'asks', get: (_values, { answers }) => answers.who === undefined ? ask({ who: elicit('Who?', form) }) : hear(answers.who) as string }),
+    defineResource({ uri: 'note://asks', name: 'asks', read: (_at, { answers }) => answers.who === undefined ? ask({ who: elicit('Who?', form) }) : hear(answers.who) as string })
+  ]
+  const { app, store } = await build(t, { tools: asking })
+  const { key } = await addKey(store)
+  const _meta = { 'io.modelcontextprotocol/clientCapabilities': { elicitation: { form: {} } } }
+  for (const [method, params] of [['tools/call', { name: 'asks', arguments: {} }], ['prompts/get', { name: 'asks' }], ['resources/read', { uri: 'note://asks' }]] as const) {
+    const { requestState } = messageOf(await modern(app, method, { ...params, _meta }, { key })).result
+    const answer = async (name: unknown) => messageOf(await modern(app, method, { ...params, _meta, requestState, inputResponses: { who: { action: 'accept', content: { name } } } }, { key }))
+    heard.length = 0
+    const refused = await answer('; rm -rf /')
+    t.match(refused.result ?? refused.error, method === 'tools/call'
+      ? { isError: true, content: [{ text: 'Security validation failed' }, { text: /"who\.content\.name" looks like command_substitution/ }] }
+      : { code: 403, data: { reason: 'SUSPICIOUS_ARGUMENT', argument: 'who.content.name' } }, method)
+    t.match((await answer(7)).error, { code: -32602 }, 'and held to what was asked')
+    t.same(heard, [])
+    await answer('Ada')
+    t.match(heard, [{ action: 'accept', content: { name: 'Ada' } }])
+  }
 })
 
 t.test('arguments are held to the schema before anything is looked for in them', async t => {
