@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { folder, redisUrl } from '../support/app.ts'
 import { freePort } from '../support/redis.ts'
 import { MAIN, secureMcp, startServer } from '../support/processes.ts'
+import { until } from '../support/until.ts'
 
 const made = (out: string) => JSON.parse(out) as { id: string, key: string }
 
@@ -34,6 +35,16 @@ t.test('a revocation is in force when the command ends: the running server says 
   t.equal(await status(url, key), 401, 'at once, without waiting')
   t.match(await run('ip block 127.0.0.1'), { code: 0 })
   t.equal(await status(url, key), 403)
+})
+
+t.test('a server that made the folder itself is asked, too', async t => {
+  const { cwd, run } = await commands(t)
+  const { url, output } = await startServer(t, { cwd })
+  await until(() => output().includes('"mcpServers"'))
+  const key = /mcpk_\S+/.exec(output())![0]
+  await until(() => readdirSync(join(cwd, 'config')).some(name => name.endsWith('.sock')))
+  t.match(await run('keys revoke first'), { code: 0, err: /^Key "first" \(\w+\) is revoked\.\n$/ })
+  t.equal(await status(url, key), 401)
 })
 
 t.test('a change beside a file that is broken is refused before anything is written', async t => {

@@ -3,7 +3,7 @@
  * process listens on a socket in the folder of its files and answers with what
  * it uses of each; a socket that nobody answers belongs to a process that ended.
  */
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { readdirSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { basename, join, resolve } from 'node:path'
@@ -30,11 +30,13 @@ export interface TakenUp {
   readonly refused: readonly string[]
 }
 
-const SOCKET = /^\.serving-\d+\.sock$/
+const SOCKET = /^\.serving-\w+\.sock$/
 /** Longer paths cannot be bound; such a process cannot be asked. Bytes, on the strictest system. */
 const MAX_SOCKET_PATH = 100
 const ANSWER_MS = 1000
 const PATIENCE_MS = 5000
+/** How often a folder that does not exist yet is looked for, ms: the first key makes it. */
+const AGAIN_MS = 500
 
 export function digestOf (text: string | undefined): string {
   return text === undefined ? 'none' : hash('sha256', text, 'hex')
@@ -45,16 +47,23 @@ export function digestOf (text: string | undefined): string {
  * without an answer, and nothing else.
  */
 export function answerCommands (folder: string, files: readonly HeldFile[]): () => void {
-  const path = join(resolve(folder), `.serving-${process.pid}.sock`)
+  // At random: in containers that share the folder every process has the same number.
+  const path = join(resolve(folder), `.serving-${randomBytes(6).toString('hex')}.sock`)
   if (process.platform === 'win32' || Buffer.byteLength(path) > MAX_SOCKET_PATH) return () => {}
-  rmSync(path, { force: true })
+  // What killed processes left behind goes.
+  for (const other of socketsIn(folder)) ask(other).catch(() => {})
   const server = createServer(socket => {
     socket.on('error', () => {})
     socket.end(JSON.stringify(Object.fromEntries(files.map(file => [basename(file.path), file.look()]))))
   })
-  server.on('error', () => {})
-  server.listen(path).unref()
-  return () => { server.close() }
+  let timer: NodeJS.Timeout | undefined
+  const listen = () => { server.listen(path).unref() }
+  server.on('error', (error: NodeJS.ErrnoException) => { if (error.code === 'ENOENT' || error.code === 'EACCES') timer = setTimeout(listen, AGAIN_MS).unref() })
+  listen()
+  return () => {
+    clearTimeout(timer)
+    server.close()
+  }
 }
 
 /** Wait until every serving process of the folder uses these files as they are now. */
