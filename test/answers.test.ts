@@ -284,7 +284,7 @@ for (const [era, send] of ERAS) {
 
   t.test(`a suspicious argument: refused, with the argument and the pattern to mend, ${era}`, async t => {
     const built = await served(t)
-    told(t, await call(send, built, built.key, 'echo', { text: '../../etc/passwd' }), 'Security validation failed', ['Argument "text" matched path_traversal'])
+    told(t, await call(send, built, built.key, 'echo', { text: '../../etc/passwd' }), 'Security validation failed', ['The argument "text" looks like path_traversal. Write it otherwise, or leave it out.'])
     t.match(built.lines.find(({ msg }) => msg === 'suspicious argument'), { tool: 'echo', pattern: 'path_traversal', path: 'text', blocked: true })
   })
 
@@ -434,7 +434,7 @@ t.test('what is no POST: 405 for who is known, a plain 404 beside the endpoint',
 
 t.test('the same answers come from Redis as from this process', async t => {
   const built = await served(t, { REDIS_URL: redisUrl, RATE_LIMIT_API_KEY: '3' })
-  told(t, await call(modern, built, built.key, 'echo', { text: '../../etc/passwd' }), 'Security validation failed', ['Argument "text" matched path_traversal'])
+  told(t, await call(modern, built, built.key, 'echo', { text: '../../etc/passwd' }), 'Security validation failed', ['The argument "text" looks like path_traversal. Write it otherwise, or leave it out.'])
   told(t, await call(legacy, built, built.key, 'counts', {}), /^Invalid arguments/)
   t.equal((await modern(built.app, 'tools/list', {}, { key: built.key })).statusCode, 200)
   refused(t, await modern(built.app, 'tools/list', {}, { key: built.key }), { status: 429, code: 429, reason: 'RATE_LIMITED', id: null })
