@@ -62,7 +62,8 @@ export function nodeOptions ({ url, username, password, tls = false, ca }: Redis
     ...(tls || tlsOfUrl ? { tls: secure(ca) } : {}),
     connectTimeout: Math.max(500, patienceMs / 2),
     commandTimeout: commandTimeoutMs,
-    socketTimeout: Math.max(1000, patienceMs),
+    // A socket outlives a slow command: it is dropped only after several of them had no answer.
+    socketTimeout: Math.max(4 * commandTimeoutMs, 1000, patienceMs),
     // A master that froze does not say goodbye either.
     disconnectTimeout: 100,
     maxRetriesPerRequest: 0,
