@@ -5,7 +5,7 @@ import fp from 'fastify-plugin'
 import { Unreachable } from '../src/resilience/unreachable.ts'
 import type { Metadata } from '../src/auth/oauth2/discovery.ts'
 import type { Issuer } from '../src/auth/oauth2/issuer.ts'
-import { sealer } from '../src/core/seal.ts'
+import { sealer, type Sealer } from '../src/core/seal.ts'
 import { AppError } from '../src/errors.ts'
 
 declare module 'fastify' {
@@ -49,6 +49,9 @@ const BINDING = ['login']
 
 type Query = Readonly<Record<string, unknown>>
 
+/** What is known of a set of endpoints: the library's two steps for it. */
+interface KnownClient { readonly metadata: Metadata, readonly client: Promise<OAuth2Namespace> }
+
 /**
  * Browser login by @fastify/oauth2: authorization code with PKCE. That plugin
  * wants to know the endpoints when it is registered, and they are known when
@@ -57,85 +60,103 @@ type Query = Readonly<Record<string, unknown>>
  * steps are used here. All that is to be remembered stands in the browser, so
  * any replica may finish what another began.
  */
-export default fp<OAuth2LoginOptions>(async function browserLogin (app, { issuers, publicUrl, clientId, clientSecret, resource, secrets }) {
-  const states = sealer(secrets.length > 0 ? secrets : [randomBytes(32).toString('base64url')], 'oauth login')
-  const secure = publicUrl.startsWith('https:')
-  const stateCookie = secure ? '__Host-oauth2-redirect-state' : 'oauth2-redirect-state'
-  const clients = new Map<string, { metadata: Metadata, client: Promise<OAuth2Namespace> }>()
-  const sealed = new WeakMap<FastifyRequest, string>()
+class BrowserLogin implements Login {
+  readonly #options: OAuth2LoginOptions
+  readonly #states: Sealer
+  readonly #secure: boolean
+  readonly #clients = new Map<string, KnownClient>()
+  readonly #sealed = new WeakMap<FastifyRequest, string>()
 
-  app.decorate('login', {
-    async begin (request, reply, scopes) {
-      const issuer = issuers[0]!
-      sealed.set(request, states.seal({ issuer: issuer.name }, BINDING, Date.now() + PATIENCE_MS))
-      const client = await clientOf(issuer)
-      const url = new URL(await client.generateAuthorizationUri(request, reply))
-      url.searchParams.set('scope', scopes.join(' '))
-      if (resource !== undefined) url.searchParams.set('resource', resource)
-      return url.href
-    },
+  constructor (options: OAuth2LoginOptions) {
+    const { secrets, publicUrl } = options
+    this.#options = options
+    this.#states = sealer(secrets.length > 0 ? secrets : [randomBytes(32).toString('base64url')], 'oauth login')
+    this.#secure = publicUrl.startsWith('https:')
+  }
 
-    async finish (request, reply) {
-      const { state, iss } = request.query as Query
-      const opened = typeof state === 'string' ? states.open(state, BINDING, Date.now()) : undefined
-      const name = (opened?.value as { issuer?: unknown } | undefined)?.issuer
-      const issuer = issuers.find(issuer => issuer.name === name)
-      if (issuer === undefined || request.cookies[stateCookie] !== state) {
-        throw new AppError('INVALID_REQUEST', 'This browser did not begin this login, or began it too long ago.')
-      }
-      // RFC 9207: an answer of another server must not be exchanged at this one.
-      if (iss !== issuer.name && (iss !== undefined || (await issuer.metadata()).namesIssuer)) {
-        throw new AppError('INVALID_REQUEST', 'The answer came from another authorization server.')
-      }
-      const { token } = await (await clientOf(issuer)).getAccessTokenFromAuthorizationCodeFlow(request, reply)
-      const { access_token: accessToken, expires_in: seconds } = token as { access_token?: unknown, expires_in?: unknown }
-      if (typeof accessToken !== 'string' || accessToken === '') throw new Unreachable('the token endpoint answered without a token')
-      return { token: accessToken, expiresAt: typeof seconds === 'number' ? Date.now() + seconds * 1000 : undefined }
+  async begin (request: FastifyRequest, reply: FastifyReply, scopes: readonly string[]): Promise<string> {
+    const { issuers, resource } = this.#options
+    const issuer = issuers[0]!
+    this.#sealed.set(request, this.#states.seal({ issuer: issuer.name }, BINDING, Date.now() + PATIENCE_MS))
+    const client = await this.#clientOf(issuer)
+    const url = new URL(await client.generateAuthorizationUri(request, reply))
+    url.searchParams.set('scope', scopes.join(' '))
+    if (resource !== undefined) url.searchParams.set('resource', resource)
+    return url.href
+  }
+
+  async finish (request: FastifyRequest, reply: FastifyReply): Promise<{ token: string, expiresAt: number | undefined }> {
+    const { state, iss } = request.query as Query
+    const opened = typeof state === 'string' ? this.#states.open(state, BINDING, Date.now()) : undefined
+    const name = (opened?.value as { issuer?: unknown } | undefined)?.issuer
+    const issuer = this.#options.issuers.find(issuer => issuer.name === name)
+    const cookie = this.#secure ? '__Host-oauth2-redirect-state' : 'oauth2-redirect-state'
+    if (issuer === undefined || request.cookies[cookie] !== state) {
+      throw new AppError('INVALID_REQUEST', 'This browser did not begin this login, or began it too long ago.')
     }
-  } satisfies Login)
+    // RFC 9207: an answer of another server must not be exchanged at this one.
+    if (iss !== issuer.name && (iss !== undefined || (await issuer.metadata()).namesIssuer)) {
+      throw new AppError('INVALID_REQUEST', 'The answer came from another authorization server.')
+    }
+    const client = await this.#clientOf(issuer)
+    const { token } = await client.getAccessTokenFromAuthorizationCodeFlow(request, reply)
+    const { access_token: accessToken, expires_in: seconds } = token as { access_token?: unknown, expires_in?: unknown }
+    if (typeof accessToken !== 'string' || accessToken === '') throw new Unreachable('the token endpoint answered without a token')
+    return { token: accessToken, expiresAt: typeof seconds === 'number' ? Date.now() + seconds * 1000 : undefined }
+  }
 
   /** One for each set of endpoints; they hardly ever change. */
-  async function clientOf (issuer: Issuer): Promise<OAuth2Namespace> {
+  async #clientOf (issuer: Issuer): Promise<OAuth2Namespace> {
     const metadata = await issuer.metadata()
-    const known = clients.get(issuer.name)
+    const known = this.#clients.get(issuer.name)
     if (known?.metadata === metadata) return await known.client
-    const client = register(metadata)
-    clients.set(issuer.name, { metadata, client })
+    const client = registerClient(metadata, this.#options, request => this.#sealed.get(request)!)
+    this.#clients.set(issuer.name, { metadata, client })
     return await client
   }
+}
 
-  async function register ({ authorizationEndpoint, tokenEndpoint, tokenAuth }: Metadata): Promise<OAuth2Namespace> {
-    if (authorizationEndpoint === undefined) throw new Unreachable('the metadata names no authorization_endpoint that may be used')
-    if (tokenEndpoint === undefined) throw new Unreachable('the metadata names no token_endpoint that may be used')
-    const holder = Fastify({ logger: false })
-    await holder.register(fastifyOauth2, {
-      name: 'client',
-      scope: [],
-      callbackUri: `${publicUrl}/oauth/callback`,
-      pkce: 'S256',
-      hostPrefixedCookies: secure,
-      cookie: { path: '/', secure, httpOnly: true, sameSite: 'lax', maxAge: PATIENCE_MS / 1000 },
-      generateStateFunction: (request: FastifyRequest) => sealed.get(request)!,
-      // Looked at in `finish`, before anything is asked.
-      checkStateFunction: () => true,
-      ...(resource === undefined ? {} : { tokenRequestParams: { resource } }),
-      credentials: {
-        client: clientSecret === undefined
-          // A public client sends its name alone: the second field is made to be the first again.
-          ? { id: clientId, secret: clientId, secretParamName: 'client_id' }
-          : { id: clientId, secret: clientSecret },
-        // Whole URLs for paths: the library resolves a path against its host, which makes `//api/auth` the host `api`.
-        auth: {
-          authorizeHost: new URL(authorizationEndpoint).origin,
-          authorizePath: authorizationEndpoint,
-          tokenHost: new URL(tokenEndpoint).origin,
-          tokenPath: tokenEndpoint
-        },
-        http: { timeout: 5000, maxBytes: 262_144, redirects: false, json: 'force' },
-        options: { authorizationMethod: clientSecret === undefined || tokenAuth === 'post' ? 'body' : 'header' }
-      }
-    })
-    await holder.ready()
-    return (holder as unknown as { client: OAuth2Namespace }).client
-  }
+/** @param stateOf the state that was sealed for a request */
+async function registerClient (
+  { authorizationEndpoint, tokenEndpoint, tokenAuth }: Metadata,
+  { publicUrl, clientId, clientSecret, resource }: OAuth2LoginOptions,
+  stateOf: (request: FastifyRequest) => string
+): Promise<OAuth2Namespace> {
+  if (authorizationEndpoint === undefined) throw new Unreachable('the metadata names no authorization_endpoint that may be used')
+  if (tokenEndpoint === undefined) throw new Unreachable('the metadata names no token_endpoint that may be used')
+  const secure = publicUrl.startsWith('https:')
+  const holder = Fastify({ logger: false })
+  await holder.register(fastifyOauth2, {
+    name: 'client',
+    scope: [],
+    callbackUri: `${publicUrl}/oauth/callback`,
+    pkce: 'S256',
+    hostPrefixedCookies: secure,
+    cookie: { path: '/', secure, httpOnly: true, sameSite: 'lax', maxAge: PATIENCE_MS / 1000 },
+    generateStateFunction: stateOf,
+    // Looked at in `finish`, before anything is asked.
+    checkStateFunction: () => true,
+    ...(resource === undefined ? {} : { tokenRequestParams: { resource } }),
+    credentials: {
+      client: clientSecret === undefined
+        // A public client sends its name alone: the second field is made to be the first again.
+        ? { id: clientId, secret: clientId, secretParamName: 'client_id' }
+        : { id: clientId, secret: clientSecret },
+      // Whole URLs for paths: the library resolves a path against its host, which makes `//api/auth` the host `api`.
+      auth: {
+        authorizeHost: new URL(authorizationEndpoint).origin,
+        authorizePath: authorizationEndpoint,
+        tokenHost: new URL(tokenEndpoint).origin,
+        tokenPath: tokenEndpoint
+      },
+      http: { timeout: 5000, maxBytes: 262_144, redirects: false, json: 'force' },
+      options: { authorizationMethod: clientSecret === undefined || tokenAuth === 'post' ? 'body' : 'header' }
+    }
+  })
+  await holder.ready()
+  return (holder as unknown as { client: OAuth2Namespace }).client
+}
+
+export default fp<OAuth2LoginOptions>(async function browserLogin (app, options) {
+  app.decorate('login', new BrowserLogin(options))
 }, { name: 'browser-login', fastify: '5.x', dependencies: ['auth'] })
