@@ -68,7 +68,7 @@ end
 async function steady (set) {
   const redis = await set.redis()
   const { key } = await addKey(await set.admin(redis.url))
-  const running = await set.replicas(3, { redis, env: LIMITLESS })
+  const running = await set.replicas(3, { redis, env: { ...LIMITLESS, MAX_IN_FLIGHT: '1024' } })
   const { port } = await set.haproxy(running)
   const via = agent(256)
   const work = []

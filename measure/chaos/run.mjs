@@ -8,10 +8,11 @@ import limits from './limits.mjs'
 import load from './load.mjs'
 import redisGone from './redis-gone.mjs'
 import redisWrong from './redis-wrong.mjs'
+import strangers from './strangers.mjs'
 import traffic from './traffic.mjs'
 import { stage } from './stage.mjs'
 
-const ROWS = [...load, ...redisGone, ...redisWrong, ...limits, ...credentials, ...traffic].sort((a, b) => a.row - b.row)
+const ROWS = [...load, ...redisGone, ...redisWrong, ...limits, ...credentials, ...strangers, ...traffic].sort((a, b) => a.row - b.row)
 /** No row may take longer. */
 const ROW_MS = 120_000
 const { values: { rows: wanted, quick, record } } = parseArgs({

@@ -37,7 +37,7 @@ async function slowloris (set) {
 async function stall (set) {
   const redis = await set.redis()
   const { key } = await addKey(await set.admin(redis.url))
-  const [replica] = await set.replicas(1, { redis, env: LIMITLESS, nodeArgs: ['--expose-gc'] })
+  const [replica] = await set.replicas(1, { redis, env: { ...LIMITLESS, MAX_IN_FLIGHT: '1024' }, nodeArgs: ['--expose-gc'] })
   const memory = async () => Number(message(await call(replica.port, { key, tool: 'memory', args: {} })).result.content[0].text) / 2 ** 20
   const listeners = ms => {
     const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'chatter', arguments: { ms }, _meta: { progressToken: 1 } } })
