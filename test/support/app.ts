@@ -56,7 +56,8 @@ export async function build (t: Test, { env = {}, tools = [], oauth2Policies = {
   })
   const lines: Array<Record<string, unknown>> = []
   const logger = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { lines.push(JSON.parse(line) as Record<string, unknown>) } } })
-  const store = await openStore(config, logger)
+  // The Redis of all tests is there; a busy machine may take seconds to reach it. One of a test's own may be meant to be absent.
+  const store = await openStore(config, logger, config.REDIS_URL === redisUrl ? { patienceMs: 30_000 } : {})
   const sources: Source[] = tools.map(definition => ({ from: 'test', definition }))
   const metrics = createMetrics()
   const app = await buildApp({ config, store, logger, metrics, sources, ...(quietMs === undefined ? {} : { quietMs }), oauth2Policies: { ...PATIENT, ...oauth2Policies, metadata: { ...PATIENT.metadata, ...oauth2Policies.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Policies.jwks } } })
