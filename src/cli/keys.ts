@@ -8,7 +8,7 @@ import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './co
 import { durationMs } from './duration.ts'
 import { inForce } from './in-force.ts'
 import { table } from './table.ts'
-import { withStore } from './with-store.ts'
+import { refuseUnlessWhole, withAnyStore, withStore } from './with-store.ts'
 
 const HELP = `Usage: secure-mcp keys <create|list|show|rotate|revoke|import> [options]
 
@@ -74,8 +74,11 @@ async function create (args: string[], io: Io): Promise<number> {
 
 async function list (args: string[], io: Io): Promise<number> {
   const { values } = parse(args, JSON_OPTION)
-  return await withStore(io, async store => {
+  return await withAnyStore(io, async store => {
+    // What is left after a loss may be looked at; how much is gone is said with it.
+    if (store.health() !== 'lost') refuseUnlessWhole(store)
     const found = await listKeys(store)
+    const missing = await store.missingKeys()
     if (values.json) io.out(JSON.stringify(found))
     else if (found.length === 0) io.err(`No keys. Make one: ${COMMAND} keys create <name>`)
     else {
@@ -83,7 +86,9 @@ async function list (args: string[], io: Io): Promise<number> {
         ['id', 'name', 'role', 'permissions', 'created', 'expires', 'last used', 'status'],
         found.map(key => [key.id, key.name, key.role, key.permissions.join(' ') || '-', day(key.created), day(key.expires), day(key.lastUsed), key.status])))
     }
-    return 0
+    if (missing.length > 0) io.err(`The records of ${missing.length} of ${found.length + missing.length} keys are missing: Redis lost data. Restore it, or see: ${COMMAND} state accept-loss --help`)
+    else if (store.health() === 'lost') refuseUnlessWhole(store)
+    return missing.length > 0 ? 1 : 0
   })
 }
 

@@ -15,6 +15,8 @@ export interface RedisKeysOptions {
   /** Asks Redis for a decision; a change is asked in other words, since its failure leaves the outcome open. */
   ask: Guard
   change: Guard
+  /** Asks even where state is known to be lost: for who wants to see what is left. */
+  look: Guard
   /** Throws unless "nothing there" is a fact, in the slot of this key. */
   assertWhole: (key: string) => Promise<void>
   /** Notes that a change was acknowledged. */
@@ -95,15 +97,22 @@ export class RedisKeys implements Keys {
   }
 
   async listKeys (): Promise<ApiKeyRecord[]> {
-    const { client, names, ask, fixedKeys } = this.#options
-    const [texts, uses] = await Promise.all([this.#texts(), ask(() => client.hgetall(names.keyUses), names.keyUses)])
+    const { client, names, look, fixedKeys } = this.#options
+    const [texts, uses] = await Promise.all([this.#texts(), look(() => client.hgetall(names.keyUses), names.keyUses)])
     const found = [...texts.values()].filter(text => text !== null).map(text => JSON.parse(text) as ApiKeyRecord)
     const stored = found.map(record => uses[record.id] === undefined ? record : { ...record, lastUsed: Number(uses[record.id]) })
-    return [fixedKeys(), await this.#ofEnvironment() ?? [], stored].flat().sort(byName)
+    return [fixedKeys(), await this.#ofEnvironment().catch(() => undefined) ?? [], stored].flat().sort(byName)
   }
 
   async missingKeys (): Promise<string[]> {
     return [...await this.#texts()].filter(([, text]) => text === null).map(([id]) => id)
+  }
+
+  /** Let go of the ids whose records are gone: an operator goes on without them. */
+  async forgetMissing (): Promise<void> {
+    const { client, names, look } = this.#options
+    const missing = await this.missingKeys()
+    if (missing.length > 0) await look(() => client.hdel(names.keyIndex, ...missing), names.keyIndex)
   }
 
   touchKey ({ id }: ApiKeyRecord, now: number): void {
@@ -238,17 +247,24 @@ export class RedisKeys implements Keys {
 
   /** The text of every record, or null where the index names one that is not there, by id. */
   async #texts (): Promise<Map<string, string | null>> {
-    const { client, names, ask } = this.#options
-    const index = Object.entries(await ask(() => client.hgetall(names.keyIndex), names.keyIndex))
+    const { client, names, look } = this.#options
+    const index = Object.entries(await look(() => client.hgetall(names.keyIndex), names.keyIndex))
     const texts = new Map<string, string | null>()
     for (let i = 0; i < index.length; i += CHUNK) {
       await Promise.all(index.slice(i, i + CHUNK).map(async ([id, hash]) => {
         const key = names.record(hash)
-        const text = await ask(() => client.hget(key, 'json'), key)
-        texts.set(id, text ?? (await this.#locate(id).catch(() => undefined))?.json ?? null)
+        const text = await look(() => client.hget(key, 'json'), key)
+        texts.set(id, text ?? await this.#successor(key))
       }))
     }
     return texts
+  }
+
+  /** The text of the record that this one leads to, where a rotation was not written down in the index yet. */
+  async #successor (key: string): Promise<string | null> {
+    const { client, names, look } = this.#options
+    const moved = await look(() => client.hget(key, 'moved'), key)
+    return moved == null ? null : await look(() => client.hget(names.record(moved), 'json'), names.record(moved))
   }
 
   #assertOurs (record: ApiKeyRecord): void {

@@ -128,7 +128,7 @@ class RedisStore implements Store {
       client, names, ask: this.#ask, replicas, onDegraded, clock, lost: () => epoch.lost, onWritten: whyNot => this.#troubles.wrote(whyNot)
     })
     this.#keys = new RedisKeys({
-      client, names, fixedKey, fixedKeys, environmentKey, now, clock, ask: this.#ask, change: this.#change, windows: this.#windows, assertWhole: key => epoch.assertWhole(key), mark: () => epoch.mark()
+      client, names, fixedKey, fixedKeys, environmentKey, now, clock, look: ask, ask: this.#ask, change: this.#change, windows: this.#windows, assertWhole: key => epoch.assertWhole(key), mark: () => epoch.mark()
     })
     this.#values = new RedisValues({ client, names, ask: this.#ask })
     this.sessions = new RedisSessions({ client, names, now, ask: this.#ask })
@@ -169,6 +169,7 @@ class RedisStore implements Store {
   async acceptLoss (): Promise<boolean> {
     if (!this.#epoch.lost) return false
     await this.#epoch.accept()
+    await this.#keys.forgetMissing()
     await this.#poll()
     return true
   }

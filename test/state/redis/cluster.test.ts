@@ -4,7 +4,8 @@ import { slotOf } from '../../../src/state/redis/client/slots.ts'
 import { Names } from '../../../src/state/redis/names.ts'
 import { redisStore, type RedisStoreOptions } from '../../../src/state/redis/store.ts'
 import type { Store } from '../../../src/state/store.ts'
-import { silent } from '../../support/app.ts'
+import { folder, silent } from '../../support/app.ts'
+import { secureMcp } from '../../support/processes.ts'
 import { startCluster, startNode, startSentinels, type RedisCluster } from '../../support/redis-cluster.ts'
 import { freePort } from '../../support/redis.ts'
 import { until } from '../../support/until.ts'
@@ -66,10 +67,18 @@ t.test('one master of three that lost its data closes everything, until an opera
   t.equal(two.health(), 'lost', 'a replica that starts now sees it, too')
   await t.rejects(two.admit(elsewhere.hash, RULE), UNAVAILABLE)
 
+  const missing = await two.missingKeys()
+  t.ok(missing.includes(there.id))
+  t.notOk(missing.includes(elsewhere.id))
+  t.ok((await two.listKeys()).some(({ id }) => id === elsewhere.id), 'what is left can be looked at')
+  const listed = await secureMcp(['keys', 'list'], { cwd: folder(t), env: { REDIS_CLUSTER_NODES: addresses.join(','), STATE_SECRET: randomUUID() + randomUUID() } })
+  t.equal(listed.code, 1)
+  t.match(listed.err, /The records of \d+ of \d+ keys are missing: Redis lost data/)
+  t.match((await secureMcp(['state', 'show'], { cwd: folder(t), env: { REDIS_CLUSTER_NODES: addresses.join(','), STATE_SECRET: randomUUID() + randomUUID() } })), { code: 1, out: 'lost\n' })
+
   t.equal(await two.acceptLoss(), true)
   await until(() => one.health() === 'ok' && two.health() === 'ok')
-  t.ok((await two.missingKeys()).includes(there.id))
-  t.notOk((await two.missingKeys()).includes(elsewhere.id))
+  t.strictSame(await two.missingKeys(), [])
   t.match(await one.admit(elsewhere.hash, RULE), { record: elsewhere })
   await until(() => one.admit(there.hash, RULE).then(({ record }) => record === undefined, () => false))
   t.ok(after)
