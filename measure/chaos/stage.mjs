@@ -189,7 +189,7 @@ export function send (port, { method = 'GET', path = '/mcp', headers = {}, body,
 }
 
 export const probe = (port, path) => send(port, { path, headers: { host: '127.0.0.1' }, via: undefined, timeoutMs: 2000 })
-const text = async (port, path) => (await send(port, { path, via: undefined })).text
+const text = async (port, path) => (await send(port, { path, headers: { host: '127.0.0.1' }, via: undefined })).text
 
 let ids = 0
 
