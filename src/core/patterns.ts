@@ -156,7 +156,7 @@ export const PATTERNS: readonly PatternSource[] = [
       raw`(?:[;|&\n\r]|\$\(|\x60)\s*(?:sudo\s+)?(?:cat|less|more|tail|head|tac|nl|od|xxd|strings|base64|cp|vi|type)\s+(?:-\S+\s+)*/?(?:etc/(?:passwd|shadow|sudoers|group)|proc/self|root/|\S*\.ssh/|\S*id_rsa|\S*\.aws/cred)`,
       raw`\w\x60\s*(?:id|whoami|uname(?:\s+-\w+)?|cat\s+/\S*|ls\s+-?\S*|sleep\s+\d+|curl\s+\S+|wget\s+\S+)\s*\x60`,
       raw`/dev/(?:tcp|udp)/[\d\w$.]+/\d+|\bbash\s+-i\s*(?:>|<|\d)|\bnc(?:at)?\s+-[a-z]*e\b|\bmkfifo\s+/tmp/\w+\s*;|\b(?:sh|bash)\s+-c\s+["']?(?:id|whoami|curl|wget|nc|bash\s+-i)\b|;\s*(?:id|whoami|uname\s+-a)\s*(?:;|#|$)|\|\s*(?:id|whoami)\s*(?:;|#|\||$)|\$\((?:id|whoami)\)[\w.-]*\s*$|\$\{IFS\}|[\w;|]\$IFS\b|\$IFS\$|<\(\s*(?:curl|wget|cat\s+/)|;\s*(?:\{|\()\s*(?:echo|cat|ls|id|curl)\s*,|\{\s*(?:cat|ls|curl|wget|echo|nc|ping),[^{}\s]+\}`,
-      raw`[?&=]\s*(?:\||;|\$\(|\x60)\s*${COMMAND}(?:\s|$|\x60|\)|;)`
+      raw`[?&]\w+=[\w.-]*(?:\||;|\$\(|\x60)\s*${COMMAND}(?:\s|$|\x60|\)|;)`
     ]
   },
   { name: 'null_byte', description: 'A NUL character, which ends strings early elsewhere.', needs: /\0/, sources: [raw`\x00`] },
