@@ -13,6 +13,7 @@ const MEASUREMENTS = {
   'front-door': ['front-door/run.mjs', 'newcomers, clients of others, cross-talk, secrets, crashes, 50,000 odd bodies'],
   busy: ['busy/run.ts', 'the tests, ten times, while other work holds every core'],
   'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
+  redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],
   manifests: ['manifests/run.mjs', 'what kustomize renders, against the types of the API and our policies'],
   clients: ['oauth/clients.ts', 'clients and authorization servers of others: each logs in at each, lists and calls a tool; fetches Codex, 400 MB'],

@@ -89,7 +89,17 @@ export function connect (address: RedisAddress, commandTimeoutMs: number, { batc
     : address.sentinels !== undefined ? new Redis({ ...options, ...sentinelOptions(address) }) : new Redis(options)
   if (batched && client instanceof Redis) batchWrites(client)
   if (batched && client instanceof Cluster) client.on('+node', batchWrites)
+  if (client instanceof Cluster) client.on('refresh', () => unshareSlots(client))
   return client
+}
+
+/**
+ * The client gives all slots of a range one list of nodes, and writes into it
+ * where one slot has moved: that sends every command for the others astray, and
+ * back, until redirections run out. So each slot gets a list of its own.
+ */
+function unshareSlots ({ slots }: Cluster): void {
+  for (const [slot, nodes] of slots.entries()) if (nodes !== undefined) slots[slot] = [...nodes]
 }
 
 function clusterOptions ({ enableOfflineQueue: _own, retryStrategy: _too, ...nodes }: RedisOptions, tls: boolean): ClusterOptions {
