@@ -6,7 +6,7 @@ import { loginScopes } from './core/oauth-scopes.ts'
 import { hostCheck, originCheck } from './core/origin.ts'
 import { pathPrefix, routedTarget } from './core/request-target.ts'
 import type { SessionRule } from './core/session.ts'
-import { buildRuntime } from './runtime.ts'
+import { buildRuntime, type Runtime } from './runtime.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import { LazyChildLogger } from './telemetry/log.ts'
@@ -59,13 +59,20 @@ const SPARE_CONNECTIONS = 256
 
 /** The public listener's app: every concern in the order in which a request meets it. */
 export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
-  const { config, store, logger, metrics = createMetrics() } = options
+  const { config, logger, metrics = createMetrics() } = options
   const runtime = await buildRuntime(options)
-  const prefix = pathPrefix(config.PUBLIC_URL)
-  const isProxy = proxies(config.TRUST_PROXY)
-  const allowed = { isHost: hostCheck(config.ALLOWED_HOSTS, new URL(config.PUBLIC_URL).protocol), isOrigin: originCheck(config.ALLOWED_ORIGINS) }
   const requestId = requestIds()
+  const app = listener(config, logger, requestId)
+  app.addHook('onClose', () => runtime.close())
+  await registerTransport(app, { ...options, metrics }, runtime, requestId)
+  await registerIdentity(app, config, runtime)
+  await registerProtocol(app, options, runtime)
+  await registerRoutes(app, options, runtime)
+  return app
+}
 
+function listener (config: Config, logger: FastifyBaseLogger, requestId: () => string): FastifyInstance {
+  const prefix = pathPrefix(config.PUBLIC_URL)
   const app = Fastify({
     loggerInstance: logger,
     childLoggerFactory: (log, bindings) => new LazyChildLogger(log, bindings),
@@ -83,9 +90,20 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     genReqId: requestId,
     clientErrorHandler: (error, socket) => app.transport.unreadable(error, socket)
   }) as unknown as FastifyInstance
-
   // A DELETE names what it ends by its headers: some clients say a content type all the same.
   app.addHttpMethod('DELETE', { hasBody: false, overrideExisting: true })
+  return app
+}
+
+/** What is settled before anybody is identified. */
+async function registerTransport (
+  app: FastifyInstance, { config, store, metrics }: AppOptions & { metrics: Metrics }, runtime: Runtime, requestId: () => string
+): Promise<void> {
+  const isProxy = proxies(config.TRUST_PROXY)
+  const allowed = {
+    isHost: hostCheck(config.ALLOWED_HOSTS, new URL(config.PUBLIC_URL).protocol),
+    isOrigin: originCheck(config.ALLOWED_ORIGINS)
+  }
   await app.register(requestContext)
   await app.register(errors)
   await app.register(requestLog)
@@ -105,25 +123,34 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
   await app.register(strangers, { rule: runtime.rules.none })
   await app.register(knownRoutes, { issuers: config.OAUTH2_AUTH_SERVER })
+}
+
+/** Who is asking, and whether there is room for one more request of theirs. */
+async function registerIdentity (app: FastifyInstance, config: Config, { identify, oauth2, rules }: Runtime): Promise<void> {
   await app.register(auth, {
-    identify: runtime.identify,
+    identify,
     publicUrl: config.PUBLIC_URL,
-    ...(runtime.oauth2 === undefined ? {} : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), grantable: runtime.oauth2.grantable } })
+    ...(oauth2 === undefined
+      ? {}
+      : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), grantable: oauth2.grantable } })
   })
-  app.addHook('onClose', () => runtime.close())
-  const loginOffered = runtime.oauth2 !== undefined && config.OAUTH2_CLIENT_ID !== undefined
-  if (loginOffered) {
+  if (oauth2 !== undefined && config.OAUTH2_CLIENT_ID !== undefined) {
     await app.register(browserLogin, {
-      issuers: runtime.oauth2!.issuers,
+      issuers: oauth2.issuers,
       publicUrl: config.PUBLIC_URL,
-      clientId: config.OAUTH2_CLIENT_ID!,
+      clientId: config.OAUTH2_CLIENT_ID,
       clientSecret: config.OAUTH2_CLIENT_SECRET,
       // An audience of its own kind, such as api://…, is not for this parameter.
       resource: config.OAUTH2_AUDIENCE.find(audience => audience === `${config.PUBLIC_URL}/mcp`),
       secrets: config.STATE_SECRET
     })
   }
-  await app.register(rateLimit, { rule: runtime.rules.none })
+  await app.register(rateLimit, { rule: rules.none })
+}
+
+async function registerProtocol (
+  app: FastifyInstance, { config, judgeStreamsMs, quietMs, fastLane }: AppOptions, runtime: Runtime
+): Promise<void> {
   await app.register(jsonBody)
   await app.register(mcp, {
     offer: runtime.offer,
@@ -133,26 +160,31 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
     sessions: config.LEGACY_SESSIONS ? { ids: runtime.sessionIds, rule: sessionRule(config) } : undefined,
     maxStreamsOfPrincipal: config.MAX_STREAMS_PER_PRINCIPAL,
     maxStreamMs: config.STREAM_MAX_MS,
-    judgeStreamsMs: options.judgeStreamsMs,
-    quietMs: options.quietMs,
-    fastLane: options.fastLane
+    judgeStreamsMs,
+    quietMs,
+    fastLane
   })
+}
 
-  await app.register(probes, { waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis'] })
-  if (runtime.oauth2 !== undefined) {
-    const { grantable, issuers } = runtime.oauth2
+async function registerRoutes (app: FastifyInstance, { config, store }: AppOptions, { oauth2 }: Runtime): Promise<void> {
+  await app.register(probes, {
+    waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis']
+  })
+  if (oauth2 !== undefined) {
+    const { grantable, issuers } = oauth2
     await app.register(wellKnown, {
       publicUrl: config.PUBLIC_URL,
       issuers: config.OAUTH2_AUTH_SERVER,
       scopes: () => loginScopes(grantable()),
       legacyDiscovery: config.OAUTH2_LEGACY_DISCOVERY ? () => issuers[0]!.metadataUrl : undefined
     })
-  }
-  if (loginOffered) {
-    await app.register(oauthRoutes, { publicUrl: config.PUBLIC_URL, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP })
+    if (config.OAUTH2_CLIENT_ID !== undefined) {
+      await app.register(oauthRoutes, {
+        publicUrl: config.PUBLIC_URL, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP
+      })
+    }
   }
   await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
-  return app
 }
 
 function sessionRule (config: Config): SessionRule {

@@ -26,88 +26,101 @@ const AGAIN_MS = 50
  * @param most characters that wait for a reader that is stuck; later lines are lost
  */
 export function output (fd: number, dropped: (lines: number) => void, most = MOST): Output {
-  let gathered = ''
+  return new LossyOutput(fd, dropped, most)
+}
+
+class LossyOutput implements Output {
+  readonly #fd: number
+  readonly #dropped: (lines: number) => void
+  readonly #most: number
+  readonly #timer: NodeJS.Timeout
+  #gathered = ''
   /** Being written; its first bytes may be out already. */
-  let under: Buffer | undefined
-  let lost = 0
-  let ended = false
-  let emptied = () => {}
+  #under: Buffer | undefined
+  #lost = 0
+  #ended = false
+  #emptied = (): void => {}
 
-  const timer = setInterval(flush, GATHER_MS)
-  timer.unref()
-
-  function flush (): void {
-    if (under !== undefined || gathered === '') return
-    under = Buffer.from(gathered)
-    gathered = ''
-    send()
+  constructor (fd: number, dropped: (lines: number) => void, most: number) {
+    this.#fd = fd
+    this.#dropped = dropped
+    this.#most = most
+    this.#timer = setInterval(() => this.#flush(), GATHER_MS)
+    this.#timer.unref()
   }
 
-  function send (): void {
-    write(fd, under!, (error, written) => {
+  write (line: string): void {
+    if (this.#ended) return
+    if (this.#gathered.length + line.length > this.#most) {
+      this.#lost++
+      return
+    }
+    this.#gathered += line
+    if (this.#gathered.length >= ENOUGH) this.#flush()
+  }
+
+  async end (ms: number): Promise<void> {
+    if (this.#ended) return
+    this.#ended = true
+    this.#flush()
+    if (this.#under !== undefined) {
+      let patience: NodeJS.Timeout | undefined
+      await new Promise<void>(resolve => {
+        this.#emptied = resolve
+        patience = setTimeout(resolve, ms)
+      })
+      clearTimeout(patience)
+    }
+    this.#close()
+  }
+
+  endNow (): void {
+    const rest = this.#under === undefined ? this.#gathered : ''
+    this.#close()
+    try {
+      // While an earlier write is under way its reader is stuck, and this would be, too.
+      if (rest !== '') writeSync(this.#fd, rest)
+    } catch {
+      // Full, or nobody there.
+    }
+  }
+
+  #flush (): void {
+    if (this.#under !== undefined || this.#gathered === '') return
+    this.#under = Buffer.from(this.#gathered)
+    this.#gathered = ''
+    this.#send()
+  }
+
+  #send (): void {
+    write(this.#fd, this.#under!, (error, written) => {
       if (error !== null) {
-        if (busy(error)) setTimeout(send, AGAIN_MS).unref()
+        if (busy(error)) setTimeout(() => this.#send(), AGAIN_MS).unref()
         // Anything else is for good: nobody will ever read this.
-        else close()
+        else this.#close()
         return
       }
-      under = written < under!.length ? under!.subarray(written) : undefined
-      if (under !== undefined) return send()
-      tellLost()
-      if (gathered.length >= ENOUGH || ended) flush()
-      if (under === undefined) emptied()
+      this.#under = written < this.#under!.length ? this.#under!.subarray(written) : undefined
+      if (this.#under !== undefined) return this.#send()
+      this.#tellLost()
+      if (this.#gathered.length >= ENOUGH || this.#ended) this.#flush()
+      if (this.#under === undefined) this.#emptied()
     })
   }
 
-  function tellLost (): void {
-    if (lost === 0 || ended) return
-    const lines = lost
-    lost = 0
-    dropped(lines)
+  #tellLost (): void {
+    if (this.#lost === 0 || this.#ended) return
+    const lines = this.#lost
+    this.#lost = 0
+    this.#dropped(lines)
   }
 
-  function close (): void {
-    ended = true
-    gathered = ''
-    under = undefined
-    clearInterval(timer)
-    emptied()
-  }
-
-  return {
-    write (line) {
-      if (ended) return
-      if (gathered.length + line.length > most) {
-        lost++
-        return
-      }
-      gathered += line
-      if (gathered.length >= ENOUGH) flush()
-    },
-    async end (ms) {
-      if (ended) return
-      ended = true
-      flush()
-      if (under !== undefined) {
-        let patience: NodeJS.Timeout | undefined
-        await new Promise<void>(resolve => {
-          emptied = resolve
-          patience = setTimeout(resolve, ms)
-        })
-        clearTimeout(patience)
-      }
-      close()
-    },
-    endNow () {
-      const rest = under === undefined ? gathered : ''
-      close()
-      try {
-        // While an earlier write is under way its reader is stuck, and this would be, too.
-        if (rest !== '') writeSync(fd, rest)
-      } catch {
-        // Full, or nobody there.
-      }
-    }
+  #close (): void {
+    this.#ended = true
+    this.#gathered = ''
+    this.#under = undefined
+    clearInterval(this.#timer)
+    this.#emptied()
   }
 }
 
