@@ -11,9 +11,10 @@ import redisGone from './redis-gone.mjs'
 import redisWrong from './redis-wrong.mjs'
 import strangers from './strangers.mjs'
 import traffic from './traffic.mjs'
+import versions from './versions.mjs'
 import { stage } from './stage.mjs'
 
-const ROWS = [...load, ...redisGone, ...redisWrong, ...limits, ...credentials, ...strangers, ...traffic, ...durability].sort((a, b) => a.row - b.row)
+const ROWS = [...load, ...redisGone, ...redisWrong, ...limits, ...credentials, ...strangers, ...traffic, ...durability, ...versions].sort((a, b) => a.row - b.row)
 /** No row may take longer. */
 const ROW_MS = 240_000
 const { values: { rows: wanted, quick, record } } = parseArgs({
@@ -50,7 +51,7 @@ async function play ({ run }) {
     const late = new Promise((_resolve, reject) => { timer = setTimeout(() => reject(new Error('the row took too long')), ROW_MS) })
     return await Promise.race([run(set), late])
   } catch (error) {
-    return { figure: `failed: ${error.message.split('\n')[0].slice(0, 200)}`, pass: false }
+    return { figure: `failed: ${error.message.replaceAll('\n', ' ').slice(0, 400)}`, pass: false }
   } finally {
     clearTimeout(timer)
     await set.end()

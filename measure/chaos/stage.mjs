@@ -60,8 +60,8 @@ export function stage () {
     }
   }
 
-  /** A replica as a process. */
-  async function replica ({ env = {}, faketime, redis, port, nodeArgs = [] } = {}) {
+  /** A replica as a process; of the release that was built in `home`. */
+  async function replica ({ env = {}, faketime, redis, port, nodeArgs = [], home = ROOT } = {}) {
     port ??= await freePort()
     const management = await freePort()
     const log = join(folder, `replica-${port}.log`)
@@ -77,7 +77,7 @@ export function stage () {
       ...(redis === undefined ? {} : { REDIS_URL: redis.url }),
       ...env
     }
-    const command = [process.execPath, ...nodeArgs, join(ROOT, 'dist/src/cli/main.js'), 'serve']
+    const command = [process.execPath, ...nodeArgs, join(home, 'dist/src/cli/main.js'), 'serve']
     // The program of that name looks for its library where it was installed; a fetched one stands elsewhere.
     if (faketime !== undefined) Object.assign(settings, { LD_PRELOAD: fakedClock(), FAKETIME: faketime })
     const began = performance.now()
