@@ -6,6 +6,7 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { freePort, startRedis } from '../support/redis.ts'
 import { startCluster } from '../support/redis-cluster.ts'
+import { environmentKey } from '../../src/core/api-key.ts'
 import { UsageError } from '../../src/errors.ts'
 import { RedisClock } from '../../src/state/redis/client/clock.ts'
 import { connect, keepConnected } from '../../src/state/redis/client/connection.ts'
@@ -243,6 +244,14 @@ t.test('a Redis with too few replicas serves by local limits, and says so once',
   await admin.config('SET', 'min-replicas-to-write', '0')
   t.notOk((await store.admit(record.hash, RULE)).rateLimit?.degraded)
   t.match(lines.slice(1), [[{ forMs: Number }, /takes writes again/]])
+})
+
+t.test('the key of the environment is served while Redis is away, though nobody used it before', async t => {
+  const { redis, open } = await stage(t)
+  const environment = environmentKey(aKey().key)
+  const store = await open({ environmentKey: environment, commandTimeoutMs: 300 })
+  redis.process.kill('SIGSTOP')
+  t.match(await store.admit(environment.record.hash, RULE), { record: { id: 'default' }, rateLimit: { allowed: true, degraded: true } })
 })
 
 t.test('one line says when Redis goes out of reach, and one when it is back, with how long that was', async t => {

@@ -126,6 +126,11 @@ export class RedisKeys implements Keys {
     this.#touched.set(id, minute)
   }
 
+  /** Look for the key of the environment while Redis answers: what is seen holds while it does not. */
+  async lookForEnvironment (): Promise<void> {
+    await this.#ofEnvironment()
+  }
+
   /** Write the last notes of use, and take no more. */
   async close (): Promise<void> {
     clearInterval(this.#noting)

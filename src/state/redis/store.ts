@@ -264,7 +264,9 @@ class RedisStore implements Store {
     if (!await this.#epoch.judge(seen)) return
     // What had run out by a wrong clock may not have.
     await this.#ledgers.follow(stepped || this.#polls++ % REFRESH_EVERY === 0)
-    if (await this.#epoch.examine(seen, this.#ledgers.numbers)) this.#lookedAt = performance.now()
+    if (!await this.#epoch.examine(seen, this.#ledgers.numbers)) return
+    this.#lookedAt = performance.now()
+    await this.#keys.lookForEnvironment()
   }
 
   /** How Redis itself is set: what it may do without being told. */

@@ -121,5 +121,5 @@ const WHY: Readonly<Record<string, string>> = {
 /** The address that the connection tried last. */
 function masterOf (client: Redis, { address, port }: { address?: string, port?: number }): string | undefined {
   if (address !== undefined && port !== undefined) return `${address}:${port}`
-  return client.status === 'ready' ? undefined : 'their master'
+  return client.status === 'ready' ? undefined : 'an address'
 }
