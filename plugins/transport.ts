@@ -41,6 +41,8 @@ export class Transport {
   /** The last request of each connection, whose body may still be coming. */
   readonly #last = new WeakMap<Socket, { request: IncomingMessage, response: ServerResponse }>()
   readonly #refused = new WeakSet<Socket>()
+  /** Bodies that failed before anyone read them: hooks, which may wait for an answer of their own, come first. */
+  readonly #unread = new WeakMap<IncomingMessage, AppError>()
 
   constructor (app: FastifyInstance, options: TransportOptions) {
     this.#app = app
@@ -80,13 +82,20 @@ export class Transport {
       : refused(refusal, 'This Host is not served here'))
   }
 
+  /** What is wrong with a body that is about to be read. */
+  faultOf (request: IncomingMessage): AppError | undefined {
+    return this.#unread.get(request)
+  }
+
   /** The body of a request that reached a route is what fails: its hooks answer, log and count. */
   #endBody (socket: Socket, { request, response }: { request: IncomingMessage, response: ServerResponse }, refusal: AppError): void {
-    if (response.headersSent || request.listenerCount('error') === 0) {
+    if (response.headersSent) {
       socket.destroy()
       return
     }
-    request.emit('error', refusal)
+    // Head and body may come at once: then its first hooks still run, and the fault waits for who reads the body.
+    if (request.listenerCount('error') === 0) this.#unread.set(request, refusal)
+    else request.emit('error', refusal)
     setTimeout(() => socket.destroy(), LINGER_MS)
   }
 
@@ -134,6 +143,8 @@ export default fp<TransportOptions>(async function transport (app, options) {
   })
 
   app.addHook('preParsing', function continueBody ({ raw, headers: { expect } }, reply, payload, done) {
+    const fault = it.faultOf(raw)
+    if (fault !== undefined) return done(fault)
     if (expect !== undefined && raw.httpVersion !== '1.0') reply.raw.writeContinue()
     done(null, payload)
   })

@@ -35,6 +35,34 @@ t.test('what cannot be read as HTTP is answered in JSON-RPC, logged and counted'
   }
 })
 
+t.test('a body that cannot be read is answered, logged and counted, though it came in one packet with its head', async t => {
+  const { app, store, lines } = await build(t)
+  const { key } = await addKey(store)
+  const port = await listening(app)
+  const head = (path: string, credential: string) =>
+    `POST ${path} HTTP/1.1\r\n${HOST}${credential}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`
+  const cases: Array<[what: string, bytes: string, status: number, reason: string]> = [
+    ['a length that is none', `${head('/mcp', `X-API-Key: ${key}\r\n`)}ZZ\r\n`, 400, 'TRANSPORT'],
+    ['a length below nothing', `${head('/mcp', `X-API-Key: ${key}\r\n`)}-1\r\n`, 400, 'TRANSPORT'],
+    ['a trailer that is none', `${head('/mcp', `X-API-Key: ${key}\r\n`)}0\r\nBad Trailer\r\n\r\n`, 400, 'TRANSPORT'],
+    ['extensions too long', `${head('/mcp', `X-API-Key: ${key}\r\n`)}2;${'a'.repeat(20_000)}\r\n{}\r\n`, 413, 'TRANSPORT'],
+    ['no credential', `${head('/mcp', '')}ZZ\r\n`, 401, 'AUTHENTICATION_REQUIRED'],
+    ['no such path', `${head('/nothing', '')}ZZ\r\n`, 404, 'NOT_FOUND']
+  ]
+  for (const [what, bytes, status, reason] of cases) {
+    await t.test(what, async t => {
+      const earlier = refusals(lines).length
+      const answer = await exchange(t, port, bytes)
+      t.equal(statusOf(answer), status)
+      await until(() => refusals(lines).length > earlier)
+      const [line, ...others] = refusals(lines).slice(earlier)
+      t.match(line, { decision: reason, status, reqId: headerOf(answer, 'x-request-id') })
+      t.match(bodyOf(answer), headerOf(answer, 'x-request-id'))
+      t.same(others, [], 'one line')
+    })
+  }
+})
+
 t.test('a blocked address is told so even where nothing can be read', async t => {
   const { app, store, lines } = await build(t)
   await store.blocklist.set('127.0.0.0/8', { since: Date.now() })
