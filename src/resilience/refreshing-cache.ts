@@ -122,8 +122,15 @@ export class RefreshingCache<T> {
   #schedule (inMs: number): void {
     clearTimeout(this.#timer)
     if (this.#closed) return
-    this.#timer = setTimeout(() => { this.#attempt().catch(() => {}) }, inMs)
+    this.#timer = setTimeout(() => this.#due(), inMs)
     this.#timer.unref()
+  }
+
+  /** A timer may fire up to a millisecond before its time by the clock: nothing would be fetched then, nor ever again. */
+  #due (): void {
+    const earlyMs = this.#lastStart + this.#gapMs() - performance.now()
+    if (this.#underWay === undefined && earlyMs > 0) this.#schedule(earlyMs)
+    else this.#attempt().catch(() => {})
   }
 }
 

@@ -60,6 +60,12 @@ t.test('tells each change between well and in trouble once', async t => {
   t.strictSame(state.troubles, ['down', undefined])
 })
 
+t.test('goes on, however close to the gap its timer fires', async t => {
+  const caches = Array.from({ length: 50 }, () => source(t, { retryMs: 7, gapMs: 7, everyMs: 7 }, fails))
+  for (const { cache } of caches) await t.rejects(cache.get(), { message: 'down' })
+  for (const { state } of caches) await until(() => state.fetches > 30)
+})
+
 t.test('a value that is too old is none', async t => {
   const { cache, state } = source(t, { staleMs: 50, gapMs: 0 })
   t.equal(await cache.get(), 1)
