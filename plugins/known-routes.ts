@@ -7,6 +7,8 @@ import { AppError } from '../src/errors.ts'
 export interface KnownRoutesOptions {
   /** The authorization servers that are trusted, for those who look for one here. */
   issuers: readonly string[]
+  /** Path of the MCP endpoint as clients see it, with the prefix of PUBLIC_URL. */
+  endpoint: string
 }
 
 const ALLOWED_HEADERS = 'authorization, content-type, dpop, last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, x-api-key'
@@ -16,7 +18,7 @@ const ALLOWED_HEADERS = 'authorization, content-type, dpop, last-event-id, mcp-m
  * 405, and the preflights of browsers. Whoever asks for these needs no
  * credential, so they are counted by address, and hold no place.
  */
-export default fp<KnownRoutesOptions>(async function knownRoutes (app, { issuers }) {
+export default fp<KnownRoutesOptions>(async function knownRoutes (app, options) {
   const methodsOf = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
     const methods = methodsOf.get(url) ?? new Set()
@@ -29,12 +31,14 @@ export default fp<KnownRoutesOptions>(async function knownRoutes (app, { issuers
     app.countStranger(request).then(() => {
       const methods = methodsOf.get(decodedPath(request.url) ?? '')
       if (request.method === 'OPTIONS' && methods !== undefined) preflight(request, reply, methods)
-      else done(unknown(request, methods, issuers))
+      else done(unknown(request, methods, options))
     }).catch(done)
   })
 }, { name: 'known-routes', fastify: '5.x', dependencies: ['strangers'] })
 
-function unknown ({ url, method }: FastifyRequest, methods: ReadonlySet<string> | undefined, issuers: readonly string[]): AppError {
+function unknown (
+  { url, method }: FastifyRequest, methods: ReadonlySet<string> | undefined, { issuers, endpoint }: KnownRoutesOptions
+): AppError {
   if (url === UNDECODABLE) return new AppError('INVALID_REQUEST', 'The path cannot be decoded', { rule: 'path' })
   if (methods !== undefined) {
     const allow = [...methods].join(', ')
@@ -42,7 +46,8 @@ function unknown ({ url, method }: FastifyRequest, methods: ReadonlySet<string> 
   }
   const hint = oauthHint(url, issuers)
   if (hint !== undefined) return new AppError('NOT_FOUND', hint, { data: { error_description: hint } })
-  return new AppError('NOT_FOUND', resemblesEndpoint(decodedPath(url) ?? '') ? 'There is nothing here: the MCP endpoint is /mcp' : 'There is nothing here')
+  const near = resemblesEndpoint(decodedPath(url) ?? '')
+  return new AppError('NOT_FOUND', near ? `There is nothing here: the MCP endpoint is ${endpoint}` : 'There is nothing here')
 }
 
 /** The Origin was judged already (plugins/origin.ts), which also named it in the answer. */

@@ -122,7 +122,8 @@ async function registerTransport (
   await app.register(address, { isProxy })
   await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
   await app.register(strangers, { rule: runtime.rules.none })
-  await app.register(knownRoutes, { issuers: config.OAUTH2_AUTH_SERVER })
+  const endpoint = `${pathPrefix(config.PUBLIC_URL)}/mcp`
+  await app.register(knownRoutes, { issuers: config.OAUTH2_AUTH_SERVER, endpoint })
 }
 
 /** Who is asking, and whether there is room for one more request of theirs. */

@@ -76,6 +76,12 @@ t.test('whoever misses the endpoint by a slash is told where it is, as JSON-RPC'
     t.match(answer.json(), { jsonrpc: '2.0', id: null, error: { code: 404, message: /\/mcp$/, data: { reason: 'NOT_FOUND' } } })
   }
   t.match((await app.inject({ method: 'POST', url: '/nothing', headers: { host: 'localhost:3000' } })).json(), { error: 'NOT_FOUND' })
+
+  const behind = await build(t, { env: { PUBLIC_URL: 'https://mcp.example.com/gw' } })
+  for (const url of ['/gw/mcp/', '/mcp/', '/gw/MCP']) {
+    const answer = await behind.app.inject({ method: 'POST', url, headers: { host: 'mcp.example.com', 'content-type': 'application/json' }, payload: '{}' })
+    t.match(answer.json(), { error: { message: /the MCP endpoint is \/gw\/mcp$/ } }, `${url}: the path as clients see it`)
+  }
 })
 
 t.test('a HEAD does not touch a session, and a DELETE may say a content type', async t => {
