@@ -1,5 +1,7 @@
 /** Text and JSON out of bytes that people and editors write: byte order marks, other encodings, and where a fault stands. */
 
+import { doubledNameAt } from './doubled-names.ts'
+
 /** Bytes as text, or in words why they are none. */
 export type Decoded = { readonly text: string } | { readonly problem: string }
 
@@ -21,12 +23,20 @@ export function decodeText (bytes: Uint8Array): Decoded {
 export type Parsed = { readonly value: unknown } | { readonly problem: string }
 
 export function parseJson (text: string): Parsed {
+  let value: unknown
   try {
-    return { value: JSON.parse(text) }
+    value = JSON.parse(text)
   } catch {
     if (text.trim() === '') return { problem: 'is empty' }
     return { problem: `is not JSON (${placeOf(text)})` }
   }
+  const doubled = doubledNameAt(text)
+  return doubled === undefined ? { value } : { problem: `has a name that stands twice in one object (${lineAndColumn(text, doubled)}): leave one of them out` }
+}
+
+function lineAndColumn (text: string, offset: number): string {
+  const before = text.slice(0, offset).split('\n')
+  return `line ${before.length}, column ${before.at(-1)!.length + 1}`
 }
 
 /** Where JSON stops being JSON: the longest beginning that could still go on, found by halving. */
@@ -39,8 +49,7 @@ function placeOf (text: string): string {
     else bad = middle
   }
   if (good >= text.trimEnd().length) return 'it ends too early'
-  const before = text.slice(0, good).split('\n')
-  return `line ${before.length}, column ${before.at(-1)!.length + 1}`
+  return lineAndColumn(text, good)
 }
 
 function couldGoOn (text: string): boolean {
