@@ -43,7 +43,8 @@ export type Judged = { readonly facts: TokenFacts } | TokenRefusal
 type Claims = Readonly<Record<string, unknown>>
 
 const MAX_SCOPE_CHARACTERS = 4096
-const MAX_AUDIENCES = 32
+/** Keycloak names every client of whose roles the account has one. */
+const MAX_AUDIENCES = 1024
 
 const EXPIRED: TokenRefusal = { refused: 'expired', expired: true }
 

@@ -89,7 +89,7 @@ async function publishedKey (issuer: Issuer, kid: unknown, alg: string): Promise
 
 /** `jwt` is for servers that do not mark access tokens; ID tokens are then told by their claims and audience. */
 function acceptableType (declared: unknown, typ: TokenType): boolean {
-  if (declared === undefined) return typ === 'jwt'
+  if (declared === undefined || declared === null) return typ === 'jwt'
   if (typeof declared !== 'string') return false
   const name = nameOfType(declared)
   return name === 'at+jwt' || (typ === 'jwt' && name !== 'dpop+jwt' && (name === 'jwt' || name.endsWith('at+jwt')))

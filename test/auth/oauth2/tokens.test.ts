@@ -363,7 +363,11 @@ t.test('serves an access token with a nonce, and no ID token', async t => {
     ['an access token that names its use', { token_use: 'access' }, { typ: 'JWT' }, 200],
     ['members that are null', { nonce: null, at_hash: null, jti: null, cnf: null, client_id: null, typ: null, nbf: null }, { typ: 'JWT' }, 200],
     ['a life that ends between seconds', { exp: Math.floor(Date.now() / 1000) + 60.5 }, { typ: 'JWT' }, 200],
-    ['scopes as a list', { scope: ALL_SCOPES.split(' ') }, { typ: 'JWT' }, 200]
+    ['scopes as a list', { scope: ALL_SCOPES.split(' ') }, { typ: 'JWT' }, 200],
+    ['a header whose typ is null', {}, { typ: null }, 200],
+    ['a header whose typ is empty', {}, { typ: '' }, 401],
+    ['audiences of a hundred clients', { aud: [...Array.from({ length: 100 }, (_, i) => `client-${i}`), AUDIENCE] }, { typ: 'JWT' }, 200],
+    ['audiences of a hundred clients, not this server', { aud: Array.from({ length: 100 }, (_, i) => `client-${i}`) }, { typ: 'JWT' }, 401]
   ]
   for (const [name, claims, header, status] of cases) t.equal((await echo(app, issuer.mint(claims, header))).statusCode, status, name)
 })
