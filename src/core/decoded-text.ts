@@ -167,6 +167,8 @@ class Decoder {
     if (lead < 0x80) return this.#write(lead)
     if (lead === 0xc0 || lead === 0xc1) return this.#overlong(lead)
     const more = lead >= 0xfe ? 0 : lead >= 0xfc ? 5 : lead >= 0xf8 ? 4 : lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0
+    // The space of Latin-1, which databases take for one.
+    if (lead === 0xa0) return this.#write(SPACE)
     // A byte that begins nothing is dropped, as lenient readers do.
     if (more === 0) return
     let code = lead & (0x3f >> more)

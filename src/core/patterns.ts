@@ -37,7 +37,9 @@ const raw = String.raw
 /** Programs that are run by whoever gets to run something. */
 const COMMAND = raw`(?:sudo\s+)?(?:/(?:usr/)?s?bin/)?(?:cat|ls|id|whoami|curl|wget|nc|ncat|netcat|bash|sh|zsh|dash|rm|uname|env|printenv|echo|ping|python[23]?|perl|ruby|php|node|sleep|touch|chmod|chown|base64|ifconfig|netstat|ps|kill|dir|type|net\s+user|powershell|cmd(?:\.exe)?|nslookup|dig|telnet|tail|head|find|wall|mkfifo|socat|xxd)`
 /** Those that follow an operator at the head of a value. */
-const PROGRAM = raw`(?:${COMMAND}|pwd|systeminfo|ipconfig|netsh|net|reg|which|tasklist|hostname|df|du|mount|set|ver|route|arp|iptables|useradd|adduser|passwd|su|reboot|shutdown|tftp|ftp|ssh|scp|certutil|bitsadmin|wmic|lsof|file|awk|sed|xargs|w|who|last|cp|mv|mkdir|tee|crontab|systemctl|service|docker|kubectl|git|npm|vi|more|less|strings|printf|exec|eval|export|cd|ip|ss|top|lsblk|lscpu|getent|usermod|gcc|start|del|copy|whois|tracert|traceroute)`
+const PROGRAM = raw`(?:${COMMAND}|pwd|systeminfo|ipconfig|netsh|net|which|tasklist|hostname|df|du|mount|set|ver|route|arp|iptables|useradd|adduser|passwd|su|reboot|shutdown|tftp|ftp|ssh|scp|certutil|bitsadmin|wmic|lsof|file|awk|sed|xargs|w|who|last|cp|mv|mkdir|tee|crontab|systemctl|service|docker|kubectl|git|npm|vi|more|less|strings|printf|exec|eval|export|cd|ip|ss|lsblk|lscpu|getent|usermod|gcc|start|del|whois|tracert|traceroute)`
+/** Those whose name behind `&` and before `;` is a character of HTML: `&copy; 2026`. */
+const ENTITY_PROGRAM = raw`(?:copy|reg|top)`
 /** Those that hardly ever stand behind an operator for another reason. */
 const BOLD = raw`(?:whoami\b|id\s*$|(?:nc|ncat|netcat)\s+-|/(?:usr/)?bin/(?:nc|bash|sh|cat|id|ls|curl|wget)\s+-?\w|bash\s+-i\b|rm\s+-[a-z]*[rf][a-z]*\s+(?:--no-preserve-root\s+)?(?:/(?:\s|\*|$|['"\x60;&|]|(?:etc|home|usr|bin|root|boot|var|opt|srv|lib)/?(?:\s|\*|$))|~/?(?:\s|\*|$)|\*\s*$)|xp_cmdshell)`
 /** Files that only an intruder asks for by climbing or by a command. */
@@ -129,13 +131,13 @@ export const PATTERNS: readonly PatternSource[] = [
     strict: raw`eval\(`,
     needs: /[([]|process\.|!!python|o:\d|powershell|\$_/i,
     sources: [
-      raw`(?:^|[^\w.>$-]|(?:window|self|top|parent|this|global|globalThis|builtins?|__builtins__)\s*\.\s*)eval(?:\s*\(\s*(?:["'\x60$@]|[a-z_]\w*\s*[.(\[])|\s*\(\s*\w\w+\s*\)|\(\s*(?:[^s)\s]|s[^)])|\s+\([a-z]\))`,
+      raw`(?:^|[^\w.>$-]|(?:window|self|top|parent|this|global|globalThis|builtins?|__builtins__)\s*\.\s*)eval(?:(?:\s|/\*[^*]*\*+/)*\(\s*(?:["'\x60$@]|[a-z_]\w*\s*[.(\[])|\s*\(\s*\w\w+\s*\)|\(\s*(?:[^s)\s]|s[^)])|\s+\([a-z]\))`,
       raw`(?:^|[^\w.>$-]|os\.)(?:exec|execfile)\((?:\s*(?:["'\x60]\s*${COMMAND}\b|__import__|compile\s*\(|base64|bytes|open\s*\(|\$_|chr\s*\(|requests|urllib|input\s*\(|["'](?:import|from|print)\b)|\s*[a-z_]\w+\s*\)\s*$)`,
-      raw`(?:\b(?:system|shell_exec|passthru|proc_open|pcntl_exec|execSync|spawnSync|os\.popen|subprocess\.\w+|commands\.getoutput|Runtime\.getRuntime\(\)\.exec)|[^\w.]popen)\s*\(\s*\[?\s*(?:["'\x60]\s*${COMMAND}\b|\$_(?:get|post|request|cookie|server)|\$\{?cmd|base64_decode|["']/(?:usr/)?bin/)`,
+      raw`(?:\b(?:system|shell_exec|passthru|proc_open|pcntl_exec|execSync|spawnSync|os\.popen|subprocess\.\w+|commands\.getoutput|Runtime\.getRuntime\(\)\.exec)|(?:^|[^\w.])popen)\s*\(\s*\[?\s*(?:["'\x60]\s*${COMMAND}\b|\$_(?:get|post|request|cookie|server)|\$\{?cmd|base64_decode|["']/(?:usr/)?bin/)`,
       raw`\b(?:eval|assert|system|exec|passthru|shell_exec|include|require(?:_once)?|create_function)\s*\(?\s*\$_(?:get|post|request|cookie|server|files)\b`,
       raw`__import__\s*\(\s*['"\w]|\bimportlib\.import_module\s*\(\s*['"](?:os|subprocess|socket|pty)\b|\bgetattr\s*\(\s*__`,
       raw`\brequire\s*\(\s*['"\x60](?:node:)?child_process['"\x60]\s*\)\s*(?:\.|\[)|^\s*require\s*\(\s*['"\x60](?:node:)?(?:child_process|fs|vm|net|os)\b|[^=\s]\s*[;,(]\s*require\s*\(\s*['"\x60](?:node:)?(?:child_process|vm)\b|\brequire\s*\(\s*['"\x60](?:node:)?(?:fs|vm)['"\x60]\s*\)\s*\.\s*(?:read|write|unlink|run)\w*\s*\(`,
-      raw`process\.(?:mainModule|dlopen)\b|process\.binding\s*\(\s*['"\x60](?:spawn_sync|process_wrap|fs)\b|global\.process\.|\bconstructor\s*\.\s*constructor\s*\(|\bnew\s+Function\s*\(\s*["'\x60]|\[\s*["']constructor["']\s*\]\s*\(|\bimport\s*\(\s*['"\x60](?:node:)?child_process['"\x60]\s*\)\s*\.?|\b(?:setTimeout|setInterval)\s*\(\s*["']\s*(?:alert|eval|document|fetch|\w+\.src)\b`,
+      raw`process\.(?:mainModule|dlopen)\b|process\.binding\s*\(\s*['"\x60](?:spawn_sync|process_wrap|fs)\b|global\.process\.|\bconstructor\s*\.\s*constructor\s*\(|\bnew\s+Function\s*\(\s*["'\x60]|\bFunction\s*\(\s*(?:"[^"]*"|'[^']*'|\x60[^\x60]*\x60)\s*\)\s*\(|\[\s*["']constructor["']\s*\]\s*\(|\bimport\s*\(\s*['"\x60](?:node:)?child_process['"\x60]\s*\)\s*\.?|\b(?:setTimeout|setInterval)\s*\(\s*["']\s*(?:alert|eval|document|fetch|\w+\.src)\b`,
       raw`\bRuntime\.getRuntime\s*\(\s*\)\s*\.\s*exec|\bProcessBuilder\s*\(\s*(?:new\s+String|["'{\[]\s*["']?${COMMAND})|<\?(?:php\b|=)?[^?]*(?:\$_(?:get|post|request|cookie)|\bsystem\s*\(|\bpassthru\s*\(|\bshell_exec\s*\(|\beval\s*\(|\bexec\s*\()|;\s*phpinfo\s*\(\s*\)|\bphpinfo\s*\(\s*\)\s*;?\s*(?:\?>|$)`,
       raw`\bos\.system\s*\(\s*(?:["'\x60]\s*(?:${COMMAND})\b|[a-z_]\w*\s*\)\s*$)|\bcompile\s*\([^()]*,\s*['"]exec['"]\s*\)|\bpickle\.loads\s*\(\s*b?['"]|!!python/(?:object|name|module)|\bO:\d+:"[^"]+":\d+:\{|\bpowershell(?:\.exe)?\s+(?:-\w+\s+)*-e(?:nc|ncodedcommand)?\s`
     ]
@@ -148,14 +150,14 @@ export const PATTERNS: readonly PatternSource[] = [
       // The whole value.
       raw`^\s*[\w.@:/+-]*\x60\s*(?:id|whoami|uname(?:\s+-\w+)?|(?:cat|ls|head|tail)\s+[/~.]\S*|sleep\s+\d+|(?:curl|wget)\s+\S+|ping\s+-[cn]\s.*|(?:nc|ncat)\s.*|touch\s+/\S*|(?:bash|sh|python\d?|perl)\s+-[ce]\s.*|rm\s+-[rf]+\s+[/~*].*|nslookup\s.*)\s*\x60?\s*[\w.@:/+-]*\s*$`,
       raw`^[\w.@:/?&%"'-]*\$\(\s*${COMMAND}\b[^\n]*\)[\w.@:/?&=%"'-]*\s*$`,
-      raw`^\s*["')]*\s*(?:[;&]|\|[|&])[;|&\s]*${PROGRAM}(?:[\s;|&<>$'"\\]|$)|^\s*["')]*\s*\|\s*${PROGRAM}(?:[\s;&<>$'"\\][^|\n]*$|$)`,
+      raw`^\s*["')]*\s*(?:[;&]|\|[|&])[;|&\s]*(?:${PROGRAM}(?:[\s;|&<>$'"\\]|$)|${ENTITY_PROGRAM}(?:[\s|&<>$'"\\]|$))|^\s*["')]*\s*\|\s*(?:${PROGRAM}|${ENTITY_PROGRAM})(?:[\s;&<>$'"\\][^|\n]*$|$)`,
       raw`^[\w.:/@?=%+,-]*[\d.@/:=][\w.:/@?=%+,-]*['")]*\s*(?:;|\|\|?|&&?)\s*${COMMAND}(?:[\s;|&<>$'"\\]|$)`,
       raw`^[\w.-]*['")]*\s*(?:;|\|\|?|&&?)\s*(?:(?:cat|ls|tail|head)\s+[-/~.]|id\b\s*[;&|#]*\s*$|whoami\b|(?:curl|wget)\s+(?:-\S+\s+)*\S*(?:https?:|\d+\.\d+)|(?:nc|ncat|ping|sleep|nslookup|bash|sh|python[23]?|perl|ruby|php)\s+[-\d/]|(?:uname|ifconfig|netstat|ps|env|printenv|dir|ls)\s*[;&|#]*\s*$|rm\s+-|chmod\s+[0-7+])`,
       // Anywhere.
-      raw`(?:[;|&]|\$\(|\x60)\s*(?:sudo\s+)?${BOLD}|^[^\n]{0,80}(?:\n|\r)\s*(?:(?:/(?:usr)?/?bin/)?(?:id|whoami|uname(?:\s+-a)?)\s*$|/bin/(?:sh|cat|ls|id)\b|rm\s+-[a-z]*[rf])`,
+      raw`(?:[;|&]|\$\(|\x60)\s*(?:sudo\s+)?${BOLD}|^[^\n]{0,80}(?:\n|\r)\s*(?:(?:/(?:usr)?/?bin/)?(?:id|whoami|uname(?:\s+-a)?)\s*$|/bin/(?:sh|cat|ls|id)\b|rm\s+-[a-z]*[rf][a-z]*\s+(?:-\S+\s+)*["']?[/*])`,
       raw`(?:[;|&\n\r]|\$\(|\x60)\s*(?:sudo\s+)?(?:cat|less|more|tail|head|tac|nl|od|xxd|strings|base64|cp|vi|type)\s+(?:-\S+\s+)*/?(?:etc/(?:passwd|shadow|sudoers|group)|proc/self|root/|\S*\.ssh/|\S*id_rsa|\S*\.aws/cred)`,
       raw`\w\x60\s*(?:id|whoami|uname(?:\s+-\w+)?|cat\s+/\S*|ls\s+-?\S*|sleep\s+\d+|curl\s+\S+|wget\s+\S+)\s*\x60`,
-      raw`/dev/(?:tcp|udp)/[\d\w$.]+/\d+|\bbash\s+-i\s*(?:>|<|\d)|\bnc(?:at)?\s+-[a-z]*e\b|\bmkfifo\s+/tmp/\w+\s*;|\b(?:sh|bash)\s+-c\s+["']?(?:id|whoami|curl|wget|nc|bash\s+-i)\b|;\s*(?:id|whoami|uname\s+-a)\s*(?:;|#|$)|\|\s*(?:id|whoami)\s*(?:;|#|\||$)|\$\((?:id|whoami)\)[\w.-]*\s*$|\$\{IFS\}|[\w;|]\$IFS\b|\$IFS\$|<\(\s*(?:curl|wget|cat\s+/)|;\s*(?:\{|\()\s*(?:echo|cat|ls|id|curl)\s*,|\{\s*(?:cat|ls|curl|wget|echo|nc|ping),[^{}\s]+\}`,
+      raw`/dev/(?:tcp|udp)/[\d\w$.]+/\d+|\bbash\s+-i\s*(?:>|<|\d)|\bnc(?:at)?\s+-[a-z]*e\b|\bmkfifo\s+/tmp/\w+\s*;|\b(?:sh|bash)\s+-c\s+["']?(?:id|whoami|curl|wget|nc|bash\s+-i)\b|;\s*(?:id|whoami|uname\s+-a)\s*(?:;|#|$)|\|\s*(?:id\s*(?:;|#|$)|whoami\s*(?:;|#|\||$))|^[^\s|]*\|\s*id\s*\|\s*$|\$\((?:id|whoami)\)[\w.-]*\s*$|\$\{IFS\}|[\w;|]\$IFS\b|\$IFS\$|<\(\s*(?:curl|wget|cat\s+/)|;\s*(?:\{|\()\s*(?:echo|cat|ls|id|curl)\s*,|\{\s*(?:cat|ls|curl|wget|echo|nc|ping),[^{}\s]+\}`,
       raw`[?&]\w+=[\w.-]*(?:\||;|\$\(|\x60)\s*${COMMAND}(?:\s|$|\x60|\)|;)`
     ]
   },

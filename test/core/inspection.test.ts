@@ -56,6 +56,19 @@ t.test('lets ordinary text pass', async t => {
   for (const text of HARMLESS) t.equal(inspect({ text }), undefined, JSON.stringify(text).slice(0, 60))
 })
 
+t.test('tables, characters of HTML and steps of a manual pass beside the commands that look like them', async t => {
+  const ordinary = [
+    '| id | name |\n| --- | --- |\n| 7 | Ada |', '|a|b|\n|-|-|\n|id|name|', 'name | id | age\n--- | --- | ---', '| id |\n|---|\n| 7 |', '&copy; 2026 Example', '&nbsp;&copy;', '&reg; and &top;',
+    '```bash\nrm -rf node_modules && npm install\n```', 'Clean up first:\nrm -rf ./dist build', 'Use Function("a") to build it', "the keyword function ('a')", 'Le prix %C3%A0 payer'
+  ]
+  for (const text of ordinary) t.equal(inspect({ text }), undefined, JSON.stringify(text))
+  const hostile = [
+    '|id|', 'x|id|', '127.0.0.1|id|', 'x|id;', '& copy secret.txt x', '| reg query HKLM', '&& top', 'a\nrm -rf /', 'a\nrm -rf --no-preserve-root /', 'a\r\nrm -fr *',
+    'eval/**/(atob("x"))', 'Function("return process")()', 'popen("id")', '1%a0union%a0select%a01,2', "1'%a0or%a01=1"
+  ]
+  for (const text of hostile) t.ok(inspect({ text }), JSON.stringify(text))
+})
+
 t.test('looks at every string and key, and says where', async t => {
   t.strictSame(inspect({ a: { b: ['x', 'y', '../z'] } }), { pattern: 'path_traversal', path: 'a.b.2' })
   t.strictSame(inspect({ a: { '<script>': 1 } }), { pattern: 'script_tag', path: 'a.(key)' })
