@@ -2,7 +2,7 @@
 // Told on standard input `{ env, hashes, keys, blocked }`: the settings, the hashes of keys that will be used, how many keys and blocked addresses in all.
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { loadConfig } from '../../dist/src/settings/schema.js'
+import { loadConfig } from '../../dist/src/settings/load.js'
 import { createLog } from '../../dist/src/telemetry/log.js'
 import { openStore } from '../../dist/src/state/open.js'
 
