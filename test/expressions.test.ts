@@ -105,11 +105,13 @@ t.test('expressions are found, and those built from data have a test of their ow
 t.test('a URI is held to a template in proportion to its length, whatever does not fit', async t => {
   for (const [template, pump] of [['a://{b}', 'b'], ['a://{b}-{c}', '-'], ['a://{b}.{c}.{d}', '.a'], ['a://{b}a{c}a{d}a{e}', 'a']] as const) {
     const { match } = uriTemplate(template)!
-    const cost = (length: number) => {
+    const once = (length: number) => {
       const start = process.cpuUsage()
       for (let i = 0; i < 20; i++) match(`a://${pump.repeat(length / pump.length)}#`)
       return process.cpuUsage(start).user
     }
+    // The least of several: the process compiles and collects beside what is measured.
+    const cost = (length: number) => Math.min(...Array.from({ length: 7 }, () => once(length)))
     cost(1000)
     t.ok(cost(4000) < 8 * Math.max(cost(1000), NOISE), template)
   }
