@@ -5,6 +5,7 @@ import { holderOf } from '../src/core/principal.ts'
 import { retryAfterS, sample } from '../src/core/load.ts'
 import { Places } from '../src/core/places.ts'
 import { judgeLoad, judgePlaces, type Refusal } from '../src/decision/layers.ts'
+import { AppError } from '../src/errors.ts'
 import { refused } from './refused.ts'
 import type { SecureMcpRequest } from './request-context.ts'
 
@@ -115,6 +116,8 @@ export default fp<LoadSheddingOptions>(async function loadShedding (app, { maxIn
 
   app.addHook('preParsing', function takePlace (request, reply, payload, done) {
     if (request.routeOptions.config.neverShed === true) return done(null, payload)
+    // Gone while it was identified: its end has been told, and a place taken now would never be left.
+    if (reply.raw.closed) return done(new AppError('TRANSPORT', 'The client closed the connection before it had its answer', { rule: 'client closed' }))
     const refusal = traffic.take(request.secureMcp)
     if (refusal !== undefined) return done(noRoom(refusal))
     // Also where the client goes away before the answer.

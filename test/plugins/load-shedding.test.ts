@@ -1,7 +1,10 @@
+import { EventEmitter, once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import Type from 'typebox'
 import { defineTool } from '../../src/tools/index.ts'
-import { addKey, build, modern } from '../support/app.ts'
+import { addKey, build, folder, modern } from '../support/app.ts'
 import { listening, open, statusOf } from '../support/raw.ts'
 
 /** A tool that ends when it is told to. */
@@ -66,4 +69,34 @@ t.test('strangers on public routes have their share by address', async t => {
   t.equal((await modern(app, 'tools/list', {}, { address: '192.0.2.2' })).statusCode, 200)
   release()
   await Promise.all(calls)
+})
+
+t.test('who leaves while it is identified leaves no place taken', async t => {
+  const doors = new EventEmitter()
+  Object.assign(globalThis, { doors })
+  const file = join(folder(t), 'slow.mjs')
+  // A look-up that waits until it is told to go on.
+  writeFileSync(file, `import { once } from 'node:events'
+    export default async () => {
+      const open = once(globalThis.doors, 'open')
+      globalThis.doors.emit('knock')
+      await open
+      return { id: 'slow', name: 'Slow', permissions: ['*'] }
+    }`)
+  const { app } = await build(t, { env: { MAX_IN_FLIGHT: '8', AUTHENTICATOR: file } })
+  const port = await listening(app)
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' })
+  const heads = { whole: `Content-Length: ${body.length}\r\n\r\n${body}`, waiting: 'Content-Length: 50\r\n\r\n', chunked: 'Transfer-Encoding: chunked\r\n\r\n20\r\n{' }
+  for (const [how, rest] of Object.entries(heads)) {
+    const knocks = once(doors, 'knock')
+    const closed = new Promise(resolve => { app.server.once('connection', socket => socket.once('close', resolve)) })
+    const { socket } = open(t, port)
+    socket.write(`POST /mcp HTTP/1.1\r\nHost: localhost:3000\r\nAuthorization: Bearer ${how}\r\nContent-Type: application/json\r\n${rest}`)
+    await knocks
+    socket.destroy()
+    await closed
+    doors.emit('open')
+    await new Promise(resolve => setTimeout(resolve, 50))
+    t.equal(app.traffic.inFlight, 0, how)
+  }
 })
