@@ -25,22 +25,24 @@ export const ROOMS: readonly Room[] = [
   { name: 'auth', holds: 'from a credential to a principal; `oauth2/`', may: ['settings', 'resilience', 'state'] },
   { name: 'tools', holds: 'what authors write, the catalogue and its current offer, running a call', may: [] },
   { name: 'decision', holds: 'the ordered layers that let a call through or refuse it, as a value', may: ['settings', 'resilience', 'state', 'auth', 'tools'] },
+  { name: 'upstreams', holds: 'other MCP servers: wires, peers, what they list, health, secrets that go out', may: ['settings', 'secrets', 'resilience', 'state', 'tools', 'decision'] },
   { name: 'mcp', holds: 'the protocol; the only place that knows the SDK', may: DOMAIN },
   { name: 'jwt-verifiers', holds: '@fastify/jwt, one verifier for each issuer', may: ['auth'] },
-  { name: 'runtime', holds: 'what both listeners, stdio and the commands share', may: [...DOMAIN, 'settings', 'secrets', 'jwt-verifiers'] },
-  { name: 'plugins', holds: 'thin Fastify plugins, one concern each', may: [...DOMAIN, 'mcp'] },
+  { name: 'runtime', holds: 'what both listeners, stdio and the commands share', may: [...DOMAIN, 'settings', 'secrets', 'jwt-verifiers', 'upstreams'] },
+  { name: 'plugins', holds: 'thin Fastify plugins, one concern each', may: [...DOMAIN, 'upstreams', 'mcp'] },
   { name: 'routes', holds: 'encapsulated routes', may: [...DOMAIN, 'settings', 'mcp', 'plugins'] },
   { name: 'app', holds: 'the public listener', may: [...DOMAIN, 'settings', 'mcp', 'plugins', 'routes', 'runtime'] },
   { name: 'management', holds: 'the management listener', may: [...DOMAIN, 'settings', 'plugins', 'routes', 'runtime'] },
   { name: 'server', holds: 'the process: start, signals, orderly end', may: ['settings', 'secrets', 'state', 'auth', 'mcp', 'app', 'management', 'runtime'] },
-  { name: 'operate', holds: 'what an operator does, one function each', may: [...DOMAIN, 'settings', 'secrets'] },
-  { name: 'cli', holds: 'one file a command: arguments in, text or JSON out', may: [...DOMAIN, 'settings', 'secrets', 'mcp', 'runtime', 'operate', 'server'] }
+  { name: 'operate', holds: 'what an operator does, one function each', may: [...DOMAIN, 'settings', 'secrets', 'upstreams'] },
+  { name: 'cli', holds: 'one file a command: arguments in, text or JSON out', may: [...DOMAIN, 'settings', 'secrets', 'upstreams', 'mcp', 'runtime', 'operate', 'server'] }
 ]
 
 /** Packages that are named in some places only: rooms, or paths below one. */
 export const ONLY_IN: ReadonlyArray<{ what: RegExp, places: readonly string[] }> = [
   { what: /^(fastify|fastify-plugin|@fastify\/.*)$/, places: ['plugins', 'routes', 'app', 'management', 'jwt-verifiers'] },
   { what: /^ioredis$/, places: ['state/redis'] },
+  { what: /^undici$/, places: ['upstreams'] },
   { what: /^@modelcontextprotocol\//, places: ['mcp'] }
 ]
 
