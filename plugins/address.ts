@@ -1,16 +1,9 @@
 import fp from 'fastify-plugin'
-import { addressSet, clientAddress, normalAddress, type AddressSet, type IsProxy } from '../src/core/address.ts'
+import { addressSet, clientAddress, normalAddress, type IsProxy } from '../src/core/address.ts'
 import { judgeAddress } from '../src/decision/layers.ts'
 import { AppError } from '../src/errors.ts'
 import { redact } from '../src/telemetry/redact.ts'
 import { refused } from './refused.ts'
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    /** The blocked ranges, as they are now. */
-    blocked: AddressSet
-  }
-}
 
 export interface AddressOptions {
   /** Whose X-Forwarded-For counts. */
@@ -19,7 +12,7 @@ export interface AddressOptions {
 
 /** Names the caller's address and refuses the blocked ones, before anything else is read. */
 export default fp<AddressOptions>(async function address (app, { isProxy }) {
-  const { blocklist } = app.store
+  const { blocklist } = app.secureMcp.store
   const blocked = addressSet(blocklist.entries().keys())
   const stop = blocklist.onChange(({ added, removed }) => {
     for (const range of added) blocked.add(range)
@@ -27,7 +20,7 @@ export default fp<AddressOptions>(async function address (app, { isProxy }) {
   })
   app.addHook('onClose', async () => stop())
 
-  app.decorate('blocked', blocked)
+  app.secureMcp.blocked = blocked
 
   app.addHook('onRequest', function nameAddress (request, _reply, done) {
     const { secureMcp, socket, headers } = request
@@ -43,4 +36,4 @@ export default fp<AddressOptions>(async function address (app, { isProxy }) {
     if (refusal === undefined) return done()
     done(refused(refusal, 'This address is blocked'))
   })
-}, { name: 'address', fastify: '5.x', dependencies: ['origin'] })
+}, { name: 'secure-mcp/address', fastify: '5.x', dependencies: ['secure-mcp/origin'] })

@@ -9,12 +9,7 @@ import { scopeFor } from '../src/core/permissions.ts'
 import type { Principal } from '../src/core/principal.ts'
 import { repeated } from '../src/core/repeated.ts'
 import { AppError } from '../src/errors.ts'
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    identify: Identify
-  }
-}
+import { routeOf } from './request-context.ts'
 
 export interface OAuth2Challenge {
   /** URL of the resource metadata. */
@@ -33,15 +28,15 @@ export interface AuthOptions {
 }
 
 /**
- * Identifies the caller of every route whose config does not say `public: true`,
+ * Identifies the caller of every route that does not say `public: true`,
  * before the body is read. A forgotten route answers 401.
  */
 export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, role, oauth2 }) {
-  app.decorate('identify', identify)
+  app.secureMcp.identify = identify
 
   app.addHook('onRequest', async function authenticate (request, reply) {
-    const { routeOptions: { config }, method, secureMcp } = request
-    if (config.public === true) return
+    if (routeOf(request).public === true) return
+    const { method, secureMcp } = request
     try {
       const caller = await identify(credentialOf(request), { address: secureMcp.address, method, url: publicUrl + request.url.split('?', 1)[0] })
       secureMcp.caller = caller
@@ -52,7 +47,7 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       // Nothing was looked up for it, and so nothing else counts it.
-      if (error.code === 'AUTHENTICATION_REQUIRED' || error.code === 'MALFORMED_CREDENTIAL') await app.countStranger(request)
+      if (error.code === 'AUTHENTICATION_REQUIRED' || error.code === 'MALFORMED_CREDENTIAL') await app.secureMcp.countStranger(request)
       challenge(error, request, header => reply.header('www-authenticate', header))
       throw error
     }
@@ -79,7 +74,7 @@ export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, 
         return write(challengeHeader({ resourceMetadata, error: 'invalid_request' }))
     }
   }
-}, { name: 'auth', fastify: '5.x', dependencies: ['strangers'] })
+}, { name: 'secure-mcp/auth', fastify: '5.x', dependencies: ['secure-mcp/strangers'] })
 
 /** All that the call needs in one challenge, in names that the token's authorization server can grant. */
 function scopesFor (error: AppError, request: FastifyRequest, { grantable }: OAuth2Challenge): string[] {

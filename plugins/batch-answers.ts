@@ -25,4 +25,4 @@ export default fp(async function batchAnswers (app) {
     if (typeof payload === 'string' && secureMcp.turn === turn) setImmediate(done, null, payload)
     else done(null, payload)
   })
-}, { name: 'batch-answers', fastify: '5.x', dependencies: ['request-context'] })
+}, { name: 'secure-mcp/batch-answers', fastify: '5.x', dependencies: ['secure-mcp/request-context'] })

@@ -8,12 +8,6 @@ import type { Issuer } from '../src/auth/oauth2/issuer.ts'
 import { sealer, type Sealer } from '../src/core/seal.ts'
 import { AppError } from '../src/errors.ts'
 
-declare module 'fastify' {
-  interface FastifyInstance {
-    login: Login
-  }
-}
-
 export interface OAuth2LoginOptions {
   issuers: readonly Issuer[]
   publicUrl: string
@@ -158,5 +152,5 @@ async function registerClient (
 }
 
 export default fp<OAuth2LoginOptions>(async function browserLogin (app, options) {
-  app.decorate('login', new BrowserLogin(options))
-}, { name: 'browser-login', fastify: '5.x', dependencies: ['auth'] })
+  app.secureMcp.login = new BrowserLogin(options)
+}, { name: 'secure-mcp/browser-login', fastify: '5.x', dependencies: ['secure-mcp/auth'] })

@@ -4,6 +4,7 @@ import { addressGroup, normalAddress, type IsProxy } from '../src/core/address.t
 import { ConnectionPool, type PoolLimits } from '../src/core/connection-pool.ts'
 import { retryAfterS } from '../src/core/load.ts'
 import { AppError } from '../src/errors.ts'
+import { routeOf } from './request-context.ts'
 
 export interface ConnectionsOptions extends PoolLimits {
   isProxy: IsProxy
@@ -50,7 +51,7 @@ export default fp<ConnectionsOptions>(async function connections (app, { isProxy
       pool.end(socket, performance.now())
       if (pool.isStranger(socket)) socket.setTimeout(STRANGER_KEEP_ALIVE_MS + LEEWAY_MS)
     })
-    if (fullService || request.routeOptions.config.neverShed === true) return done()
+    if (fullService || routeOf(request).neverShed === true) return done()
     done(new AppError('OVERLOADED', 'Server overloaded; retry after Retry-After seconds', {
       rule: 'connections', headers: { 'retry-after': String(retryAfterS(Math.random())), connection: 'close' }
     }))
@@ -65,7 +66,7 @@ export default fp<ConnectionsOptions>(async function connections (app, { isProxy
     if (request.secureMcp.caller === undefined && pool.isStranger(request.raw.socket)) reply.header('keep-alive', `timeout=${STRANGER_KEEP_ALIVE_MS / 1000}`)
     done(null, payload)
   })
-}, { name: 'connections', fastify: '5.x', dependencies: ['request-context'] })
+}, { name: 'secure-mcp/connections', fastify: '5.x', dependencies: ['secure-mcp/request-context'] })
 
 type Counts = Record<'address' | 'room' | 'refused', number>
 

@@ -4,15 +4,7 @@ import { rpcError, toAnswer, type ErrorAnswer } from '../src/core/answer.ts'
 import { decodedPath, resemblesEndpoint } from '../src/core/request-target.ts'
 import { AppError } from '../src/errors.ts'
 import { Sampling } from '../src/telemetry/sampling.ts'
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Answer failures as JSON-RPC. */
-    jsonRpc?: boolean
-    /** Answer without asking who is calling. Everything else is closed. */
-    public?: boolean
-  }
-}
+import { routeOf } from './request-context.ts'
 
 /** Causes told of one reason, and in how long, ms. What became of each request is in its own line. */
 const MAX_TOLD = 5
@@ -36,7 +28,7 @@ export default fp(async function errors (app) {
     }
     return { error: answer.reason, message: answer.message, ...answer.data, requestId: request.id }
   })
-}, { name: 'errors', fastify: '5.x', dependencies: ['request-context'] })
+}, { name: 'secure-mcp/errors', fastify: '5.x', dependencies: ['secure-mcp/request-context'] })
 
 /** The cause, for whoever set this server up; the answer does not say it. */
 function tell (request: FastifyRequest, { status, reason, rule }: ErrorAnswer, error: unknown, sampling: Sampling): void {
@@ -55,8 +47,9 @@ function tell (request: FastifyRequest, { status, reason, rule }: ErrorAnswer, e
 }
 
 /** The endpoint, and what was meant to be it. */
-function speaksJsonRpc ({ is404, routeOptions: { config }, url }: FastifyRequest): boolean {
-  return config.jsonRpc === true || (is404 && resemblesEndpoint(decodedPath(url) ?? ''))
+function speaksJsonRpc (request: FastifyRequest): boolean {
+  const { is404, url } = request
+  return routeOf(request).jsonRpc === true || (is404 && resemblesEndpoint(decodedPath(url) ?? ''))
 }
 
 /** Causes are words or errors of ours; a stack is for 5xx only. */

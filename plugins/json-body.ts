@@ -25,4 +25,4 @@ export default fp(async function jsonBody (app) {
       done(error as Error)
     }
   })
-}, { name: 'json-body', fastify: '5.x', dependencies: ['rate-limit'] })
+}, { name: 'secure-mcp/json-body', fastify: '5.x', dependencies: ['secure-mcp/rate-limit'] })

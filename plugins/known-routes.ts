@@ -28,13 +28,13 @@ export default fp<KnownRoutesOptions>(async function knownRoutes (app, options) 
 
   app.addHook('onRequest', function answerUnknown (request, reply, done) {
     if (!request.is404) return done()
-    app.countStranger(request).then(() => {
+    app.secureMcp.countStranger(request).then(() => {
       const methods = methodsOf.get(decodedPath(request.url) ?? '')
       if (request.method === 'OPTIONS' && methods !== undefined) preflight(request, reply, methods)
       else done(unknown(request, methods, options))
     }).catch(done)
   })
-}, { name: 'known-routes', fastify: '5.x', dependencies: ['strangers'] })
+}, { name: 'secure-mcp/known-routes', fastify: '5.x', dependencies: ['secure-mcp/strangers'] })
 
 function unknown (
   { url, method }: FastifyRequest, methods: ReadonlySet<string> | undefined, { issuers, endpoint }: KnownRoutesOptions

@@ -7,17 +7,7 @@ import { Places } from '../src/core/places.ts'
 import { judgeLoad, judgePlaces, type Refusal } from '../src/decision/layers.ts'
 import { AppError } from '../src/errors.ts'
 import { refused } from './refused.ts'
-import type { SecureMcpRequest } from './request-context.ts'
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    traffic: Traffic
-  }
-  interface FastifyContextConfig {
-    /** Answer even under load: for probes. */
-    neverShed?: boolean
-  }
-}
+import { routeOf, type SecureMcpRequest } from './request-context.ts'
 
 export interface LoadSheddingOptions {
   maxInFlight: number
@@ -104,18 +94,18 @@ export class Traffic {
 export default fp<LoadSheddingOptions>(async function loadShedding (app, { maxInFlight }) {
   const traffic = new Traffic(maxInFlight)
   const lateness = watchEventLoop()
-  app.decorate('traffic', traffic)
+  app.secureMcp.traffic = traffic
   app.addHook('onClose', async () => lateness.stop())
 
   app.addHook('onRequest', function shed (request, reply, done) {
     if (traffic.draining) reply.header('connection', 'close')
-    const refusal = request.routeOptions.config.neverShed === true ? undefined : judgeLoad({ inFlight: traffic.inFlight, lateLooks: lateness.samples }, maxInFlight)
+    const refusal = routeOf(request).neverShed === true ? undefined : judgeLoad({ inFlight: traffic.inFlight, lateLooks: lateness.samples }, maxInFlight)
     if (refusal === undefined) return done()
     done(noRoom(refusal))
   })
 
   app.addHook('preParsing', function takePlace (request, reply, payload, done) {
-    if (request.routeOptions.config.neverShed === true) return done(null, payload)
+    if (routeOf(request).neverShed === true) return done(null, payload)
     // Gone while it was identified: its end has been told, and a place taken now would never be left.
     if (reply.raw.closed) return done(new AppError('TRANSPORT', 'The client closed the connection before it had its answer', { rule: 'client closed' }))
     const refusal = traffic.take(request.secureMcp)
@@ -135,7 +125,7 @@ export default fp<LoadSheddingOptions>(async function loadShedding (app, { maxIn
     traffic.ended(request.secureMcp)
     done()
   })
-}, { name: 'load-shedding', fastify: '5.x', dependencies: ['request-log'] })
+}, { name: 'secure-mcp/load-shedding', fastify: '5.x', dependencies: ['secure-mcp/request-log'] })
 
 /** Counts how often in a row the event loop was late. */
 function watchEventLoop (): { readonly samples: number, stop (): void } {

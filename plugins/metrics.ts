@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import type { Metrics } from '../src/telemetry/metrics.ts'
+import { routeOf } from './request-context.ts'
 
 export interface MetricsPluginOptions {
   metrics: Metrics
@@ -8,16 +9,16 @@ export interface MetricsPluginOptions {
 /** Counts and times what was answered. Probes are left out, as in the log. */
 export default fp<MetricsPluginOptions>(async function metrics (app, { metrics }) {
   metrics.watch({
-    health: () => app.store.health(),
-    inFlight: () => app.traffic.inFlight,
-    streams: () => app.traffic.streams
+    health: () => app.secureMcp.store.health(),
+    inFlight: () => app.secureMcp.traffic.inFlight,
+    streams: () => app.secureMcp.traffic.streams
   })
 
   app.addHook('onResponse', function count (request, reply, done) {
-    if (request.routeOptions.config.unlogged !== true) {
+    if (routeOf(request).unlogged !== true) {
       const { method, auth, decision } = request.secureMcp.trace
       metrics.answered({ method, auth, decision, seconds: reply.elapsedTime / 1000 })
     }
     done()
   })
-}, { name: 'metrics', fastify: '5.x', dependencies: ['load-shedding', 'state'] })
+}, { name: 'secure-mcp/metrics', fastify: '5.x', dependencies: ['secure-mcp/load-shedding', 'secure-mcp/state'] })

@@ -5,6 +5,7 @@ import { authorityOf } from '../src/core/request-target.ts'
 import { judgeOrigin, type Allowed } from '../src/decision/layers.ts'
 import { AppError } from '../src/errors.ts'
 import { refused } from './refused.ts'
+import { routeOf } from './request-context.ts'
 
 const EXPOSED_HEADERS = 'www-authenticate, x-request-id, mcp-session-id, mcp-protocol-version, retry-after, ratelimit, ratelimit-policy'
 
@@ -24,23 +25,17 @@ export default fp<Allowed>(async function origin (app, allowed) {
     reply.header('vary', 'origin')
     done()
   })
-}, { name: 'origin', fastify: '5.x', dependencies: ['state'] })
+}, { name: 'secure-mcp/origin', fastify: '5.x', dependencies: ['secure-mcp/state'] })
 
 /** RFC 9112 §3.2: one Host, except in HTTP/1.0; the host of an absolute target counts before it, and both must be allowed. */
-function refusalOf ({ raw, headers: { host, origin }, originalUrl, routeOptions: { config } }: FastifyRequest, allowed: Allowed): AppError | undefined {
+function refusalOf (request: FastifyRequest, allowed: Allowed): AppError | undefined {
+  const { raw, headers: { host, origin }, originalUrl } = request
   // Whoever stands before us may have gone by the other one.
   if (repeated(raw.rawHeaders, 'host') || (host === undefined && raw.httpVersion !== '1.0')) {
     return new AppError('INVALID_REQUEST', 'Send one Host header', { rule: 'host', headers: { connection: 'close' } })
   }
-  const anyHost = config.anyHost === true
+  const anyHost = routeOf(request).anyHost === true
   const target = authorityOf(originalUrl)
   const refusal = judgeOrigin(host, origin, allowed, anyHost) ?? (target === undefined ? undefined : judgeOrigin(target, undefined, allowed, anyHost))
   return refusal && refused(refusal, 'This Host or Origin is not served here')
-}
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Answer under any Host: for probes, which come by address. */
-    anyHost?: boolean
-  }
 }

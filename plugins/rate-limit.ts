@@ -23,7 +23,7 @@ export default fp<RateLimitOptions>(async function limits (app, { rule }) {
     keyGenerator: request => request as unknown as string,
     max: (_request, key) => (key as unknown as FastifyRequest).secureMcp.rateLimit?.limit ?? rule.limit,
     timeWindow: rule.windowMs,
-    store: resultStore(request => app.countStranger(request)) as never,
+    store: resultStore(request => app.secureMcp.countStranger(request)) as never,
     addHeaders: NO_HEADERS,
     addHeadersOnExceeding: NO_HEADERS,
     errorResponseBuilder: ({ secureMcp: { rateLimit, caller } }) => rateLimited(rateLimit!, { rule: caller === undefined ? 'limit of the address' : limitOf(caller, rateLimit!) })
@@ -35,7 +35,7 @@ export default fp<RateLimitOptions>(async function limits (app, { rule }) {
     if (rateLimit !== undefined) writeHeaders(reply, rateLimit)
     done(null, payload)
   })
-}, { name: 'rate-limit', fastify: '5.x', dependencies: ['auth'] })
+}, { name: 'secure-mcp/rate-limit', fastify: '5.x', dependencies: ['secure-mcp/auth'] })
 
 /** draft-ietf-httpapi-ratelimit-headers, and the older trio that many clients still read. */
 function writeHeaders (reply: FastifyReply, { limit, windowMs, remaining, resetMs }: RateLimitResult): void {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Caller } from '../src/auth/chain.ts'
 import type { RateLimitResult } from '../src/core/limit.ts'
@@ -28,19 +29,60 @@ export class SecureMcpRequest {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    secureMcp: SecureMcpRequest
+    readonly secureMcp: SecureMcpRequest
+  }
+  interface FastifyContextConfig {
+    /** What routes of secure-mcp-server say of themselves. */
+    secureMcp?: SecureMcpRoute
   }
 }
 
-/** Gives every request its object, and its answer the request's id, before anything else looks at it. */
+/** What a route says of itself. Nothing: it is closed, logged, and held to every bound. */
+export interface SecureMcpRoute {
+  /** Answer without asking who is calling. */
+  readonly public?: boolean
+  /** Answer failures as JSON-RPC. */
+  readonly jsonRpc?: boolean
+  /** Answer under any Host: for probes, which come by address. */
+  readonly anyHost?: boolean
+  /** Answer even under load: for probes. */
+  readonly neverShed?: boolean
+  /** Write no line for it, and count it nowhere. */
+  readonly unlogged?: boolean
+}
+
+const KEPT = Symbol('secure-mcp request')
+
+interface Holder extends FastifyRequest {
+  [KEPT]: SecureMcpRequest | null
+}
+
+/** What a route says of itself. */
+export function routeOf ({ routeOptions: { config } }: FastifyRequest): SecureMcpRoute {
+  return config.secureMcp ?? UNMARKED
+}
+
+const UNMARKED: SecureMcpRoute = Object.freeze({})
+
+/**
+ * Gives every request its object, and its answer the request's id, before
+ * anything else of ours looks at it. The object is made on first use: hooks of
+ * an app around us may end a request before its first hook here.
+ */
 export default fp(async function requestContext (app) {
-  app.decorateRequest('secureMcp', null!)
-  app.addHook('onRequest', function begin (request, reply, done) {
-    request.secureMcp = new SecureMcpRequest(request.id)
+  app.decorateRequest(KEPT, null)
+  app.decorateRequest('secureMcp', {
+    getter () {
+      const holder = this as Holder
+      holder[KEPT] ??= new SecureMcpRequest(this.id)
+      return holder[KEPT]
+    }
+  })
+  app.addHook('onRequest', function nameRequest (request, reply, done) {
     reply.header('x-request-id', request.id)
     done()
   })
-}, { name: 'request-context', fastify: '5.x' })
+}, { name: 'secure-mcp/request-context', fastify: '5.x' })
 
 /** Unique among processes by a random beginning, within one by a count: random bytes for each would cost as much as its authentication. */
 export function requestIds (): () => string {

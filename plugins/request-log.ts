@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import type { Logger } from 'pino'
+import { routeOf } from './request-context.ts'
 
 /** One line a request: who, what, what was decided, how long it took. Probes are left out. */
 export default fp(async function requestLog (app) {
@@ -7,7 +8,7 @@ export default fp(async function requestLog (app) {
   const lines = (app.log as Partial<Logger>).child?.({}, { redact: [] }) ?? app.log
 
   app.addHook('onResponse', function writeLine (request, reply, done) {
-    if (request.routeOptions.config.unlogged !== true) {
+    if (routeOf(request).unlogged !== true) {
       const { trace, rateLimit, address } = request.secureMcp
       lines.info({
         reqId: trace.requestId,
@@ -26,11 +27,4 @@ export default fp(async function requestLog (app) {
     }
     done()
   })
-}, { name: 'request-log', fastify: '5.x', dependencies: ['request-context'] })
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Write no line for it. */
-    unlogged?: boolean
-  }
-}
+}, { name: 'secure-mcp/request-log', fastify: '5.x', dependencies: ['secure-mcp/request-context'] })

@@ -1,12 +1,6 @@
 import fp from 'fastify-plugin'
 import type { Store } from '../src/state/store.ts'
 
-declare module 'fastify' {
-  interface FastifyInstance {
-    store: Store
-  }
-}
-
 export interface StateOptions {
   /** Opened by the caller, closed with the app. */
   store: Store
@@ -16,8 +10,8 @@ export interface StateOptions {
 
 /** Holds the shared state for everything after it, and closes it last. */
 export default fp<StateOptions>(async function state (app, { store, borrowed = false }) {
-  app.decorate('store', store)
+  app.secureMcp.store = store
   if (borrowed) return
   app.addHook('onClose', () => store.close())
   if (store.kind === 'memory') app.log.warn('state is in memory: run one replica only, or set REDIS_URL')
-}, { name: 'state', fastify: '5.x', dependencies: ['errors'] })
+}, { name: 'secure-mcp/state', fastify: '5.x', dependencies: ['secure-mcp/errors'] })

@@ -3,27 +3,16 @@ import fp from 'fastify-plugin'
 import { AddressLimit } from '../src/auth/address-limit.ts'
 import { rateLimited, type RateLimit } from '../src/core/limit.ts'
 
-declare module 'fastify' {
-  interface FastifyInstance {
-    /**
-     * Count a request that has no principal by its address.
-     *
-     * @throws {AppError} RATE_LIMITED, STATE_UNAVAILABLE
-     */
-    countStranger (request: FastifyRequest): Promise<void>
-  }
-}
-
 export interface StrangersOptions {
   rule: RateLimit
 }
 
 /** One limit for all that nobody in particular asks for: public routes, absent ones, preflights, requests without a credential. */
 export default fp<StrangersOptions>(async function strangers (app, { rule }) {
-  const limit = new AddressLimit(app.store, 'sub:none:', rule)
-  app.decorate('countStranger', async function countStranger ({ secureMcp }: FastifyRequest) {
+  const limit = new AddressLimit(app.secureMcp.store, 'sub:none:', rule)
+  app.secureMcp.countStranger = async function countStranger ({ secureMcp }: FastifyRequest) {
     const result = await limit.count(secureMcp.address)
     secureMcp.rateLimit = result
     if (!result.allowed) throw rateLimited(result)
-  })
-}, { name: 'strangers', fastify: '5.x', dependencies: ['address'] })
+  }
+}, { name: 'secure-mcp/strangers', fastify: '5.x', dependencies: ['secure-mcp/address'] })

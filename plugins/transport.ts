@@ -9,12 +9,6 @@ import { Trace } from '../src/decision/trace.ts'
 import { AppError } from '../src/errors.ts'
 import { refused } from './refused.ts'
 
-declare module 'fastify' {
-  interface FastifyInstance {
-    transport: Transport
-  }
-}
-
 export interface TransportOptions {
   allowed: Allowed
   requestId: () => string
@@ -101,7 +95,7 @@ export class Transport {
 
   #answer (socket: Socket, refusal: AppError): void {
     const address = normalAddress(socket.remoteAddress ?? '') ?? ''
-    const blocked = judgeAddress(address, this.#app.blocked)
+    const blocked = judgeAddress(address, this.#app.secureMcp.blocked)
     const error = blocked === undefined ? refusal : refused(blocked, 'This address is blocked')
     const trace = new Trace(this.#options.requestId())
     trace.refuse(error.code, error.rule)
@@ -118,12 +112,12 @@ export class Transport {
 /**
  * What Node's HTTP server would settle by itself goes through the hooks
  * instead, or where there is no request yet is answered here. The factory
- * hands `clientErrorHandler` on to `app.transport.unreadable`.
+ * hands `clientErrorHandler` on to `app.secureMcp.transport.unreadable`.
  */
 export default fp<TransportOptions>(async function transport (app, options) {
   const { server } = app
   const it = new Transport(app, options)
-  app.decorate('transport', it)
+  app.secureMcp.transport = it
   // Not 2,000, beyond which Node drops headers without a word: the head itself is bounded by its bytes.
   server.maxHeadersCount = 0
   server.on('request', (request: IncomingMessage, response: ServerResponse) => it.begin(request, response))
@@ -148,7 +142,7 @@ export default fp<TransportOptions>(async function transport (app, options) {
     if (expect !== undefined && raw.httpVersion !== '1.0') reply.raw.writeContinue()
     done(null, payload)
   })
-}, { name: 'transport', fastify: '5.x', dependencies: ['address'] })
+}, { name: 'secure-mcp/transport', fastify: '5.x', dependencies: ['secure-mcp/address'] })
 
 /** RFC 9110 §10.1.1, as Node reads it. */
 function isContinue (expect: string): boolean {

@@ -20,18 +20,18 @@ export interface McpRouteOptions {
  * any of them can answer it.
  */
 const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBytes }) => {
-  app.post('/mcp', { config: { jsonRpc: true }, bodyLimit: maxRequestBytes }, async (request, reply) => {
+  app.post('/mcp', { config: { secureMcp: { jsonRpc: true } }, bodyLimit: maxRequestBytes }, async (request, reply) => {
     reply.header('cache-control', 'no-store')
-    return send(reply, await app.mcp.serve(request.body, request.headers, new HttpContext(request, reply)))
+    return send(reply, await app.secureMcp.mcp.serve(request.body, request.headers, new HttpContext(request, reply)))
   })
 
   app.route({
     method: ['GET', 'DELETE'],
     url: '/mcp',
     exposeHeadRoute: false, // a HEAD would end the stream of the session that it names
-    config: { jsonRpc: true },
+    config: { secureMcp: { jsonRpc: true } },
     handler: async (request, reply) => {
-      const { sessions } = app.mcp
+      const { sessions } = app.secureMcp.mcp
       const { headers, method } = request
       const id = headers['mcp-session-id']
       // Exactly 405: some clients take anything else for a reason to try again at once.
@@ -72,7 +72,7 @@ class HttpContext implements RequestContext {
   set rateLimit (counted: RateLimitResult | undefined) { this.#request.secureMcp.rateLimit = counted }
 
   // Functions of their own, because they travel without their object.
-  readonly becomesStream = (): void => { this.#request.server.traffic.becomesStream(this.#request) }
+  readonly becomesStream = (): void => { this.#request.server.secureMcp.traffic.becomesStream(this.#request) }
 
   /** Fires when the client closes the connection before it has its answer. */
   readonly abortSignal = (): AbortSignal => {

@@ -28,21 +28,21 @@ const PAGE_HEADERS = {
 const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, loginScopes, scopeMap }) => {
   await app.register(cookie)
 
-  app.get('/oauth/login', { config: { public: true } }, async (request, reply) => {
+  app.get('/oauth/login', { config: { secureMcp: { public: true } } }, async (request, reply) => {
     const asked = (request.query as { scope?: unknown }).scope
     const scopes = asked === undefined ? loginScopes : String(asked).split(' ').filter(scope => scope !== '')
     if (scopes.length === 0 || scopes.length > 64 || !scopes.every(scope => covers(loginScopes, scope))) {
       return problem(reply, 400, 'A scope was asked for that this server does not offer.', `It offers: ${loginScopes.join(' ')}`)
     }
     try {
-      const url = await app.login.begin(request, reply, namesOf(scopes, scopeMap))
+      const url = await app.secureMcp.login.begin(request, reply, namesOf(scopes, scopeMap))
       return await reply.headers({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' }).redirect(url)
     } catch (error) {
       return failed(request, reply, error)
     }
   })
 
-  app.get('/oauth/callback', { config: { public: true } }, async (request, reply) => {
+  app.get('/oauth/callback', { config: { secureMcp: { public: true } } }, async (request, reply) => {
     const { error, error_description: description } = request.query as Record<string, unknown>
     if (error !== undefined) {
       const code = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
@@ -50,8 +50,8 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, lo
       return problem(reply, 400, `The authorization server refused: ${code}.`, REMEDIES.get(code) ?? 'If it stays so, ask whoever runs it.')
     }
     try {
-      const { token, expiresAt } = await app.login.finish(request, reply)
-      const caller = await app.identify({ type: 'bearer', value: token }, { address: request.secureMcp.address, method: 'GET', url: `${publicUrl}/oauth/callback` })
+      const { token, expiresAt } = await app.secureMcp.login.finish(request, reply)
+      const caller = await app.secureMcp.identify({ type: 'bearer', value: token }, { address: request.secureMcp.address, method: 'GET', url: `${publicUrl}/oauth/callback` })
         .catch((error: unknown) => { request.log.warn({ err: error }, 'the token of a login is not accepted here') })
       const { principal } = caller ?? {}
       return await reply.headers(PAGE_HEADERS).send(loggedInPage({

@@ -5,7 +5,7 @@ export interface ProbeOptions {
   waiting: () => readonly ('redis' | 'draining' | 'starting')[]
 }
 
-const PROBE = { public: true, anyHost: true, unlogged: true, neverShed: true, rateLimit: false }
+const PROBE = { secureMcp: { public: true, anyHost: true, unlogged: true, neverShed: true }, rateLimit: false }
 
 /** Liveness asks nothing but the event loop; readiness says what is missing, and no more. */
 const probes: FastifyPluginAsync<ProbeOptions> = async (app, { waiting }) => {

@@ -35,7 +35,7 @@ const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl,
     resource_name: 'secure-mcp-server'
   }
   for (const url of new Set([PATH, `${PATH}/mcp`, new URL(resourceMetadataUrl(publicUrl)).pathname])) {
-    app.get(url, { config: { public: true } }, (_request, reply) => {
+    app.get(url, { config: { secureMcp: { public: true } } }, (_request, reply) => {
       reply.header('cache-control', 'public, max-age=300')
       return { ...metadata, scopes_supported: scopes() }
     })
@@ -51,7 +51,7 @@ const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl,
  */
 async function registerLegacyDiscovery (app: FastifyInstance, metadataUrl: () => string | undefined): Promise<void> {
   for (const url of ['/.well-known/oauth-authorization-server', '/.well-known/oauth-authorization-server/*']) {
-    app.get(url, { config: { public: true } }, (_request, reply) => {
+    app.get(url, { config: { secureMcp: { public: true } } }, (_request, reply) => {
       const place = metadataUrl()
       if (place === undefined) throw new AppError('STATE_UNAVAILABLE', 'The authorization server does not answer; try again', { headers: { 'retry-after': '2' } })
       return reply.header('cache-control', 'no-store').redirect(place, 307)

@@ -1,39 +1,15 @@
-/** Composition: the ordered list of plugins and routes. Listens on nothing. */
+/** The public listener: the first user of src/plugin.ts. Listens on nothing. */
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { RefreshPolicies } from './auth/oauth2/from-settings.ts'
-import { proxies } from './core/address.ts'
-import { loginScopes } from './core/oauth-scopes.ts'
-import { hostCheck, originCheck } from './core/origin.ts'
 import { pathPrefix, routedTarget } from './core/request-target.ts'
-import type { SessionRule } from './core/session.ts'
-import { buildRuntime, type Runtime } from './runtime.ts'
+import { compose } from './plugin.ts'
+import { buildRuntime } from './runtime.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import { LazyChildLogger } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import type { Source } from './tools/catalogue.ts'
-import address from '../plugins/address.ts'
-import auth from '../plugins/auth.ts'
-import batchAnswers from '../plugins/batch-answers.ts'
-import browserLogin from '../plugins/browser-login.ts'
-import connections from '../plugins/connections.ts'
-import errors from '../plugins/errors.ts'
-import jsonBody from '../plugins/json-body.ts'
-import knownRoutes from '../plugins/known-routes.ts'
-import loadShedding from '../plugins/load-shedding.ts'
-import mcp from '../plugins/mcp.ts'
-import metricsPlugin from '../plugins/metrics.ts'
-import origin from '../plugins/origin.ts'
-import rateLimit from '../plugins/rate-limit.ts'
-import requestContext, { requestIds } from '../plugins/request-context.ts'
-import requestLog from '../plugins/request-log.ts'
-import state from '../plugins/state.ts'
-import strangers from '../plugins/strangers.ts'
-import transport from '../plugins/transport.ts'
-import mcpRoute from '../routes/mcp.ts'
-import oauthRoutes from '../routes/oauth.ts'
-import probes from '../routes/probes.ts'
-import wellKnown, { resourceMetadataUrl } from '../routes/well-known.ts'
+import { requestIds } from '../plugins/request-context.ts'
 
 export interface AppOptions {
   config: Config
@@ -54,20 +30,12 @@ export interface AppOptions {
   fastLane?: boolean
 }
 
-/** Connections beside MAX_CONNECTIONS, on which probes alone are answered. */
-const SPARE_CONNECTIONS = 256
-
-/** The public listener's app: every concern in the order in which a request meets it. */
 export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
-  const { config, logger, metrics = createMetrics() } = options
+  const { config, store, logger, metrics = createMetrics(), judgeStreamsMs, quietMs, fastLane } = options
   const runtime = await buildRuntime(options)
   const requestId = requestIds()
   const app = listener(config, logger, requestId)
-  app.addHook('onClose', () => runtime.close())
-  await registerTransport(app, { ...options, metrics }, runtime, requestId)
-  await registerIdentity(app, config, runtime)
-  await registerProtocol(app, options, runtime)
-  await registerRoutes(app, options, runtime)
+  await compose(app, { config, store, runtime, metrics, requestId, judgeStreamsMs, quietMs, fastLane })
   return app
 }
 
@@ -88,106 +56,9 @@ function listener (config: Config, logger: FastifyBaseLogger, requestId: () => s
     onConstructorPoisoning: 'error',
     http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 32_768, requireHostHeader: false },
     genReqId: requestId,
-    clientErrorHandler: (error, socket) => app.transport.unreadable(error, socket)
+    clientErrorHandler: (error, socket) => app.secureMcp.transport.unreadable(error, socket)
   }) as unknown as FastifyInstance
   // A DELETE names what it ends by its headers: some clients say a content type all the same.
   app.addHttpMethod('DELETE', { hasBody: false, overrideExisting: true })
   return app
-}
-
-/** What is settled before anybody is identified. */
-async function registerTransport (
-  app: FastifyInstance, { config, store, metrics }: AppOptions & { metrics: Metrics }, runtime: Runtime, requestId: () => string
-): Promise<void> {
-  const isProxy = proxies(config.TRUST_PROXY)
-  const allowed = {
-    isHost: hostCheck(config.ALLOWED_HOSTS, new URL(config.PUBLIC_URL).protocol),
-    isOrigin: originCheck(config.ALLOWED_ORIGINS)
-  }
-  await app.register(requestContext)
-  await app.register(errors)
-  await app.register(requestLog)
-  await app.register(connections, {
-    max: config.MAX_CONNECTIONS,
-    maxStrangersOfGroup: config.MAX_CONNECTIONS_PER_ADDRESS ?? Math.max(1, Math.ceil(config.MAX_CONNECTIONS / 4)),
-    spare: SPARE_CONNECTIONS,
-    isProxy,
-    onClosed: metrics.connectionClosed
-  })
-  await app.register(loadShedding, { maxInFlight: config.MAX_IN_FLIGHT })
-  await app.register(batchAnswers)
-  await app.register(state, { store })
-  await app.register(metricsPlugin, { metrics })
-  await app.register(origin, allowed)
-  await app.register(address, { isProxy })
-  await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
-  await app.register(strangers, { rule: runtime.rules.none })
-  const endpoint = `${pathPrefix(config.PUBLIC_URL)}/mcp`
-  await app.register(knownRoutes, { issuers: config.OAUTH2_AUTH_SERVER, endpoint })
-}
-
-/** Who is asking, and whether there is room for one more request of theirs. */
-async function registerIdentity (app: FastifyInstance, config: Config, { identify, oauth2, rules }: Runtime): Promise<void> {
-  await app.register(auth, {
-    identify,
-    publicUrl: config.PUBLIC_URL,
-    ...(oauth2 === undefined
-      ? {}
-      : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), grantable: oauth2.grantable } })
-  })
-  if (oauth2 !== undefined && config.OAUTH2_CLIENT_ID !== undefined) {
-    await app.register(browserLogin, {
-      issuers: oauth2.issuers,
-      publicUrl: config.PUBLIC_URL,
-      clientId: config.OAUTH2_CLIENT_ID,
-      clientSecret: config.OAUTH2_CLIENT_SECRET,
-      // An audience of its own kind, such as api://…, is not for this parameter.
-      resource: config.OAUTH2_AUDIENCE.find(audience => audience === `${config.PUBLIC_URL}/mcp`),
-      secrets: config.STATE_SECRET
-    })
-  }
-  await app.register(rateLimit, { rule: rules.none })
-}
-
-async function registerProtocol (
-  app: FastifyInstance, { config, judgeStreamsMs, quietMs, fastLane }: AppOptions, runtime: Runtime
-): Promise<void> {
-  await app.register(jsonBody)
-  await app.register(mcp, {
-    offer: runtime.offer,
-    inspection: runtime.inspection,
-    sealer: runtime.sealer,
-    authentication: runtime.authentication,
-    sessions: config.LEGACY_SESSIONS ? { ids: runtime.sessionIds, rule: sessionRule(config) } : undefined,
-    maxStreamsOfPrincipal: config.MAX_STREAMS_PER_PRINCIPAL,
-    maxStreamMs: config.STREAM_MAX_MS,
-    judgeStreamsMs,
-    quietMs,
-    fastLane
-  })
-}
-
-async function registerRoutes (app: FastifyInstance, { config, store }: AppOptions, { oauth2 }: Runtime): Promise<void> {
-  await app.register(probes, {
-    waiting: () => app.traffic.draining ? ['draining'] : store.available() ? [] : ['redis']
-  })
-  if (oauth2 !== undefined) {
-    const { grantable, issuers } = oauth2
-    await app.register(wellKnown, {
-      publicUrl: config.PUBLIC_URL,
-      issuers: config.OAUTH2_AUTH_SERVER,
-      scopes: () => loginScopes(grantable()),
-      legacyDiscovery: config.OAUTH2_LEGACY_DISCOVERY ? () => issuers[0]!.metadataUrl : undefined
-    })
-    if (config.OAUTH2_CLIENT_ID !== undefined) {
-      await app.register(oauthRoutes, {
-        publicUrl: config.PUBLIC_URL, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP
-      })
-    }
-  }
-  await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
-}
-
-function sessionRule (config: Config): SessionRule {
-  return { idleMs: config.SESSION_IDLE_MS, maxMs: config.SESSION_MAX_MS, maxOfOwner: config.MAX_SESSIONS_PER_PRINCIPAL, maxTotal: config.MAX_SESSIONS }
 }

@@ -14,6 +14,7 @@ import origin from '../plugins/origin.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestContext, { requestIds } from '../plugins/request-context.ts'
 import requestLog from '../plugins/request-log.ts'
+import { SecureMcp } from '../plugins/service.ts'
 import state from '../plugins/state.ts'
 import strangers from '../plugins/strangers.ts'
 import transport from '../plugins/transport.ts'
@@ -41,13 +42,14 @@ export async function buildManagement ({ config, store, identify, metrics, logge
     forceCloseConnections: 'idle',
     http: { headersTimeout: 5_000, connectionsCheckingInterval: 500, maxHeaderSize: 32_768, requireHostHeader: false },
     genReqId: requestId,
-    clientErrorHandler: (error, socket) => app.transport.unreadable(error, socket)
+    clientErrorHandler: (error, socket) => app.secureMcp.transport.unreadable(error, socket)
   }) as unknown as FastifyInstance
   app.server.maxConnections = 100
   // Nothing of another origin has business here.
   const allowed = { isHost: addressedHostCheck(config.MANAGEMENT_HOST), isOrigin: (origin: string | undefined) => origin === undefined }
   const rule = { limit: config.RATE_LIMIT_DEFAULT, windowMs: config.RATE_LIMIT_WINDOW_MS }
 
+  app.decorate('secureMcp', new SecureMcp())
   await app.register(requestContext)
   await app.register(errors)
   await app.register(requestLog)

@@ -37,7 +37,7 @@ export async function serve (env: ProcessEnvironment, tell: (text: string) => vo
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
   const app = await buildApp({ config, store, logger: log, metrics })
-  const management = await buildManagement({ config, store, identify: app.identify, metrics, logger: log })
+  const management = await buildManagement({ config, store, identify: app.secureMcp.identify, metrics, logger: log })
   try {
     await listen(app, { host: config.HOST, port: config.PORT, prefix: '' })
     await listenAside(management, config, log)
@@ -88,11 +88,11 @@ interface Stopping {
  */
 async function stop ({ app, management, log, signal, config }: Stopping): Promise<void> {
   log.info({ signal }, 'draining')
-  app.traffic.drain()
+  app.secureMcp.traffic.drain()
   // A person at a terminal has no load balancer.
   if (signal !== 'SIGINT') await sleep(config.DRAIN_MS)
   app.server.close()
-  await app.traffic.idle(config.SHUTDOWN_GRACE_MS)
+  await app.secureMcp.traffic.idle(config.SHUTDOWN_GRACE_MS)
   await app.close()
   await management.close()
   log.info('closed')

@@ -329,7 +329,7 @@ for (const [era, send] of ERAS) {
     const built = await served(t, { MAX_IN_FLIGHT: '1' })
     const held = call(send, built, built.key, 'holds')
     held.catch(() => {})
-    while (built.app.traffic.inFlight === 0) await new Promise(resolve => setTimeout(resolve, 5))
+    while (built.app.secureMcp.traffic.inFlight === 0) await new Promise(resolve => setTimeout(resolve, 5))
     const answer = await send(built.app, 'tools/list', {}, { key: built.key })
     refused(t, answer, { status: 503, code: 503, reason: 'OVERLOADED', id: null })
     t.match(answer.headers['retry-after'], /^[1-3]$/)
@@ -405,7 +405,7 @@ t.test('state out of reach: 503 with a time to come back, never 401', async t =>
 
 t.test('a draining replica serves what still comes and ends its connections', async t => {
   const { app, key } = await served(t)
-  app.traffic.drain()
+  app.secureMcp.traffic.drain()
   for (const [, send] of ERAS) {
     const answer = await send(app, 'tools/list', {}, { key })
     t.equal(answer.statusCode, 200)

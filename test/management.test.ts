@@ -6,7 +6,7 @@ import { exchange, listening, statusOf } from './support/raw.ts'
 
 async function management (t: Test, env: Record<string, string> = {}) {
   const { app, config, store } = await build(t, { env })
-  const managed = await buildManagement({ config, store, identify: app.identify, metrics: createMetrics(), logger: silent })
+  const managed = await buildManagement({ config, store, identify: app.secureMcp.identify, metrics: createMetrics(), logger: silent })
   t.teardown(() => managed.close())
   return { app: managed, store }
 }

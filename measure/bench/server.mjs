@@ -79,7 +79,7 @@ async function service ({ redisUrl, keys = 10, given = 1, tools = 5, blocked = 0
     definition: { kind: 'tool', tool: { name: `tool_${i}`, description: 'One of many.', input: { type: 'object', properties: { text: { type: 'string' } } }, run: ({ text }) => text } }
   }))
   const app = await buildApp({ config, store, logger, sources, fastLane })
-  app.post('/bare', { config: { jsonRpc: true } }, async request => request.body)
+  app.post('/bare', { config: { secureMcp: { jsonRpc: true } } }, async request => request.body)
   await app.listen({ host: '127.0.0.1', port })
   return { port, keys: made, ...(issuer === undefined ? {} : { token: issuer.mint() }) }
 }

@@ -127,7 +127,7 @@ const CASES: Case[] = [
   { reason: 'RATE_LIMITED', how: 'a tool of its own rate', rule: 'rate of the tool', provoke: async built => { const key = await keyOf(built); await modern(built.app, 'tools/call', { name: 'rare' }, { key }); return await modern(built.app, 'tools/call', { name: 'rare' }, { key }) } },
   { reason: 'TOO_MANY_FAILURES', how: 'guessing', rule: /^failures of 203\.0\.113\.9/, provoke: async ({ app }) => { const guess = () => modern(app, 'tools/list', {}, { key: 'wrong', address: '203.0.113.9' }); for (let i = 0; i < 20; i++) await guess(); return await guess() } },
   { reason: 'TOO_MANY_SESSIONS', how: 'one session too many', env: { MAX_SESSIONS_PER_PRINCIPAL: '1' }, provoke: async built => { const key = await keyOf(built); await legacy(built.app, 'initialize', INITIALIZE, { key }); return await legacy(built.app, 'initialize', INITIALIZE, { key }) } },
-  { reason: 'DRAINING', how: 'a stream on a replica that ends', provoke: async built => { const key = await keyOf(built); await built.app.mcp.close(); return await modern(built.app, 'subscriptions/listen', { notifications: { toolsListChanged: true } }, { key }) } },
+  { reason: 'DRAINING', how: 'a stream on a replica that ends', provoke: async built => { const key = await keyOf(built); await built.app.secureMcp.mcp.close(); return await modern(built.app, 'subscriptions/listen', { notifications: { toolsListChanged: true } }, { key }) } },
   { reason: 'STATE_UNAVAILABLE', how: 'Redis is gone', env: { REDIS_URL: 'redis://127.0.0.1:1', REDIS_COMMAND_TIMEOUT_MS: '250' }, provoke: async ({ app }) => await modern(app, 'tools/list', {}, { key: 'anything' }) },
   { reason: 'INTERNAL', how: 'a prompt that throws', provoke: asks('prompts/get', { name: 'throws' }) },
   { reason: 'INTERNAL', how: 'a resource that throws, in a session', provoke: inSession('resources/read', { uri: 'note://throws' }) },
@@ -138,7 +138,7 @@ const CASES: Case[] = [
     provoke: async built => {
       const [one, other] = [await keyOf(built), await keyOf(built)]
       const held = modern(built.app, 'tools/call', { name: 'holds' }, { key: one })
-      await until(() => built.app.traffic.inFlight === 1)
+      await until(() => built.app.secureMcp.traffic.inFlight === 1)
       const answer = await modern(built.app, 'tools/list', {}, { key: other })
       release()
       await held
@@ -245,7 +245,7 @@ t.test('answer, log line and metric name the same reason', async t => {
 t.test('a thrown refusal of any reason is answered with it', async t => {
   const { app, lines } = await build(t)
   let reason: Reason = 'INTERNAL'
-  app.get('/refuse', { config: { public: true } }, () => { throw new AppError(reason, 'refused', { rule: 'a rule' }) })
+  app.get('/refuse', { config: { secureMcp: { public: true } } }, () => { throw new AppError(reason, 'refused', { rule: 'a rule' }) })
   for (reason of Object.keys(ERRORS) as Reason[]) {
     const answer = await app.inject({ url: '/refuse', headers: { host: 'localhost:3000' } })
     t.equal(answer.statusCode, ERRORS[reason].http, reason)

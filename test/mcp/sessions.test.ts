@@ -178,7 +178,7 @@ t.test('nothing is run for a client that left while its session was looked up', 
   call.destroy()
   await until(async () => await new Promise<number>((resolve, reject) => app.server.getConnections((error, count) => error === null ? resolve(count) : reject(error))) === 0)
   lookUp.emit('go on')
-  await until(() => app.traffic.inFlight === 0)
+  await until(() => app.secureMcp.traffic.inFlight === 0)
   t.equal(runs, 0)
 })
 

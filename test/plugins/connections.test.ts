@@ -46,7 +46,7 @@ t.test('where all connections are streams, probes are answered, and others are t
     return connection
   })
   for (const one of streams) t.equal(statusOf(await ready(one)), 200)
-  t.equal(app.traffic.streams, 20)
+  t.equal(app.secureMcp.traffic.streams, 20)
   for (let i = 0; i < 5; i++) {
     for (const path of ['/livez', '/readyz']) t.equal(statusOf(await exchange(t, port, `GET ${path} HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`)), 200)
     const refused = await exchange(t, port, listing(key))
@@ -54,9 +54,9 @@ t.test('where all connections are streams, probes are answered, and others are t
     t.match(headerOf(refused, 'retry-after'), /^[1-3]$/)
     t.match(JSON.parse(bodyOf(refused)), { error: { code: 503, data: { reason: 'OVERLOADED' } } })
   }
-  t.equal(app.traffic.streams, 20, 'no stream was closed for it')
+  t.equal(app.secureMcp.traffic.streams, 20, 'no stream was closed for it')
   streams[0]!.socket.destroy()
-  while (app.traffic.streams === 20) await later(5)
+  while (app.secureMcp.traffic.streams === 20) await later(5)
   t.equal(statusOf(await exchange(t, port, listing(key, 'Connection: close\r\n'))), 200)
 })
 

@@ -34,7 +34,7 @@ t.test('every method at every path is answered at once, with or without a body, 
       }))
     }
   }
-  t.equal(app.traffic.inFlight, 0, 'none of them holds a place')
+  t.equal(app.secureMcp.traffic.inFlight, 0, 'none of them holds a place')
 })
 
 t.test('slow bodies of strangers take no place from callers', async t => {
@@ -103,7 +103,7 @@ t.test('a HEAD does not touch a session, and a DELETE may say a content type', a
   t.equal(head.statusCode, 405)
   t.match(head.headers.allow, /GET.*POST|POST.*GET/)
   t.notOk(stream.socket.destroyed)
-  t.equal(app.traffic.streams, 1, 'the stream is open still')
+  t.equal(app.secureMcp.traffic.streams, 1, 'the stream is open still')
 
   for (const [what, headers] of [['a content type', { 'content-type': 'application/json' }], ['text', { 'content-type': 'text/plain' }]] as const) {
     const again = await app.inject({ method: 'DELETE', url: '/mcp', headers: { ...auth, 'mcp-session-id': 'nope', ...headers } })

@@ -27,7 +27,7 @@ t.test('one caller of slow tools has a quarter of the places, and everyone else 
   const { app, store, lines } = await build(t, { env: { MAX_IN_FLIGHT: '30' }, tools: [tool] })
   const [greedy, honest] = [await addKey(store), await addKey(store)]
   const calls = Array.from({ length: 30 }, () => modern(app, 'tools/call', { name: 'waits', arguments: {} }, { key: greedy.key }))
-  await until(() => app.traffic.inFlight === 8)
+  await until(() => app.secureMcp.traffic.inFlight === 8)
   t.equal((await modern(app, 'tools/call', { name: 'echo', arguments: { text: 'a' } }, { key: honest.key })).statusCode, 200)
 
   const refused = await modern(app, 'tools/list', {}, { key: greedy.key })
@@ -39,7 +39,7 @@ t.test('one caller of slow tools has a quarter of the places, and everyone else 
   const statuses = (await Promise.all(calls)).map(({ statusCode }) => statusCode)
   t.equal(statuses.filter(status => status === 200).length, 8)
   t.equal(statuses.filter(status => status === 429).length, 22)
-  t.equal(app.traffic.inFlight, 0)
+  t.equal(app.secureMcp.traffic.inFlight, 0)
   t.equal((await modern(app, 'tools/list', {}, { key: greedy.key })).statusCode, 200)
 })
 
@@ -53,10 +53,10 @@ t.test('slow bodies count against the key that sends them, though it may use not
     return connection
   })
   await until(() => connections.filter(({ text }) => statusOf(text()) === 429).length === 10)
-  t.equal(app.traffic.inFlight, 2)
+  t.equal(app.secureMcp.traffic.inFlight, 2)
   t.equal((await modern(app, 'tools/list', {}, { key: honest.key })).statusCode, 200)
   for (const { socket } of connections) socket.destroy()
-  await until(() => app.traffic.inFlight === 0)
+  await until(() => app.secureMcp.traffic.inFlight === 0)
 })
 
 t.test('strangers on public routes have their share by address', async t => {
@@ -64,7 +64,7 @@ t.test('strangers on public routes have their share by address', async t => {
   const { app, store } = await build(t, { env: { MCP_AUTH_ENABLED: 'false', MAX_IN_FLIGHT: '8' }, tools: [tool] })
   t.ok(store)
   const calls = Array.from({ length: 4 }, () => modern(app, 'tools/call', { name: 'waits', arguments: {} }, { address: '192.0.2.1' }))
-  await until(() => app.traffic.inFlight === 2)
+  await until(() => app.secureMcp.traffic.inFlight === 2)
   t.equal((await modern(app, 'tools/list', {}, { address: '192.0.2.1' })).statusCode, 429)
   t.equal((await modern(app, 'tools/list', {}, { address: '192.0.2.2' })).statusCode, 200)
   release()
@@ -97,6 +97,6 @@ t.test('who leaves while it is identified leaves no place taken', async t => {
     await closed
     doors.emit('open')
     await new Promise(resolve => setTimeout(resolve, 50))
-    t.equal(app.traffic.inFlight, 0, how)
+    t.equal(app.secureMcp.traffic.inFlight, 0, how)
   }
 })

@@ -157,7 +157,7 @@ t.test('what comes too slowly is answered once: a head, and a body, whose reques
   t.equal(one.match(/HTTP\/1\.1/g)?.length, 1, 'an answered request has no second answer')
   t.same(refusals(lines).map(({ decision, rule }) => `${decision} ${rule}`).sort(), ['NOT_FOUND undefined', 'TRANSPORT ERR_HTTP_REQUEST_TIMEOUT', 'TRANSPORT ERR_HTTP_REQUEST_TIMEOUT'])
   t.notOk(lines.some(({ decision, level }) => decision === 'INTERNAL' || level === 'error'))
-  await until(() => app.traffic.inFlight === 0)
+  await until(() => app.secureMcp.traffic.inFlight === 0)
 })
 
 t.test('pipelined requests are each answered, up to the one that cannot be read', async t => {

@@ -31,7 +31,8 @@ export const ROOMS: readonly Room[] = [
   { name: 'runtime', holds: 'what both listeners, stdio and the commands share', may: [...DOMAIN, 'settings', 'secrets', 'jwt-verifiers', 'upstreams'] },
   { name: 'plugins', holds: 'thin Fastify plugins, one concern each', may: [...DOMAIN, 'upstreams', 'mcp'] },
   { name: 'routes', holds: 'encapsulated routes', may: [...DOMAIN, 'settings', 'mcp', 'plugins'] },
-  { name: 'app', holds: 'the public listener', may: [...DOMAIN, 'settings', 'mcp', 'plugins', 'routes', 'runtime'] },
+  { name: 'plugin', holds: 'the composition of plugins and routes, in order', may: [...DOMAIN, 'settings', 'mcp', 'plugins', 'routes', 'runtime'] },
+  { name: 'app', holds: 'the public listener', may: [...DOMAIN, 'settings', 'plugins', 'plugin', 'runtime'] },
   { name: 'management', holds: 'the management listener', may: [...DOMAIN, 'settings', 'plugins', 'routes', 'runtime'] },
   { name: 'server', holds: 'the process: start, signals, orderly end', may: ['settings', 'secrets', 'state', 'auth', 'mcp', 'app', 'management', 'runtime'] },
   { name: 'operate', holds: 'what an operator does, one function each', may: [...DOMAIN, 'settings', 'secrets', 'upstreams'] },
@@ -40,7 +41,7 @@ export const ROOMS: readonly Room[] = [
 
 /** Packages that are named in some places only: rooms, or paths below one. */
 export const ONLY_IN: ReadonlyArray<{ what: RegExp, places: readonly string[] }> = [
-  { what: /^(fastify|fastify-plugin|@fastify\/.*)$/, places: ['plugins', 'routes', 'app', 'management', 'jwt-verifiers'] },
+  { what: /^(fastify|fastify-plugin|@fastify\/.*)$/, places: ['plugins', 'routes', 'plugin', 'app', 'management', 'jwt-verifiers'] },
   { what: /^ioredis$/, places: ['state/redis'] },
   { what: /^undici$/, places: ['upstreams'] },
   { what: /^@modelcontextprotocol\//, places: ['mcp'] }
