@@ -2,7 +2,9 @@ import { normalRange } from '../core/address.ts'
 import { PERMISSION_PATTERN } from '../core/permissions.ts'
 import { UsageError } from '../errors.ts'
 import { readIfThere } from '../files.ts'
-import { createKey, importKeys, listKeys, revokeKeys, rotateKey, showKey, viewOf, type NewKey } from '../operate/keys.ts'
+import {
+  changeKey, createKey, importKeys, listKeys, revokeKeys, rotateKey, showKey, viewOf, type NewKey
+} from '../operate/keys.ts'
 import { readKeyFile } from '../state/memory/key-file.ts'
 import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { durationMs } from './duration.ts'
@@ -10,12 +12,16 @@ import { inForce } from './in-force.ts'
 import { table } from './table.ts'
 import { refuseUnlessWhole, withAnyStore, withStore } from './with-store.ts'
 
-const HELP = `Usage: secure-mcp keys <create|list|show|rotate|revoke|import> [options]
+const HELP = `Usage: secure-mcp keys <create|list|show|change|rotate|revoke|import> [options]
 
   create <name> [--allow <pattern>]… [--deny <pattern>]… [--role caller|operator]
                 [--expires 90d] [--cidr <range>]… [--limit <n>] [--owner <text>]
   list
   show <id or name>
+  change <id or name> [--allow <pattern>]… [--deny <pattern>]… [--drop <pattern>]…
+                [--expires 90d|never] [--cidr <range>…|any] [--limit <n>|class]
+                [--owner <text>]
+                --drop takes a pattern out as "keys show" prints it ('!get_x')
   rotate <id or name> [--overlap 24h] [--end-previous]
                 a new key; the old one works until the overlap ends (0s: not at
                 all). One overlap runs at a time; --end-previous ends it first
@@ -31,10 +37,10 @@ Patterns are tool names: *, an exact name, or a prefix and * (get_*). Without
 Example:
   ${COMMAND} keys create ci --allow 'get_*' --expires 90d`
 
-const VERBS = { create, list, show, rotate, revoke, import: importFile }
+const VERBS = { create, list, show, change, rotate, revoke, import: importFile }
 
 export const keys: Command = {
-  summary: 'Make, list, rotate and revoke API keys.',
+  summary: 'Make, list, change, rotate and revoke API keys.',
   help: HELP,
   run: async ([verb, ...args], io) => await verbOf(VERBS, 'keys', verb)(args, io)
 }
@@ -98,6 +104,36 @@ async function show (args: string[], io: Io): Promise<number> {
   return await withStore(io, async store => {
     io.out(JSON.stringify(await showKey(store, which), null, 2))
     return 0
+  })
+}
+
+async function change (args: string[], io: Io): Promise<number> {
+  const { values, positionals: [which] } = parse(args, {
+    ...JSON_OPTION,
+    allow: { type: 'string', multiple: true },
+    deny: { type: 'string', multiple: true },
+    drop: { type: 'string', multiple: true },
+    expires: { type: 'string' },
+    cidr: { type: 'string', multiple: true },
+    limit: { type: 'string' },
+    owner: { type: 'string' }
+  }, 1)
+  if (which === undefined) throw new UsageError('Name the key by id or name: keys change <key> --allow <pattern>')
+  const { json: _, ...asked } = values
+  if (Object.keys(asked).length === 0) {
+    throw new UsageError('Say what to change: --allow, --deny, --drop, --expires, --cidr, --limit, --owner')
+  }
+  const patterns = permissionsOf('operator', values.allow, values.deny)
+  const lifeMs = ['never', undefined].includes(values.expires) ? undefined : durationMs('--expires', values.expires!)
+  const cidrs = values.cidr?.length === 1 && values.cidr[0] === 'any' ? null : values.cidr?.map(rangeOf)
+  const limit = values.limit === undefined ? undefined : values.limit === 'class' ? null : limitOf(values.limit)
+  return await withStore(io, async store => {
+    const expires = values.expires === 'never' ? null : lifeMs === undefined ? undefined : store.now() + lifeMs
+    const change = { allow: patterns, drop: values.drop, expires, cidrs, limit, owner: values.owner }
+    const record = await changeKey(store, which, change)
+    if (values.json) io.out(JSON.stringify(viewOf(record)))
+    else io.err(`Key "${record.name}" (${record.id}) may use: ${record.permissions.join(', ') || 'no tool'}.`)
+    return await inForce(store, io)
   })
 }
 

@@ -83,6 +83,55 @@ function refuseRotation ({ id, name, revoked, expires, previous }: ApiKeyRecord,
   }
 }
 
+/** What of a key is to be otherwise. Absent stays as it is; null takes a bound away. */
+export interface KeyChange {
+  /** Patterns that are added, where they are not there yet. */
+  readonly allow?: readonly string[] | undefined
+  /** Patterns that are taken out, as they stand in the record. */
+  readonly drop?: readonly string[] | undefined
+  readonly owner?: string | null | undefined
+  /** ms since the epoch. */
+  readonly expires?: number | null | undefined
+  readonly cidrs?: readonly string[] | null | undefined
+  readonly limit?: number | null | undefined
+}
+
+/**
+ * Change what a key may do. In force at its next request.
+ *
+ * @throws {UsageError} for a key that is revoked, a pattern that it does not have, or a record that would not be one
+ */
+export async function changeKey (store: Store, which: string, change: KeyChange): Promise<ApiKeyRecord> {
+  const { id } = await findKey(store, which)
+  const record = await store.changeKey(id, before => changed(stored(before), change))
+  if (record === undefined) throw unknownKey(which)
+  return record
+}
+
+function changed (before: ApiKeyRecord, { allow = [], drop = [], ...bounds }: KeyChange): ApiKeyRecord {
+  const { name, role, permissions, revoked } = before
+  if (revoked !== undefined) throw new UsageError(`Key "${name}" is revoked; make a new one`)
+  const absent = drop.find(pattern => !permissions.includes(pattern))
+  if (absent !== undefined) {
+    throw new UsageError(`Key "${name}" has no pattern ${absent}. It has: ${permissions.join(' ') || 'none'}`)
+  }
+  const after = [...new Set([...permissions.filter(pattern => !drop.includes(pattern)), ...allow])]
+  // An operator key without patterns may do everything: taking the last one away must not widen it.
+  if (role === 'operator' && permissions.length > 0 && after.length === 0) {
+    throw new UsageError(`The last pattern of operator key "${name}" cannot be taken away: ` +
+      'an operator key without patterns may do everything. Revoke it instead')
+  }
+  const members = Object.entries({ ...before, permissions: after, ...present(bounds) })
+  const record = Object.fromEntries(members.filter(([, value]) => value !== null)) as ApiKeyRecord
+  const faults = faultsIn(ApiKeyRecord, record)
+  if (faults.length > 0) throw new UsageError(`The key cannot be changed so: ${faults.join('; ')}`)
+  return record
+}
+
+function present (bounds: object): object {
+  return Object.fromEntries(Object.entries(bounds).filter(([, value]) => value !== undefined))
+}
+
 /** All of them, or none if one is unknown. */
 export async function revokeKeys (store: Store, which: readonly string[]): Promise<KeyView[]> {
   const found = new Map<string, ApiKeyRecord>()
