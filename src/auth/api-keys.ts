@@ -1,6 +1,7 @@
 import { hashKey, judgeKey, ruleOf, wellFormed, type ApiKeyRecord } from '../core/api-key.ts'
 import { hasJwtHeader } from '../core/jwt-form.ts'
 import type { RateLimit } from '../core/limit.ts'
+import type { Principal } from '../core/principal.ts'
 import { RecentSet } from '../core/recent-set.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
@@ -45,15 +46,15 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
       }
 
       const now = store.now()
-      const judged = judgeKey(record, hash, address, now)
-      if (judged !== 'valid') throw refused(judged, record)
+      const refusal = keyRefusal(record, { hash, address, now })
+      if (refusal !== undefined) throw refusal
       store.touchKey(record, now)
       if (!isMade) accepted.add(hash)
 
       const subject = `key:${record.hash}`
       const own = ruleOf(record, rule)
       return {
-        principal: principalOf(record, now),
+        principal: keyPrincipal(record, now),
         subject,
         rule: own,
         rateLimit: verdict ?? await store.hit(subject, own)
@@ -65,16 +66,33 @@ export function apiKeyAuthenticator ({ store, rule }: ApiKeyOptions): Authentica
       const hash = hashKey(credential.value)
       const record = await store.findKey(before.id.slice('key:'.length))
       const now = Date.now()
-      return record !== undefined && judgeKey(record, hash, address, now) === 'valid' ? principalOf(record, now) : undefined
+      const isValid = record !== undefined && judgeKey(record, hash, address, now) === 'valid'
+      return isValid ? keyPrincipal(record, now) : undefined
     }
   }
 }
 
-function principalOf (record: ApiKeyRecord, now: number) {
+export interface KeyUse {
+  /** SHA-256 of what was presented, hex. */
+  readonly hash: string
+  /** Normal form. */
+  readonly address: string
+  /** ms since the epoch. */
+  readonly now: number
+}
+
+/** Why a key that was found may not be used now, or undefined. */
+export function keyRefusal (record: ApiKeyRecord, { hash, address, now }: KeyUse): AppError | undefined {
+  const judged = judgeKey(record, hash, address, now)
+  return judged === 'valid' ? undefined : refused(judged, record)
+}
+
+/** Who a key stands for. */
+export function keyPrincipal (record: ApiKeyRecord, now: number): Principal {
   return {
     id: `key:${record.id}`,
     name: record.name,
-    authType: 'api_key' as const,
+    authType: 'api_key',
     role: record.role,
     permissions: record.permissions,
     authenticatedAt: now,

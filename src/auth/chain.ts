@@ -36,6 +36,9 @@ export interface ChainOptions {
 /** Wrong credentials an address may present; then it may use those alone that succeeded before or that nobody can guess. */
 export const FAILURES: RateLimit = { limit: 20, windowMs: 60_000 }
 
+/** Beginning of the names of their counters; the address group follows. */
+export const FAILURES_OF = 'failures:'
+
 /** How long a copy of the revocations is believed while state is out of reach, ms. */
 const REVOCATIONS_MAX_AGE_MS = 30_000
 
@@ -52,7 +55,7 @@ const CLIENTS_OF_SUBJECT = 3
 export type Identify = (credential: Credential, presented: RequestFacts) => Promise<Caller>
 
 export function authenticationChain (options: ChainOptions): Identify {
-  const failures = new AddressLimit(options.store, 'failures:', FAILURES)
+  const failures = new AddressLimit(options.store, FAILURES_OF, FAILURES)
   return async function identify (credential, presented) {
     if (!options.required) return await anonymous(options, presented)
     if (credential.type === 'none') {
@@ -94,13 +97,19 @@ async function ask (options: ChainOptions, credential: Credential, presented: Re
 }
 
 async function counted ({ store, rules }: ChainOptions, found: Authentication, presentation: Presentation): Promise<Caller> {
+  const counters = countersOf(found, rules)
+  const rateLimit = found.rateLimit ?? await countIn(store, counters, 1)
+  return { principal: found.principal, ...counters, rateLimit, recheck: () => recheck(presentation) }
+}
+
+/** Where a principal is counted. */
+export function countersOf (found: Authentication, rules: ChainOptions['rules']): Counters {
   const { principal } = found
   const subject = found.subject ?? `sub:${principal.id}`
   const rule = found.rule ?? rules[principal.authType]
   const holder = holderOf(principal)
   const shared = holder === principal.id ? undefined : { subject: `sub:${holder}`, rule: { limit: rule.limit * CLIENTS_OF_SUBJECT, windowMs: rule.windowMs } }
-  const rateLimit = found.rateLimit ?? await countIn(store, { subject, rule, shared }, 1)
-  return { principal, subject, rule, shared, rateLimit, recheck: () => recheck(presentation) }
+  return { subject, rule, shared }
 }
 
 /** A credential that was good, and by whom it was judged. */

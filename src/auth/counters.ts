@@ -33,6 +33,29 @@ export async function countIn (store: Store, { subject, rule, shared }: Counters
   return own.allowed ? all : own
 }
 
+/**
+ * What counting `cost` units would say now. Nothing is counted.
+ *
+ * @throws {AppError} STATE_UNAVAILABLE
+ */
+export async function foreseeIn (store: Store, counters: Counters, cost: number): Promise<RateLimitResult> {
+  const { subject, rule, shared } = counters
+  if (shared === undefined) return await foresee(store, { subject, rule }, cost)
+  const [own, all] = await Promise.all([foresee(store, { subject, rule }, cost), foresee(store, shared, cost)])
+  if (own.allowed && all.allowed) return { ...own, remaining: Math.min(own.remaining, all.remaining) }
+  return own.allowed ? all : own
+}
+
+/** @param tool the window of this tool, beside the subject's */
+export async function foresee (
+  store: Store, { subject, rule }: Counter, cost: number, tool?: string
+): Promise<RateLimitResult> {
+  const left = await store.hit(subject, rule, { cost: 0, ...(tool === undefined ? {} : { tool }) })
+  const allowed = left.remaining >= cost
+  const retryAfterMs = allowed ? 0 : cost > left.limit ? left.windowMs : Math.max(left.retryAfterMs, left.resetMs)
+  return { ...left, allowed, retryAfterMs, remaining: Math.max(0, left.remaining - cost) }
+}
+
 /** Give units back that were counted with `result`. Best effort. */
 export async function giveBackIn (store: Store, { subject, shared }: Counters, { slice, sharedSlice }: RateLimitResult, cost: number): Promise<void> {
   await store.giveBack(subject, slice, { cost })

@@ -13,7 +13,8 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   ip: async () => (await import('./ip.ts')).ip,
   tokens: async () => (await import('./tokens.ts')).tokens,
   tools: async () => (await import('./tools.ts')).tools,
-  state: async () => (await import('./state.ts')).state
+  state: async () => (await import('./state.ts')).state,
+  why: async () => (await import('./why.ts')).why
 }
 
 /**

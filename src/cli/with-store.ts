@@ -10,7 +10,7 @@ import type { Io } from './command.ts'
 const PATIENCE_MS = 8000
 
 /** Commands say what happened themselves. */
-const QUIET: Log = { debug () {}, info () {}, warn () {}, error () {} }
+export const QUIET: Log = { debug () {}, info () {}, warn () {}, error () {} }
 
 /**
  * Run a command on the state that the settings name.

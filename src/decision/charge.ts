@@ -1,6 +1,6 @@
 /** What a call costs beyond the one unit that every request counts. */
 import type { Caller } from '../auth/chain.ts'
-import { countIn, giveBackIn } from '../auth/counters.ts'
+import { countIn, foresee, foreseeIn, giveBackIn, type Counters } from '../auth/counters.ts'
 import type { RateLimitResult } from '../core/limit.ts'
 import type { Target } from '../core/permissions.ts'
 import type { Store } from '../state/store.ts'
@@ -33,4 +33,16 @@ export async function charge (
   await giveBackIn(store, caller, caller.rateLimit, 1)
   if (own !== undefined) await store.giveBack(subject, own.slice, { tool })
   return judgeLimit(rest, 'limit with the cost of the tool', 'cost')
+}
+
+/** What the charge would refuse now, of a request whose first unit is not counted. Nothing is counted. */
+export async function foreseeCharge (
+  store: Store, counters: Counters, { cost, tool: { rate } }: OfferedTool, { name: tool }: Target
+): Promise<Refusal | undefined> {
+  const subject = counters.shared?.subject ?? counters.subject
+  const own = rate === undefined
+    ? undefined
+    : judgeLimit(await foresee(store, { subject, rule: rate }, 1, tool), 'rate of the tool', 'cost')
+  if (own !== undefined || cost === 1) return own
+  return judgeLimit(await foreseeIn(store, counters, cost), 'limit with the cost of the tool', 'cost')
 }

@@ -7,7 +7,7 @@ import { folder, redisUrl } from '../support/app.ts'
 import { secureMcp, startServer } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
-const COMMANDS = ['serve', 'stdio', 'keys', 'config', 'ip', 'tokens', 'tools', 'state']
+const COMMANDS = ['serve', 'stdio', 'keys', 'config', 'ip', 'tokens', 'tools', 'state', 'why']
 
 /** What a person with curl sends. */
 async function call (url: string, key: string | undefined, name = 'hello_world') {
@@ -41,7 +41,9 @@ t.test('wrong use ends with code 2 and one line that says how to mend it', async
     ['keys', 'show', 'nobody'], ['keys', 'rotate'], ['keys', 'revoke', 'nobody'], ['keys', 'import', 'no-such-file'], ['keys', '__proto__'],
     ['config'], ['config', 'set'], ['config', 'set', 'redis_url'], ['config', 'set', 'redis_url', 'value-as-argument'], ['config', 'get', 'none'],
     ['ip'], ['ip', 'block'], ['ip', 'block', '300.1.1.1'], ['ip', 'unblock', '192.0.2.1'], ['ip', 'block', '192.0.2.1', '--for', 'ever'],
-    ['tools'], ['tools', 'fly'], ['tokens'], ['state']
+    ['tools'], ['tools', 'fly'], ['tokens'], ['state'],
+    ['why'], ['why', '--key', 'nobody', '--tool', 'echo'], ['why', '--key', 'a', '--token', 'b'], ['why', '--key', 'a', '--args', '[]'], ['why', '--token', 'no-such-file'],
+    ['keys', 'change'], ['keys', 'change', 'nobody', '--allow', '*'], ['keys', 'change', 'a'], ['keys', 'change', 'a', '--drop', 'x', '--limit', '0']
   ]
   for (const args of wrong) {
     const { code, out, err } = await secureMcp(args, { cwd })
@@ -73,6 +75,12 @@ for (const backend of ['files', 'Redis']) {
     const { url } = await startServer(t, { cwd, env })
     t.equal((await call(url, made.key, 'get_time')).status, 200)
     t.match((await call(url, made.key, 'echo')).text, 'Access denied')
+    const explained = await secureMcp(['why', '--key', 'ci', '--tool', 'echo', '--args', '{}', '--address', '127.0.0.1'], { cwd, env })
+    t.match(explained.out, /ACCESS_DENIED by permission, no pattern.*To mend it: .*keys change ci --allow echo/s, explained.err)
+    await keys('change', 'ci', '--allow', 'echo', '--drop', '!get_secret', '--limit', 'class', '--expires', 'never')
+    t.ok(await until(async () => !(await call(url, made.key, 'echo')).text.includes('Access denied')), 'a change is in force at once')
+    t.match((await keys('show', 'ci')).out, /^(?!.*(limit|expires|!get_secret)).*echo/s)
+    t.equal((await secureMcp(['keys', 'change', 'ci', '--drop', 'get_nothing'], { cwd, env })).code, 2)
 
     const next = JSON.parse((await keys('rotate', 'ci', '--overlap', '1h', '--json')).out)
     t.equal(next.id, made.id)

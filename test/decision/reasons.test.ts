@@ -4,6 +4,8 @@ import { connect } from 'node:net'
 import { PassThrough } from 'node:stream'
 import type { InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
+import { LAYERS } from '../../src/decision/layers.ts'
+import { explainRecord, type RecordedDecision } from '../../src/decision/recorded.ts'
 import { AppError, ERRORS, type Reason } from '../../src/errors.ts'
 import { serveStdio } from '../../src/mcp/stdio.ts'
 import { buildRuntime } from '../../src/runtime.ts'
@@ -210,6 +212,16 @@ function answered (t: Test, { reason }: Case, answer: Answer, requestId: unknown
   t.notMatch(answer.body, /canary/)
 }
 
+/** What the line says is enough to name the layer that refused, and what would mend it. */
+function explained (t: Test, { reason, rule }: Pick<Case, 'reason' | 'rule'>, line: RecordedDecision): void {
+  const { decision, layer, layers, mend, ...more } = explainRecord(line)
+  t.equal(decision, reason)
+  if (rule !== undefined) t.match(more.rule, rule)
+  t.same(layers.map(({ layer }) => layer), LAYERS)
+  t.match(layers.find(({ verdict }) => verdict === 'refused'), { layer, reason })
+  t.ok(mend.length >= 1 && mend.every(sentence => sentence.length > 20), 'and says what would mend it')
+}
+
 t.test('no reason of the table is without a case', async t => {
   const cases = new Set(CASES.map(({ reason }) => reason))
   t.same(Object.keys(ERRORS).filter(reason => !cases.has(reason as Reason)), [])
@@ -233,6 +245,7 @@ t.test('answer, log line and metric name the same reason', async t => {
       t.match(line, { decision: one.reason }, 'the line names it')
       if (one.rule !== undefined) t.match(line?.rule, one.rule)
       if (one.principal !== undefined) t.match(line?.principal, one.principal)
+      explained(t, one, line as unknown as RecordedDecision)
       answered(t, one, answer, id)
       const strangers = lines.filter(({ msg, reqId, level }) => reqId === undefined && level !== 'debug' && !/redis|state|epoch|listening/i.test(String(msg)))
       t.same(strangers, [], 'every line of the request bears its id')
@@ -302,6 +315,7 @@ t.test('over stdio the line of a message names what its answer says', async t =>
     await until(() => lines.slice(from).some(({ msg }) => msg === 'request'))
     const line = lines.slice(from).find(({ msg }) => msg === 'request')!
     t.match(line, { decision: reason, method: method === 'no/such' ? 'other' : method }, reason)
+    if (reason !== 'served') explained(t, { reason }, line as unknown as RecordedDecision)
     t.equal(lines.slice(from).every(({ reqId }) => reqId === line.reqId), true, 'every line bears the id')
     if (reason === 'served' || (ERRORS[reason] as { as?: string }).as === 'result') t.equal(result?.isError ?? false, reason !== 'served')
     else t.match(error, { code: ERRORS[reason].rpc, data: { requestId: line.reqId } })
