@@ -4,6 +4,8 @@ import { AppError } from '../src/errors.ts'
 
 export interface WellKnownOptions {
   publicUrl: string
+  /** What people call the server. */
+  name: string
   /** In the order in which clients should try them. */
   issuers: readonly string[]
   /** What clients ask for at login, as the authorization server knows it; it may change with the server's metadata. */
@@ -26,13 +28,13 @@ export function resourceMetadataUrl (publicUrl: string): string {
  * scopes that make lists non-empty: a client that sees no tool calls none, and
  * is never asked for more.
  */
-const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl, issuers, scopes, legacyDiscovery }) => {
+const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl, name, issuers, scopes, legacyDiscovery }) => {
   const metadata = {
     resource: `${publicUrl}/mcp`,
     authorization_servers: issuers,
     bearer_methods_supported: ['header'],
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
-    resource_name: 'secure-mcp-server'
+    resource_name: name
   }
   for (const url of new Set([PATH, `${PATH}/mcp`, new URL(resourceMetadataUrl(publicUrl)).pathname])) {
     app.get(url, { config: { secureMcp: { public: true } } }, (_request, reply) => {

@@ -118,6 +118,7 @@ async function registerIdentity (app: FastifyInstance, { config, runtime: { iden
 async function registerProtocol (app: FastifyInstance, { config, runtime, judgeStreamsMs, quietMs, fastLane }: Composition): Promise<void> {
   await app.register(jsonBody)
   await app.register(mcp, {
+    identity: runtime.identity,
     offer: runtime.offer,
     inspection: runtime.inspection,
     sealer: runtime.sealer,
@@ -139,6 +140,7 @@ async function registerRoutes (app: FastifyInstance, { config, store, runtime: {
     const { grantable, issuers } = oauth2
     await app.register(wellKnown, {
       publicUrl: config.PUBLIC_URL,
+      name: config.SERVER_TITLE ?? config.SERVER_NAME,
       issuers: config.OAUTH2_AUTH_SERVER,
       scopes: () => loginScopes(grantable()),
       legacyDiscovery: config.OAUTH2_LEGACY_DISCOVERY ? () => issuers[0]!.metadataUrl : undefined

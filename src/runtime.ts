@@ -7,10 +7,12 @@ import { loadCustomAuthenticator } from './auth/custom.ts'
 import { oauth2FromSettings, type OAuth2, type RefreshPolicies } from './auth/oauth2/from-settings.ts'
 import type { RateLimit } from './core/limit.ts'
 import type { AuthType } from './core/principal.ts'
+import type { Identity } from './core/identity.ts'
 import { sealer } from './core/seal.ts'
 import { sessionIds, type SessionIds } from './core/session.ts'
 import { jwtVerifiers } from './jwt-verifiers.ts'
 import type { Inspection } from './decision/layers.ts'
+import { identityFromSettings } from './settings/identity.ts'
 import { inspectorFromSettings } from './settings/inspection.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
@@ -30,6 +32,7 @@ export interface RuntimeOptions {
 }
 
 export interface Runtime {
+  identity: Identity
   offer: CurrentOffer
   inspection: Inspection
   authenticators: readonly Authenticator[]
@@ -63,7 +66,8 @@ export async function buildRuntime ({ config, store, logger, sources = [], oauth
   const inspector = inspectorFromSettings(config)
   if (config.INSPECTION !== 'off') inspector.prepare()
   return {
-    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR, { warn: message => logger.warn({}, message), debug: config.MCP_DEBUG }), ...sources], inspector.patterns)),
+    identity: identityFromSettings(config),
+    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR, { warn: message => logger.warn({}, message), debug: config.MCP_DEBUG, builtInTools: config.BUILT_IN_TOOLS }), ...sources], inspector.patterns)),
     inspection: { mode: config.INSPECTION, inspector },
     authenticators: links,
     rules,

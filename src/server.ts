@@ -9,7 +9,7 @@ import { hashKey, makeKey } from './core/api-key.ts'
 import { UsageError } from './errors.ts'
 import { createLog } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
-import { SERVER_INFO } from './mcp/identity.ts'
+import { PRODUCT } from './settings/identity.ts'
 import { readSettings } from './settings/read.ts'
 import { usesRedis } from './settings/rules.ts'
 import type { Config } from './settings/schema.ts'
@@ -31,9 +31,9 @@ export async function serve (env: ProcessEnvironment, tell: (text: string) => vo
   const config = await withPort(env, warning => warnings.push(warning))
   const log = createLog({ debug: config.MCP_DEBUG })
   process.once('exit', log.endNow)
-  log.info({ version: SERVER_INFO.version, node: process.version }, 'starting')
+  log.info({ version: PRODUCT.version, node: process.version }, 'starting')
   for (const warning of warnings) log.warn({}, warning)
-  const metrics = createMetrics({ process: true, version: SERVER_INFO.version })
+  const metrics = createMetrics({ process: true, version: PRODUCT.version })
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
   const app = await buildApp({ config, store, logger: log, metrics })
@@ -147,7 +147,7 @@ async function makeFirstKey (config: Config, store: Store): Promise<string | und
 }
 
 function banner (config: Config, url: string, key: string | undefined): string {
-  const lines = ['', `  secure-mcp-server ${SERVER_INFO.version}`, '', `  MCP endpoint   ${url}`, `  Authentication ${describeAuth(config)}`, `  State          ${usesRedis(config) ? 'Redis' : 'this process (one replica; set REDIS_URL for more)'}`]
+  const lines = ['', `  secure-mcp-server ${PRODUCT.version}`, '', `  MCP endpoint   ${url}`, `  Authentication ${describeAuth(config)}`, `  State          ${usesRedis(config) ? 'Redis' : 'this process (one replica; set REDIS_URL for more)'}`]
   if (key !== undefined) {
     lines.push(
       '', '  No API key existed, so one was made. It is shown this once; only its hash is kept.', '', `    ${key}`,

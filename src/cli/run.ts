@@ -1,7 +1,7 @@
 /** The command line: finds the command, prints what it says, answers with its exit code. */
 import { nearest } from '../core/nearest.ts'
 import { UsageError } from '../errors.ts'
-import { SERVER_INFO } from '../mcp/identity.ts'
+import { PRODUCT } from '../settings/identity.ts'
 import { redact } from '../telemetry/redact.ts'
 import { COMMAND, type Command, type Io } from './command.ts'
 
@@ -26,7 +26,7 @@ export async function runCommand ([name = 'serve', ...args]: readonly string[], 
   try {
     if (['--help', '-h', 'help'].includes(name)) return await overview(io)
     if (['--version', '-v', 'version'].includes(name)) {
-      io.out(SERVER_INFO.version)
+      io.out(PRODUCT.version)
       return 0
     }
     const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined

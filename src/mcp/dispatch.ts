@@ -126,6 +126,6 @@ export class McpService {
   #listen ({ id, params, accepts }: McpRequest, { caller, log }: RequestContext): HttpResponse {
     if (!accepts.stream) throw new AppError('NOT_ACCEPTABLE', 'This is an event stream: accept text/event-stream')
     const offers = (uri: string) => resourceAt(this.#options.offer.current, caller.principal, uri) !== undefined
-    return listen({ events: this.#events, streams: this.#streams, offers }, id, params.notifications as object, caller, log)
+    return listen({ events: this.#events, streams: this.#streams, info: this.#options.identity.info, offers }, id, params.notifications as object, caller, log)
   }
 }

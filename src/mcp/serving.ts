@@ -1,4 +1,5 @@
 /** What it takes to serve a message: of the process, and of one message. */
+import type { Identity } from '../core/identity.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Sealer } from '../core/seal.ts'
 import type { Decision } from '../decision/decide.ts'
@@ -12,6 +13,8 @@ import type { Era } from './methods.ts'
 import type { PendingCall } from './pending-call.ts'
 
 export interface ServingOptions {
+  /** How the server names itself. */
+  readonly identity: Identity
   readonly offer: Offer
   /** Looks at what callers say, answers to questions too. */
   readonly inspection: Inspection

@@ -1,5 +1,6 @@
 /** Reading the settings out of texts: by name, each of its type, every problem told at once and no value said. */
 import { nearest } from '../core/nearest.ts'
+import { readIcons } from '../core/identity.ts'
 import { readScopeMap } from '../core/oauth-scopes.ts'
 import { defaultHosts } from '../core/origin.ts'
 import { fits } from '../core/plain-schema.ts'
@@ -160,6 +161,7 @@ function worked (settings: Raw, chosen: ReadonlySet<SettingName>, problems: stri
     REDIS_SENTINELS: settings.REDIS_SENTINELS === undefined ? undefined : list(settings.REDIS_SENTINELS),
     REDIS_CLUSTER_NODES: settings.REDIS_CLUSTER_NODES === undefined ? undefined : list(settings.REDIS_CLUSTER_NODES),
     STATE_SECRET: list(settings.STATE_SECRET),
+    SERVER_ICONS: icons(settings.SERVER_ICONS, problems),
     OAUTH2_AUTH_SERVER: issuers,
     OAUTH2_METADATA_URL: readUrlsByIssuer('OAUTH2_METADATA_URL', list(settings.OAUTH2_METADATA_URL), issuers, problems),
     OAUTH2_JWKS_URL: readUrlsByIssuer('OAUTH2_JWKS_URL', list(settings.OAUTH2_JWKS_URL), issuers, problems),
@@ -174,6 +176,12 @@ function worked (settings: Raw, chosen: ReadonlySet<SettingName>, problems: stri
 
 function list (text: string | undefined): string[] {
   return text === undefined ? [] : text.split(',').map(part => part.trim()).filter(part => part !== '')
+}
+
+function icons (text: string | undefined, problems: string[]): Config['SERVER_ICONS'] {
+  const read = readIcons(text ?? '')
+  if (read === undefined) problems.push('SERVER_ICONS must be https URLs or data:image/…;base64,… separated by blanks')
+  return read ?? []
 }
 
 function scopeMap (text: string | undefined, problems: string[]): Config['OAUTH2_SCOPE_MAP'] {

@@ -4,6 +4,7 @@ import { MIN_PLAIN_KEY_LENGTH, SAFE_PLAIN_KEY_LENGTH } from '../core/api-key.ts'
 import { endpointUrl } from '../core/endpoint.ts'
 import { isLoopback } from '../core/origin.ts'
 import { readHostPort, readRedisUrl } from '../core/redis-url.ts'
+import { hasHiddenCharacters } from '../core/visible-text.ts'
 import type { Config, SettingName } from './schema.ts'
 
 /** Values that stand in tutorials; whoever deploys with one has no secret. */
@@ -21,7 +22,7 @@ export function usesRedis (config: Pick<Config, 'REDIS_URL' | 'REDIS_SENTINELS' 
 
 /** One sentence for each contradiction; a start is refused for any. */
 export function problemsBetween (config: Config): string[] {
-  return [...listenerProblems(config), ...redisProblems(config), ...secretProblems(config), ...oauthProblems(config), ...sessionProblems(config)]
+  return [...listenerProblems(config), ...redisProblems(config), ...secretProblems(config), ...oauthProblems(config), ...sessionProblems(config), ...identityProblems(config)]
 }
 
 /** One sentence for each setting that has no effect, or that should be changed. */
@@ -149,6 +150,15 @@ function sessionProblems (config: Config): string[] {
   return config.SESSION_IDLE_MS > config.SESSION_MAX_MS && chosen('SESSION_IDLE_MS', 'SESSION_MAX_MS')
     ? ['SESSION_IDLE_MS must not be longer than SESSION_MAX_MS']
     : []
+}
+
+/** Models read these: what stands in them must be what a reviewer sees. */
+function identityProblems (config: Config): string[] {
+  const problems = (['SERVER_NAME', 'SERVER_TITLE', 'SERVER_DESCRIPTION', 'SERVER_INSTRUCTIONS'] as const)
+    .filter(name => hasHiddenCharacters(config[name] ?? ''))
+    .map(name => `${name} has invisible characters: remove them`)
+  if (Buffer.byteLength(config.SERVER_INSTRUCTIONS ?? '') > 2048) problems.push('SERVER_INSTRUCTIONS must have 2048 bytes or fewer')
+  return problems
 }
 
 /** @param problems gets one more for what cannot be read */

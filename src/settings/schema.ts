@@ -1,4 +1,5 @@
 /** The settings: one property each. The descriptions become docs/configuration.md. */
+import type { Icon } from '../core/identity.ts'
 import type { ScopeMap } from '../core/oauth-scopes.ts'
 import type { PlainSchema } from '../core/plain-schema.ts'
 
@@ -264,6 +265,39 @@ const properties = {
     default: 'tools',
     description: 'Folder of tool modules, loaded beside the built-in tools if it exists.'
   }),
+  BUILT_IN_TOOLS: flag({
+    default: true,
+    description: '`false` leaves out `hello_world`, `echo`, `get_time` and `debug_info`.'
+  }),
+  SERVER_NAME: text({
+    default: 'secure-mcp-server',
+    wanted: '1 to 128 printable ASCII characters, such as com.example/orders',
+    pattern: '^[\\x20-\\x7e]+$',
+    maxLength: 128,
+    description: 'Name of the server in `serverInfo`, for programs. In the form `com.example/orders` the server publishes a server card.'
+  }),
+  SERVER_TITLE: text({
+    maxLength: 128,
+    description: 'Name of the server for people: clients and the login show it. Default: SERVER_NAME.'
+  }),
+  SERVER_VERSION: text({
+    wanted: '1 to 64 printable ASCII characters without blanks, such as 1.4.0',
+    pattern: '^[\\x21-\\x7e]+$',
+    maxLength: 64,
+    description: 'Version of what is served. Default: the version of this product, which `--version` and metrics tell in any case.'
+  }),
+  SERVER_DESCRIPTION: text({
+    maxLength: 100,
+    description: 'What the server is for, in one sentence; clients and registries show it.'
+  }),
+  SERVER_INSTRUCTIONS: text({
+    maxLength: 2048,
+    description: 'How models should use the server as a whole, at most 2048 bytes. Say here what belongs to no single tool.'
+  }),
+  SERVER_ICONS: text({
+    description: 'Icons of the server, separated by blanks: https URLs, or `data:image/…;base64,…`. They are part of every answer of ' +
+      'revision 2026-07-28, so prefer URLs.'
+  }),
   SECURE_CONFIG_FILE: text({
     default: 'config/secure_config.json',
     description: 'File of settings, some encrypted as `encrypted_<name>` (`config set`).'
@@ -361,7 +395,7 @@ export type Raw = { [N in WithDefault]: Value<Properties[N]> } & { [N in Exclude
 
 /** What the rest of the code reads: the settings, with lists split and defaults worked out. */
 export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES' |
-  'STATE_SECRET' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
+  'STATE_SECRET' | 'SERVER_ICONS' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
   /** Settings that were given a value, wherever it came from. */
     chosen: ReadonlySet<SettingName>
     /** No trailing slash. */
@@ -372,6 +406,7 @@ export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_
     REDIS_SENTINELS: readonly string[] | undefined
     REDIS_CLUSTER_NODES: readonly string[] | undefined
     STATE_SECRET: readonly string[]
+    SERVER_ICONS: readonly Icon[]
     OAUTH2_AUTH_SERVER: readonly string[]
     /** By issuer, as the two below. */
     OAUTH2_METADATA_URL: ReadonlyMap<string, string>

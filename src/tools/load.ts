@@ -21,6 +21,8 @@ export interface LoadOptions {
   warn?: (message: string) => void
   /** `MCP_DEBUG` of the server that offers them. */
   debug?: boolean
+  /** `BUILT_IN_TOOLS` of the server. */
+  builtInTools?: boolean
 }
 
 /**
@@ -30,8 +32,8 @@ export interface LoadOptions {
  *
  * @throws {UsageError} naming the file and the fault
  */
-export async function loadTools (dir: string | undefined, { warn = () => {}, debug = false }: LoadOptions = {}): Promise<Source[]> {
-  const sources: Source[] = builtIn(debug).map(definition => ({ from: 'built-in', definition }))
+export async function loadTools (dir: string | undefined, { warn = () => {}, debug = false, builtInTools = true }: LoadOptions = {}): Promise<Source[]> {
+  const sources: Source[] = (builtInTools ? builtIn(debug) : []).map(definition => ({ from: 'built-in', definition }))
   const files = dir === undefined ? [] : modulesIn(dir, warn)
   if (dir !== undefined && files.length > 0) provideOwnPackage(dir)
   for (const file of files) sources.push(...(await definitionsIn(file)).map(definition => ({ from: file, definition })))

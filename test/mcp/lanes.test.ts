@@ -30,6 +30,11 @@ const PRINCIPAL = { id: 'api_key:a', name: 'a', authType: 'api_key', role: 'call
 const RULE = { limit: 1e9, windowMs: 60_000 }
 const CALLER = { principal: PRINCIPAL, subject: 'key:a', rule: RULE, rateLimit: { allowed: true, limit: 1e9, remaining: 1e9, retryMs: 0, slice: 0 } } as never
 
+const IDENTITY = {
+  info: { name: 'com.example/orders', version: '1.4.0', title: 'Orders', description: 'Orders of a shop.', icons: [{ src: 'https://example.com/a.png', mimeType: 'image/png' }] },
+  instructions: 'Look up before you change.'
+}
+
 interface Named { method?: unknown, id?: unknown }
 
 interface Answer { status: number, headers: Record<string, string>, messages: unknown }
@@ -64,6 +69,7 @@ function open (t: Test, catalogue: Catalogue) {
   const options = {
     store,
     log: silent,
+    identity: IDENTITY,
     offer: new CurrentOffer(catalogue),
     inspection: { mode: 'block', inspector: new Inspector() },
     sealer: sealer(secret, 'request state'),

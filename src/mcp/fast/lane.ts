@@ -18,7 +18,7 @@ import { CallContext, type Host } from '../../tools/context.ts'
 import type { ToolResult } from '../../tools/result.ts'
 import { InputNeeded } from '../../tools/tool.ts'
 import { emptyListMeta } from '../empty-list.ts'
-import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from '../identity.ts'
+import { CAPABILITIES, LIST_TTL_MS } from '../capabilities.ts'
 import { isObject, type Json } from '../members.ts'
 import type { McpRequest } from '../message.ts'
 import type { Era } from '../methods.ts'
@@ -44,23 +44,25 @@ export interface FastLaneContext {
 export type FastAnswer = string | PendingCall
 
 const NO_TOOLS = '"tools":[]'
-/** What a modern result has besides its own members. */
-const COMPLETE = completeWith({})
 const KEPT = `"ttlMs":${LIST_TTL_MS},"cacheScope":"private"`
 
 export class FastLane {
   readonly #options: ServingOptions
   readonly #lists: ListTexts
   readonly #discovered: string
+  /** What a modern result has besides its own members. */
+  readonly #complete: string
   /** What `initialize` is told, without a session and with one. */
   readonly #welcome: readonly [string, string]
 
   constructor (options: ServingOptions) {
-    const { offer, authentication } = options
+    const { offer, authentication, identity: { info, instructions } } = options
     this.#options = options
     this.#lists = new ListTexts(offer)
-    this.#discovered = membersOf({ supportedVersions: [MODERN_VERSION], capabilities: CAPABILITIES(authentication, true) })
-    const welcome = (pushes: boolean) => membersOf({ capabilities: CAPABILITIES(authentication, pushes), serverInfo: SERVER_INFO })
+    this.#complete = this.#completeWith({})
+    const said = instructions === undefined ? {} : { instructions }
+    this.#discovered = membersOf({ supportedVersions: [MODERN_VERSION], capabilities: CAPABILITIES(authentication, true), ...said })
+    const welcome = (pushes: boolean) => membersOf({ capabilities: CAPABILITIES(authentication, pushes), serverInfo: info, ...said })
     this.#welcome = [welcome(false), welcome(true)]
   }
 
@@ -69,22 +71,68 @@ export class FastLane {
     const { era, method, id, params } = request
     if (method === 'tools/call') return this.#call(request, who)
     const list = this.#lists.textOf(method, who.principal)
-    if (list !== undefined) return respond(id, listed(method, list, era, who))
-    if (method === 'server/discover') return respond(id, `${this.#discovered},${KEPT},${COMPLETE}`)
+    if (list !== undefined) return respond(id, this.#listed(method, list, era, who))
+    if (method === 'server/discover') return respond(id, `${this.#discovered},${KEPT},${this.#complete}`)
     if (method === 'initialize') return respond(id, `"protocolVersion":${JSON.stringify(servedVersion(params.protocolVersion))},${this.#welcome[who.session === undefined ? 0 : 1]}`)
     return respond(id, '') // ping
   }
 
-  #call ({ era, id, params }: McpRequest, who: FastLaneContext): FastAnswer | Promise<FastAnswer> {
+  #call (request: McpRequest, who: FastLaneContext): FastAnswer | Promise<FastAnswer> {
+    const { era, id, params } = request
     const { decision, trace } = who
-    if (decision.outcome === 'refuse') return refused(id, era, () => resultOf(decision, trace), who)
+    if (decision.outcome === 'refuse') return this.#refused(id, era, () => resultOf(decision, trace), who)
     const host = new LaneHost(this.#options, era, params, who)
     const outcome = runTool(decision.offered as OfferedTool, decision.input, new CallContext(host))
     if (!isPromise(outcome) && !host.hasSpoken) {
       const result = settle(outcome, trace)
-      if (isPlain(result)) return respond(id, written(result, era))
+      if (isPlain(result)) return respond(id, this.#written(result, era))
     }
-    return finish(id, era, host, Promise.resolve(outcome), who)
+    return this.#finish(request, host, Promise.resolve(outcome), who)
+  }
+
+  async #finish ({ id, era }: McpRequest, host: LaneHost, work: Promise<CallOutcome>, who: FastLaneContext): Promise<FastAnswer> {
+    const pending: PendingCall = {
+      resume (next) {
+        host.handTo(next)
+        return work
+      }
+    }
+    try {
+      const done = await Promise.race([work, host.spoken()])
+      if (done === undefined || host.hasSpoken) return pending
+      const result = settle(done, who.trace)
+      return isPlain(result) ? respond(id, this.#written(result, era)) : pending
+    } catch (error) {
+      if (host.hasSpoken) return pending
+      if (!host.isAborted) who.log.error({ err: error }, 'handler failed')
+      return this.#refused(id, era, () => { throw error }, who)
+    }
+  }
+
+  /** What is answered where nothing ran, as the SDK's server would have told it. */
+  #refused (id: string | number, era: Era, result: () => ToolResult, { trace }: FastLaneContext): string {
+    try {
+      return respond(id, this.#written(result(), era))
+    } catch (error) {
+      const answer = toAnswer(error)
+      trace.refuse(answer.reason, answer.rule)
+      return JSON.stringify(rpcError(answer, id, trace.requestId))
+    }
+  }
+
+  #listed (method: string, text: string, era: Era, { principal, log }: FastLaneContext): string {
+    const meta = method === 'tools/list' && text === NO_TOOLS ? emptyListMeta(principal, log) : undefined
+    if (era === 'legacy') return meta === undefined ? text : `${text},"_meta":${JSON.stringify(meta)}`
+    return `${text},${KEPT},${meta === undefined ? this.#complete : this.#completeWith(meta)}`
+  }
+
+  #completeWith (meta: Json): string {
+    return `"resultType":"complete","_meta":${JSON.stringify({ ...meta, [SERVER_INFO_META_KEY]: this.#options.identity.info })}`
+  }
+
+  #written (result: ToolResult, era: Era): string {
+    const own = membersOf(result)
+    return era === 'modern' ? `${own},${this.#complete}` : own
   }
 }
 
@@ -144,51 +192,6 @@ class LaneHost implements Host {
     this.#said.push(say)
     this.#onSpoken()
   }
-}
-
-async function finish (id: string | number, era: Era, host: LaneHost, work: Promise<CallOutcome>, who: FastLaneContext): Promise<FastAnswer> {
-  const pending: PendingCall = {
-    resume (next) {
-      host.handTo(next)
-      return work
-    }
-  }
-  try {
-    const done = await Promise.race([work, host.spoken()])
-    if (done === undefined || host.hasSpoken) return pending
-    const result = settle(done, who.trace)
-    return isPlain(result) ? respond(id, written(result, era)) : pending
-  } catch (error) {
-    if (host.hasSpoken) return pending
-    if (!host.isAborted) who.log.error({ err: error }, 'handler failed')
-    return refused(id, era, () => { throw error }, who)
-  }
-}
-
-/** What is answered where nothing ran, as the SDK's server would have told it. */
-function refused (id: string | number, era: Era, result: () => ToolResult, { trace }: FastLaneContext): string {
-  try {
-    return respond(id, written(result(), era))
-  } catch (error) {
-    const answer = toAnswer(error)
-    trace.refuse(answer.reason, answer.rule)
-    return JSON.stringify(rpcError(answer, id, trace.requestId))
-  }
-}
-
-function listed (method: string, text: string, era: Era, { principal, log }: FastLaneContext): string {
-  const meta = method === 'tools/list' && text === NO_TOOLS ? emptyListMeta(principal, log) : undefined
-  if (era === 'legacy') return meta === undefined ? text : `${text},"_meta":${JSON.stringify(meta)}`
-  return `${text},${KEPT},${meta === undefined ? COMPLETE : completeWith(meta)}`
-}
-
-function completeWith (meta: Json): string {
-  return `"resultType":"complete","_meta":${JSON.stringify({ ...meta, [SERVER_INFO_META_KEY]: SERVER_INFO })}`
-}
-
-function written (result: ToolResult, era: Era): string {
-  const own = membersOf(result)
-  return era === 'modern' ? `${own},${COMPLETE}` : own
 }
 
 function respond (id: string | number, result: string): string {

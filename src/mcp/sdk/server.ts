@@ -3,8 +3,9 @@
  * holding only what this principal may use. Both eras and stdio come here; what
  * the fast lane answers never does.
  */
-import { isJSONRPCErrorResponse, Server, type ServerOptions, type Transport } from '@modelcontextprotocol/server'
-import { CAPABILITIES, LIST_TTL_MS, SERVER_INFO } from '../identity.ts'
+import { isJSONRPCErrorResponse, Server, type Implementation, type ServerOptions, type Transport } from '@modelcontextprotocol/server'
+import type { ServerInfo } from '../../core/identity.ts'
+import { CAPABILITIES, LIST_TTL_MS } from '../capabilities.ts'
 import type { Serving, ServingOptions } from '../serving.ts'
 import { inOurWords, wireError } from './errors.ts'
 import { complete } from './handlers/completion.ts'
@@ -37,7 +38,9 @@ const LEGACY_HANDLERS: typeof HANDLERS = [['resources/subscribe', subscribe], ['
 
 export function sdkServer (options: ServingOptions, serving: Serving): Server {
   const { era, session, log } = serving
-  const server = new TranslatingServer(serving, {
+  const { info, instructions } = options.identity
+  const server = new TranslatingServer(serving, info, {
+    ...(instructions === undefined ? {} : { instructions }),
     capabilities: CAPABILITIES(options.authentication, era === 'modern' || session !== undefined),
     cacheHints: CACHE_HINTS
   })
@@ -59,8 +62,8 @@ export function sdkServer (options: ServingOptions, serving: Serving): Server {
 class TranslatingServer extends Server {
   readonly #serving: Serving
 
-  constructor (serving: Serving, options: ServerOptions) {
-    super(SERVER_INFO, options)
+  constructor (serving: Serving, info: ServerInfo, options: ServerOptions) {
+    super(info as Implementation, options)
     this.#serving = serving
   }
 

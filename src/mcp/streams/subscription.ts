@@ -1,18 +1,21 @@
 /** `subscriptions/listen` of revision 2026-07-28: one stream, of what its principal may hear. */
 import type { JSONRPCMessage } from '@modelcontextprotocol/server'
 import type { Caller } from '../../auth/chain.ts'
+import type { ServerInfo } from '../../core/identity.ts'
 import { mayUse } from '../../core/permissions.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { noticesOf, type Events, type Subscription } from './changes.ts'
 import { EventStream } from './event-stream.ts'
-import { SERVER_INFO } from '../identity.ts'
 import { EVENT_STREAM_HEADERS, type HttpResponse } from '../http-response.ts'
+import { SERVER_INFO_META_KEY } from '../sdk/protocol.ts'
 import type { Streams } from './registry.ts'
 
 export interface ListenOptions {
   events: Events
   streams: Streams
+  /** How the server names itself. */
+  info: ServerInfo
   /** Whether there is a resource of that name. */
   offers: (uri: string) => boolean
 }
@@ -33,7 +36,7 @@ const MAX_URIS = 1000
  *
  * @throws {AppError} TOO_MANY_STREAMS, DRAINING
  */
-export function listen ({ events, streams, offers }: ListenOptions, id: string | number, filter: Filter, caller: Caller, log: Log): HttpResponse {
+export function listen ({ events, streams, info, offers }: ListenOptions, id: string | number, filter: Filter, caller: Caller, log: Log): HttpResponse {
   const { principal } = caller
   /** As it is now: permissions may change while the stream is open. */
   let current = principal
@@ -53,7 +56,7 @@ export function listen ({ events, streams, offers }: ListenOptions, id: string |
   const say = (method: string, params: object = {}) => stream.send({ jsonrpc: '2.0', method, params: { ...params, _meta: meta } } as JSONRPCMessage)
 
   const end = () => stream.end({
-    jsonrpc: '2.0', id, result: { resultType: 'complete', _meta: { ...meta, 'io.modelcontextprotocol/serverInfo': SERVER_INFO } }
+    jsonrpc: '2.0', id, result: { resultType: 'complete', _meta: { ...meta, [SERVER_INFO_META_KEY]: info } }
   } as JSONRPCMessage)
   const changed = (next: Principal) => {
     current = next
