@@ -85,7 +85,7 @@ export async function ports (): Promise<{ PORT: string, MANAGEMENT_PORT: string 
 }
 
 /** npm and what it started; npm may be gone before the server has drained. */
-async function end (group: number): Promise<void> {
+export async function end (group: number): Promise<void> {
   try {
     process.kill(-group, 'SIGTERM')
     for (let waited = 0; waited < 20_000; waited += 50) {

@@ -69,7 +69,12 @@ export function npmCli (): string | undefined {
 
 /** A Node of at least this major version: the one that runs this, or one from npm. */
 export function nodeOf (major: number): string {
-  if (Number(process.versions.node.split('.')[0]) >= major) return process.execPath
+  return Number(process.versions.node.split('.')[0]) >= major ? process.execPath : nodeExactly(major)
+}
+
+/** The Node of this major version: the one that runs this, or one from npm. */
+export function nodeExactly (major: number): string {
+  if (Number(process.versions.node.split('.')[0]) === major) return process.execPath
   const name = `node-linux-${process.arch}`
   return join(fetched(`node-${major}`, [`${name}@${major}`]), 'node_modules', name, 'bin/node')
 }

@@ -1,0 +1,45 @@
+/** What is published says the same of itself everywhere. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+
+interface Manifest {
+  name: string
+  version: string
+  homepage: string
+  bugs: string
+  license: string
+  mcpName: string
+  repository: { url: string, directory?: string }
+  engines: { node: string }
+  exports: Record<string, { types: string, default: string } | string>
+}
+
+const root = join(import.meta.dirname, '..')
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const manifest = JSON.parse(read('package.json')) as Manifest
+
+t.test('the version stands in package.json, and everything else that names it agrees', async t => {
+  const lock = JSON.parse(read('package-lock.json')) as { version: string }
+  t.equal(lock.version, manifest.version, 'package-lock.json')
+  const heading = /^## (.*)$/m.exec(read('CHANGELOG.md'))![1]!
+  t.ok(heading === 'Unreleased' || heading.startsWith(manifest.version), 'the first heading of CHANGELOG.md')
+})
+
+t.test('the package says where it comes from, which provenance and the registry of MCP servers check', async t => {
+  const [, owner, name] = /^git\+https:\/\/github\.com\/([a-z0-9-]+)\/([a-z0-9-]+)\.git$/.exec(manifest.repository.url)!
+  t.equal(manifest.mcpName, `io.github.${owner}/${name}`)
+  const { homepage, bugs } = manifest
+  t.strictSame({ homepage, bugs }, { homepage: `https://github.com/${owner}/${name}#readme`, bugs: `https://github.com/${owner}/${name}/issues` })
+})
+
+t.test('what the package exports is in it, and declarations that no entry leads to are not', async t => {
+  const entries = Object.values(manifest.exports)
+  for (const entry of entries) {
+    for (const path of typeof entry === 'string' ? [entry] : [entry.types, entry.default]) t.ok(read(path).length > 0, path)
+  }
+  t.ok(entries.includes('./package.json'))
+  const declarations = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter(path => path.endsWith('.d.ts'))
+  const all = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter(path => path.endsWith('.js'))
+  t.ok(declarations.length > 0 && declarations.length < all.length / 2, `${declarations.length} of ${all.length}`)
+})
