@@ -15,6 +15,7 @@ const MEASUREMENTS = {
   'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
   redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],
+  dev: ['dev/run.ts', 'a hundred changes of tools and helpers under 200 calls a second'],
   release: ['release/run.ts', 'what a release publishes, packed, judged and installed into an empty folder on Node 20, 22 and 24'],
   manifests: ['manifests/run.mjs', 'what kustomize renders, against the types of the API and our policies'],
   clients: ['oauth/clients.ts', 'clients and authorization servers of others: each logs in at each, lists and calls a tool; fetches Codex, 400 MB'],

@@ -20,6 +20,8 @@ export interface AppOptions {
   metrics?: Metrics
   /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
   sources?: readonly Source[]
+  /** Load tools again when their files change. */
+  reload?: boolean
   /** How often what stays open is judged again, ms. For tests. */
   judgeStreamsMs?: number
   /** Silence after which a client that takes streams is told something, ms. For tests. */

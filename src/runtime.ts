@@ -20,6 +20,7 @@ import type { Log } from './telemetry/log.ts'
 import { buildCatalogue, type Source } from './tools/catalogue.ts'
 import { loadTools } from './tools/load.ts'
 import { CurrentOffer } from './tools/offer.ts'
+import { Reloader } from './tools/reloader.ts'
 
 export interface RuntimeOptions {
   config: Config
@@ -29,6 +30,8 @@ export interface RuntimeOptions {
   sources?: readonly Source[] | undefined
   /** How often authorization servers are asked. For tests. */
   oauth2Policies?: RefreshPolicies | undefined
+  /** Load tools again when their files change. */
+  reload?: boolean | undefined
 }
 
 export interface Runtime {
@@ -47,7 +50,9 @@ export interface Runtime {
 }
 
 /** @throws {UsageError} for a tool or authenticator module that is wrong */
-export async function buildRuntime ({ config, store, logger, sources = [], oauth2Policies }: RuntimeOptions): Promise<Runtime> {
+export async function buildRuntime (
+  { config, store, logger, sources = [], oauth2Policies, reload = false }: RuntimeOptions
+): Promise<Runtime> {
   const windowMs = config.RATE_LIMIT_WINDOW_MS
   const rules = {
     none: { limit: config.RATE_LIMIT_DEFAULT, windowMs },
@@ -65,9 +70,14 @@ export async function buildRuntime ({ config, store, logger, sources = [], oauth
   const secrets = config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')]
   const inspector = inspectorFromSettings(config)
   if (config.INSPECTION !== 'off') inspector.prepare()
+  const load = async (query: string) => buildCatalogue([...await loadTools(config.TOOLS_DIR, {
+    warn: message => logger.warn({}, message), debug: config.MCP_DEBUG, builtInTools: config.BUILT_IN_TOOLS, query
+  }), ...sources], inspector.patterns)
+  const offer = new CurrentOffer(await load(''))
+  const reloader = reload ? new Reloader({ dir: config.TOOLS_DIR, load, offer, log: logger }) : undefined
   return {
     identity: identityFromSettings(config),
-    offer: new CurrentOffer(buildCatalogue([...await loadTools(config.TOOLS_DIR, { warn: message => logger.warn({}, message), debug: config.MCP_DEBUG, builtInTools: config.BUILT_IN_TOOLS }), ...sources], inspector.patterns)),
+    offer,
     inspection: { mode: config.INSPECTION, inspector },
     authenticators: links,
     rules,
@@ -76,6 +86,9 @@ export async function buildRuntime ({ config, store, logger, sources = [], oauth
     sessionIds: sessionIds(secrets),
     authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) },
     oauth2,
-    async close () { await Promise.all(links.map(link => link.close?.())) }
+    async close () {
+      reloader?.close()
+      await Promise.all(links.map(link => link.close?.()))
+    }
   }
 }

@@ -9,6 +9,7 @@ import { hashKey, makeKey } from './core/api-key.ts'
 import { UsageError } from './errors.ts'
 import { createLog } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { readableOutput } from './telemetry/readable.ts'
 import { PRODUCT } from './settings/identity.ts'
 import { readSettings } from './settings/read.ts'
 import { usesRedis } from './settings/rules.ts'
@@ -20,23 +21,30 @@ import { buildManagement } from './management.ts'
 type ProcessEnvironment = Record<string, string | undefined>
 type App = Awaited<ReturnType<typeof buildApp>>
 
+export interface ServeOptions {
+  /** For whoever writes tools: they are loaded again when their files change, and the log is for a person to read. */
+  dev?: boolean
+}
+
 /**
  * Serve until a signal says stop.
  *
  * @param tell writes to the person at the terminal, apart from the log
  * @throws {UsageError} for anything wrong before listening
  */
-export async function serve (env: ProcessEnvironment, tell: (text: string) => void): Promise<void> {
+export async function serve (
+  env: ProcessEnvironment, tell: (text: string) => void, { dev = false }: ServeOptions = {}
+): Promise<void> {
   const warnings: string[] = []
   const config = await withPort(env, warning => warnings.push(warning))
-  const log = createLog({ debug: config.MCP_DEBUG })
+  const log = createLog({ debug: config.MCP_DEBUG, ...(dev ? { destination: readableOutput(process.stdout) } : {}) })
   process.once('exit', log.endNow)
   log.info({ version: PRODUCT.version, node: process.version }, 'starting')
   for (const warning of warnings) log.warn({}, warning)
   const metrics = createMetrics({ process: true, version: PRODUCT.version })
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
-  const app = await buildApp({ config, store, logger: log, metrics })
+  const app = await buildApp({ config, store, logger: log, metrics, reload: dev })
   const management = await buildManagement({ config, store, identify: app.secureMcp.identify, metrics, logger: log })
   try {
     await listen(app, { host: config.HOST, port: config.PORT, prefix: '' })

@@ -7,6 +7,7 @@ import { COMMAND, type Command, type Io } from './command.ts'
 
 const COMMANDS: Record<string, () => Promise<Command>> = {
   serve: async () => (await import('./serve.ts')).serve,
+  dev: async () => (await import('./dev.ts')).dev,
   stdio: async () => (await import('./stdio.ts')).stdio,
   keys: async () => (await import('./keys.ts')).keys,
   config: async () => (await import('./config.ts')).config,

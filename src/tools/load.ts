@@ -1,9 +1,10 @@
 import { readdirSync, statSync, type Dirent } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { UsageError } from '../errors.ts'
 import { builtIn } from './builtin/index.ts'
 import type { Source } from './catalogue.ts'
+import { faultPlace } from './fault-place.ts'
 import { provideOwnPackage } from './own-package.ts'
 import type { Definition } from './tool.ts'
 
@@ -23,6 +24,8 @@ export interface LoadOptions {
   debug?: boolean
   /** `BUILT_IN_TOOLS` of the server. */
   builtInTools?: boolean
+  /** Stands behind the URL of each file: Node loads a module of another URL again. */
+  query?: string
 }
 
 /**
@@ -32,20 +35,25 @@ export interface LoadOptions {
  *
  * @throws {UsageError} naming the file and the fault
  */
-export async function loadTools (dir: string | undefined, { warn = () => {}, debug = false, builtInTools = true }: LoadOptions = {}): Promise<Source[]> {
+export async function loadTools (
+  dir: string | undefined, { warn = () => {}, debug = false, builtInTools = true, query = '' }: LoadOptions = {}
+): Promise<Source[]> {
   const sources: Source[] = (builtInTools ? builtIn(debug) : []).map(definition => ({ from: 'built-in', definition }))
   const files = dir === undefined ? [] : modulesIn(dir, warn)
   if (dir !== undefined && files.length > 0) provideOwnPackage(dir)
-  for (const file of files) sources.push(...(await definitionsIn(file)).map(definition => ({ from: file, definition })))
+  for (const file of files) {
+    sources.push(...(await definitionsIn(file, query)).map(definition => ({ from: file, definition })))
+  }
   return sources
 }
 
-async function definitionsIn (file: string): Promise<Definition[]> {
+async function definitionsIn (file: string, query: string): Promise<Definition[]> {
   let module: { default?: unknown }
   try {
-    module = await import(pathToFileURL(resolve(file)).href)
+    module = await import(pathToFileURL(resolve(file)).href + query)
   } catch (error) {
-    throw new UsageError(`${file}: cannot be loaded: ${(error as Error).message}`)
+    const { message } = error as Error
+    throw new UsageError(`${file}: cannot be loaded: ${message}${await faultPlace(error as Error, dirname(file))}`)
   }
   const inner: unknown = (module.default as { default?: unknown } | undefined)?.default
   // A compiled CommonJS module keeps its default export in a member of that name.

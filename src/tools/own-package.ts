@@ -1,15 +1,9 @@
 /** Lets tool files import this package from folders where Node would not find it, such as a mounted `/tools` beside a global install. */
-import * as nodeModule from 'node:module'
+import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
+import { addResolveHook, type Next, type Resolved } from './resolve-hook.ts'
 
 const NAME = 'secure-mcp-server'
-
-interface Resolved { url: string, shortCircuit?: boolean }
-type Next = (specifier: string, context?: object) => Resolved
-type ResolveHook = (specifier: string, context: object, next: Next) => Resolved
-
-/** Since Node 22.15; the types are those of Node 20. */
-const { registerHooks } = nodeModule as { registerHooks?: (hooks: { resolve: ResolveHook }) => void }
 
 let registered = false
 
@@ -23,8 +17,7 @@ let registered = false
 export function provideOwnPackage (dir: string): void {
   if (registered || isFoundFrom(dir)) return
   registered = true
-  if (registerHooks !== undefined) registerHooks({ resolve: resolveOwn })
-  else nodeModule.register(`data:text/javascript,${encodeURIComponent(LOADER)}`)
+  addResolveHook(resolveOwn, LOADER)
 }
 
 function resolveOwn (specifier: string, context: object, next: Next): Resolved {
@@ -50,7 +43,7 @@ export async function resolve (specifier, context, next) {
 
 function isFoundFrom (dir: string): boolean {
   try {
-    nodeModule.createRequire(join(resolve(dir), 'tool.js')).resolve(NAME)
+    createRequire(join(resolve(dir), 'tool.js')).resolve(NAME)
     return true
   } catch {
     return false
