@@ -6,8 +6,8 @@ import { redact } from '../src/telemetry/redact.ts'
 import { refused } from './refused.ts'
 
 export interface AddressOptions {
-  /** Whose X-Forwarded-For counts. */
-  isProxy: IsProxy
+  /** Whose X-Forwarded-For counts. Absent: the app knows, and `request.ip` is the client. */
+  isProxy?: IsProxy | undefined
 }
 
 /** Names the caller's address and refuses the blocked ones, before anything else is read. */
@@ -25,11 +25,14 @@ export default fp<AddressOptions>(async function address (app, { isProxy }) {
   app.addHook('onRequest', function nameAddress (request, _reply, done) {
     const { secureMcp, socket, headers } = request
     const peer = socket.remoteAddress ?? ''
-    const client = clientAddress(peer, headers['x-forwarded-for'] as string | undefined, isProxy)
+    const client = isProxy === undefined
+      ? normalAddress(request.ip)
+      : clientAddress(peer, headers['x-forwarded-for'] as string | undefined, isProxy)
     secureMcp.address = client ?? normalAddress(peer) ?? '0.0.0.0'
     if (client === undefined && peer !== '') {
       return done(new AppError('INVALID_REQUEST', 'X-Forwarded-For holds an entry that is no address', {
-        cause: `the proxy ${secureMcp.address} wrote an X-Forwarded-For without an address: ${redact(String(headers['x-forwarded-for']).slice(-128))}; see TRUST_PROXY`
+        cause: `the proxy ${secureMcp.address} wrote an X-Forwarded-For without an address: ` +
+          `${redact(String(headers['x-forwarded-for']).slice(-128))}; see ${isProxy === undefined ? 'Fastify({ trustProxy })' : 'TRUST_PROXY'}`
       }))
     }
     const refusal = judgeAddress(secureMcp.address, blocked)

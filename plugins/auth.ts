@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Identify } from '../src/auth/chain.ts'
+import type { RequestFacts } from '../src/auth/authenticator.ts'
+import type { Caller, Identify } from '../src/auth/chain.ts'
 import { challengeHeader } from '../src/core/challenge.ts'
 import { NO_CREDENTIAL, readCredential, type Credential } from '../src/core/credential.ts'
 import { InsufficientScope } from '../src/auth/scopes.ts'
@@ -19,7 +20,10 @@ export interface OAuth2Challenge {
 }
 
 export interface AuthOptions {
+  /** Who presents a credential. */
   identify: Identify
+  /** Who asks, where the app around this service knows: then no credential is read. */
+  given?: ((request: FastifyRequest, facts: RequestFacts) => Promise<Caller>) | undefined
   publicUrl: string
   /** Whose routes these are; others are refused. Absent: everyone's. */
   role?: Principal['role']
@@ -31,14 +35,15 @@ export interface AuthOptions {
  * Identifies the caller of every route that does not say `public: true`,
  * before the body is read. A forgotten route answers 401.
  */
-export default fp<AuthOptions>(async function auth (app, { identify, publicUrl, role, oauth2 }) {
+export default fp<AuthOptions>(async function auth (app, { identify, given, publicUrl, role, oauth2 }) {
   app.secureMcp.identify = identify
 
   app.addHook('onRequest', async function authenticate (request, reply) {
     if (routeOf(request).public === true) return
     const { method, secureMcp } = request
     try {
-      const caller = await identify(credentialOf(request), { address: secureMcp.address, method, url: publicUrl + request.url.split('?', 1)[0] })
+      const facts = { address: secureMcp.address, method, url: publicUrl + request.url.split('?', 1)[0] }
+      const caller = await (given === undefined ? identify(credentialOf(request), facts) : given(request, facts))
       secureMcp.caller = caller
       secureMcp.rateLimit = caller.rateLimit
       secureMcp.trace.principal = caller.principal.id

@@ -21,7 +21,7 @@ export default fp(async function errors (app) {
     trace.principal ??= answer.principal
     tell(request, answer, error, sampling)
 
-    reply.code(answer.status).headers(answer.headers)
+    reply.code(answer.status).headers(answer.headers).header('x-request-id', request.id)
     if (speaksJsonRpc(request)) {
       reply.type('application/json; charset=utf-8')
       return rpcError(answer, (request.body as { id?: unknown } | undefined)?.id, request.id)

@@ -30,7 +30,7 @@ export default fp<KnownRoutesOptions>(async function knownRoutes (app, options) 
     if (!request.is404) return done()
     app.secureMcp.countStranger(request).then(() => {
       const methods = methodsOf.get(decodedPath(request.url) ?? '')
-      if (request.method === 'OPTIONS' && methods !== undefined) preflight(request, reply, methods)
+      if (request.method === 'OPTIONS' && methods !== undefined) answerPreflight(request, reply, methods)
       else done(unknown(request, methods, options))
     }).catch(done)
   })
@@ -51,7 +51,7 @@ function unknown (
 }
 
 /** The Origin was judged already (plugins/origin.ts), which also named it in the answer. */
-function preflight (request: FastifyRequest, reply: FastifyReply, methods: ReadonlySet<string>): void {
+export function answerPreflight (request: FastifyRequest, reply: FastifyReply, methods: ReadonlySet<string>): void {
   const asked = request.headers['access-control-request-headers']
   const params = asked?.split(',').map(name => name.trim().toLowerCase()).filter(name => /^mcp-param-[a-z0-9-]{1,64}$/.test(name)) ?? []
   const allow = [...methods].join(', ')

@@ -5,7 +5,7 @@ import { routeOf } from './request-context.ts'
 /** One line a request: who, what, what was decided, how long it took. Probes are left out. */
 export default fp(async function requestLog (app) {
   // No field is called a credential. What looks like one is taken out where lines are written.
-  const lines = (app.log as Partial<Logger>).child?.({}, { redact: [] }) ?? app.log
+  const lines = (app.secureMcp.log as Partial<Logger>).child?.({}, { redact: [] }) ?? app.secureMcp.log
 
   app.addHook('onResponse', function writeLine (request, reply, done) {
     if (routeOf(request).unlogged !== true) {

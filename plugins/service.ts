@@ -2,7 +2,7 @@ import type { Identify } from '../src/auth/chain.ts'
 import type { AddressSet } from '../src/core/address.ts'
 import type { McpService } from '../src/mcp/dispatch.ts'
 import type { Store } from '../src/state/store.ts'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Login } from './browser-login.ts'
 import type { Traffic } from './load-shedding.ts'
 import type { Transport } from './transport.ts'
@@ -13,6 +13,8 @@ import type { Transport } from './transport.ts'
  * use; the order of src/plugin.ts says who is after whom.
  */
 export class SecureMcp {
+  /** @internal Of this service: inside another app a child of its log. */
+  readonly log: FastifyBaseLogger
   /** @internal */
   store!: Store
   /** @internal What is in flight. */
@@ -33,6 +35,11 @@ export class SecureMcp {
    * @throws {AppError} RATE_LIMITED, STATE_UNAVAILABLE
    */
   countStranger!: (request: FastifyRequest) => Promise<void>
+
+  /** @internal */
+  constructor (log: FastifyBaseLogger) {
+    this.log = log
+  }
 }
 
 declare module 'fastify' {

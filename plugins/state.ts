@@ -13,5 +13,5 @@ export default fp<StateOptions>(async function state (app, { store, borrowed = f
   app.secureMcp.store = store
   if (borrowed) return
   app.addHook('onClose', () => store.close())
-  if (store.kind === 'memory') app.log.warn('state is in memory: run one replica only, or set REDIS_URL')
+  if (store.kind === 'memory') app.secureMcp.log.warn('state is in memory: run one replica only, or set REDIS_URL')
 }, { name: 'secure-mcp/state', fastify: '5.x', dependencies: ['secure-mcp/errors'] })

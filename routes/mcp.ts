@@ -9,8 +9,11 @@ import type { HttpResponse } from '../src/mcp/http-response.ts'
 import { requireServed } from '../src/mcp/message.ts'
 import type { RequestContext } from '../src/mcp/serving.ts'
 import type { Log } from '../src/telemetry/log.ts'
+import { HIDDEN } from './hidden.ts'
 
 export interface McpRouteOptions {
+  /** Below the prefix of the app that it is registered in. */
+  path: string
   maxRequestBytes: number
 }
 
@@ -19,17 +22,18 @@ export interface McpRouteOptions {
  * is complete in itself or names a session that every replica can look up, so
  * any of them can answer it.
  */
-const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { maxRequestBytes }) => {
-  app.post('/mcp', { config: { secureMcp: { jsonRpc: true } }, bodyLimit: maxRequestBytes }, async (request, reply) => {
+const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { path, maxRequestBytes }) => {
+  const marked = { schema: HIDDEN, config: { secureMcp: { jsonRpc: true } } }
+  app.post(path, { ...marked, bodyLimit: maxRequestBytes }, async (request, reply) => {
     reply.header('cache-control', 'no-store')
     return send(reply, await app.secureMcp.mcp.serve(request.body, request.headers, new HttpContext(request, reply)))
   })
 
   app.route({
     method: ['GET', 'DELETE'],
-    url: '/mcp',
+    url: path,
+    ...marked,
     exposeHeadRoute: false, // a HEAD would end the stream of the session that it names
-    config: { secureMcp: { jsonRpc: true } },
     handler: async (request, reply) => {
       const { sessions } = app.secureMcp.mcp
       const { headers, method } = request

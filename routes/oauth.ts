@@ -5,9 +5,12 @@ import { errorOf } from '../src/auth/oauth2/bounded-fetch.ts'
 import { loggedInPage, PAGE_POLICY, problemPage } from '../src/auth/oauth2/login-page.ts'
 import { covers, namesOf, type ScopeMap } from '../src/core/oauth-scopes.ts'
 import { AppError } from '../src/errors.ts'
+import { HIDDEN } from './hidden.ts'
 
 export interface OAuthRouteOptions {
   publicUrl: string
+  /** Of the endpoint, below `publicUrl`. */
+  path: string
   /** Asked for by default, and the most that may be asked for. */
   loginScopes: readonly string[]
   scopeMap: ScopeMap
@@ -25,10 +28,10 @@ const PAGE_HEADERS = {
 }
 
 /** Login for people, by browser: to the authorization server and back. What fails is a page that can be read. */
-const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, loginScopes, scopeMap }) => {
+const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, path, loginScopes, scopeMap }) => {
   await app.register(cookie)
 
-  app.get('/oauth/login', { config: { secureMcp: { public: true } } }, async (request, reply) => {
+  app.get('/oauth/login', { schema: HIDDEN, config: { secureMcp: { public: true } } }, async (request, reply) => {
     const asked = (request.query as { scope?: unknown }).scope
     const scopes = asked === undefined ? loginScopes : String(asked).split(' ').filter(scope => scope !== '')
     if (scopes.length === 0 || scopes.length > 64 || !scopes.every(scope => covers(loginScopes, scope))) {
@@ -42,7 +45,7 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, lo
     }
   })
 
-  app.get('/oauth/callback', { config: { secureMcp: { public: true } } }, async (request, reply) => {
+  app.get('/oauth/callback', { schema: HIDDEN, config: { secureMcp: { public: true } } }, async (request, reply) => {
     const { error, error_description: description } = request.query as Record<string, unknown>
     if (error !== undefined) {
       const code = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
@@ -55,7 +58,7 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, lo
         .catch((error: unknown) => { request.log.warn({ err: error }, 'the token of a login is not accepted here') })
       const { principal } = caller ?? {}
       return await reply.headers(PAGE_HEADERS).send(loggedInPage({
-        endpoint: `${publicUrl}/mcp`,
+        endpoint: `${publicUrl}${path}`,
         token,
         scopes: principal?.scopes ?? [],
         expiresAt: principal?.expiresAt ?? expiresAt,

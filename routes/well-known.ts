@@ -1,9 +1,12 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { PROOF_ALGORITHMS } from '../src/auth/oauth2/dpop.ts'
 import { AppError } from '../src/errors.ts'
+import { HIDDEN } from './hidden.ts'
 
 export interface WellKnownOptions {
   publicUrl: string
+  /** Of the endpoint, below `publicUrl`. */
+  path: string
   /** What people call the server. */
   name: string
   /** In the order in which clients should try them. */
@@ -17,9 +20,9 @@ export interface WellKnownOptions {
 const PATH = '/.well-known/oauth-protected-resource'
 
 /** RFC 9728 §3.1: the path of the resource goes behind the well-known one. */
-export function resourceMetadataUrl (publicUrl: string): string {
+export function resourceMetadataUrl (publicUrl: string, path: string): string {
   const { origin, pathname } = new URL(publicUrl)
-  return `${origin}${PATH}${pathname.replace(/\/$/, '')}/mcp`
+  return `${origin}${PATH}${pathname.replace(/\/$/, '')}${path}`
 }
 
 /**
@@ -28,16 +31,19 @@ export function resourceMetadataUrl (publicUrl: string): string {
  * scopes that make lists non-empty: a client that sees no tool calls none, and
  * is never asked for more.
  */
-const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl, name, issuers, scopes, legacyDiscovery }) => {
+const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, options) => {
+  const { publicUrl, path, name, issuers, scopes, legacyDiscovery } = options
   const metadata = {
-    resource: `${publicUrl}/mcp`,
+    resource: `${publicUrl}${path}`,
     authorization_servers: issuers,
     bearer_methods_supported: ['header'],
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
     resource_name: name
   }
-  for (const url of new Set([PATH, `${PATH}/mcp`, new URL(resourceMetadataUrl(publicUrl)).pathname])) {
-    app.get(url, { config: { secureMcp: { public: true } } }, (_request, reply) => {
+  for (const url of new Set([PATH, `${PATH}${path}`, new URL(resourceMetadataUrl(publicUrl, path)).pathname])) {
+    // At the root stands the first of several endpoints.
+    if (url === PATH && app.hasRoute({ method: 'GET', url })) continue
+    app.get(url, { schema: HIDDEN, config: { secureMcp: { public: true } } }, (_request, reply) => {
       reply.header('cache-control', 'public, max-age=300')
       return { ...metadata, scopes_supported: scopes() }
     })
@@ -53,7 +59,7 @@ const wellKnown: FastifyPluginAsync<WellKnownOptions> = async (app, { publicUrl,
  */
 async function registerLegacyDiscovery (app: FastifyInstance, metadataUrl: () => string | undefined): Promise<void> {
   for (const url of ['/.well-known/oauth-authorization-server', '/.well-known/oauth-authorization-server/*']) {
-    app.get(url, { config: { secureMcp: { public: true } } }, (_request, reply) => {
+    app.get(url, { schema: HIDDEN, config: { secureMcp: { public: true } } }, (_request, reply) => {
       const place = metadataUrl()
       if (place === undefined) throw new AppError('STATE_UNAVAILABLE', 'The authorization server does not answer; try again', { headers: { 'retry-after': '2' } })
       return reply.header('cache-control', 'no-store').redirect(place, 307)

@@ -10,6 +10,7 @@ import { LazyChildLogger } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import type { Source } from './tools/catalogue.ts'
 import { requestIds } from '../plugins/request-context.ts'
+import { SecureMcp } from '../plugins/service.ts'
 
 export interface AppOptions {
   config: Config
@@ -37,7 +38,9 @@ export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   const runtime = await buildRuntime(options)
   const requestId = requestIds()
   const app = listener(config, logger, requestId)
-  await compose(app, { config, store, runtime, metrics, requestId, judgeStreamsMs, quietMs, fastLane })
+  await compose(app, new SecureMcp(app.log), {
+    config, store, runtime, metrics, listener: { requestId }, judgeStreamsMs, quietMs, fastLane
+  })
   return app
 }
 

@@ -49,7 +49,7 @@ export async function buildManagement ({ config, store, identify, metrics, logge
   const allowed = { isHost: addressedHostCheck(config.MANAGEMENT_HOST), isOrigin: (origin: string | undefined) => origin === undefined }
   const rule = { limit: config.RATE_LIMIT_DEFAULT, windowMs: config.RATE_LIMIT_WINDOW_MS }
 
-  app.decorate('secureMcp', new SecureMcp())
+  app.decorate('secureMcp', new SecureMcp(app.log))
   await app.register(requestContext)
   await app.register(errors)
   await app.register(requestLog)

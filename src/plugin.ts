@@ -1,14 +1,26 @@
-/** Composition: the ordered list of plugins and routes, in the order in which a request meets them. */
-import type { FastifyInstance } from 'fastify'
+/** The ordered list of plugins and routes, in the order in which a request meets them; and that list as a plugin for apps of others. */
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { identifyGiven, type Caller } from './auth/chain.ts'
+import type { RequestFacts } from './auth/authenticator.ts'
+import { givenIdentity, type CustomIdentity } from './auth/custom.ts'
 import { proxies } from './core/address.ts'
 import { loginScopes } from './core/oauth-scopes.ts'
 import { hostCheck, originCheck } from './core/origin.ts'
 import { pathPrefix } from './core/request-target.ts'
 import type { SessionRule } from './core/session.ts'
-import type { Runtime } from './runtime.ts'
+import { UsageError } from './errors.ts'
+import { buildRuntime, type Runtime } from './runtime.ts'
+import { loadOptions, type SettingOptions } from './settings/options.ts'
+import { redisOptions, type RedisInstance } from './settings/redis-instance.ts'
 import type { Config } from './settings/schema.ts'
+import { openStore } from './state/open.ts'
 import type { Store } from './state/store.ts'
-import type { Metrics } from './telemetry/metrics.ts'
+import { childLogOptions, type Log } from './telemetry/log.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import type { Source } from './tools/catalogue.ts'
+import { loadTools } from './tools/load.ts'
+import type { Definition } from './tools/tool.ts'
 import address from '../plugins/address.ts'
 import auth from '../plugins/auth.ts'
 import batchAnswers from '../plugins/batch-answers.ts'
@@ -30,6 +42,7 @@ import strangers from '../plugins/strangers.ts'
 import transport from '../plugins/transport.ts'
 import mcpRoute from '../routes/mcp.ts'
 import oauthRoutes from '../routes/oauth.ts'
+import { collectPreflights } from '../routes/preflights.ts'
 import probes from '../routes/probes.ts'
 import wellKnown, { resourceMetadataUrl } from '../routes/well-known.ts'
 
@@ -40,8 +53,17 @@ export interface Composition {
   readonly store: Store
   readonly runtime: Runtime
   readonly metrics: Metrics
-  /** Names what is refused before there is a request. */
-  readonly requestId: () => string
+  /** Where the listener is ours: its connections, what Node would settle by itself, unknown paths. Absent inside another app. */
+  readonly listener?: {
+    /** Names what is refused before there is a request. */
+    readonly requestId: () => string
+  } | undefined
+  /** Path of the endpoint below the prefix of the app that it is composed in. Absent: as in the settings. */
+  readonly path?: string | undefined
+  /** False writes no line for a request. */
+  readonly requestLog?: boolean | undefined
+  /** Who asks, where another app knows. */
+  readonly given?: ((request: FastifyRequest, facts: RequestFacts) => Promise<Caller>) | undefined
   /** How often what stays open is judged again, ms. For tests. */
   readonly judgeStreamsMs?: number | undefined
   /** Silence after which a client that takes streams is told something, ms. For tests. */
@@ -54,8 +76,8 @@ export interface Composition {
 const SPARE_CONNECTIONS = 256
 
 /** Every concern in the order in which a request meets it. */
-export async function compose (app: FastifyInstance, composition: Composition): Promise<void> {
-  app.decorate('secureMcp', new SecureMcp())
+export async function compose (app: FastifyInstance, service: SecureMcp, composition: Composition): Promise<void> {
+  app.decorate('secureMcp', service)
   app.addHook('onClose', () => composition.runtime.close())
   await registerTransport(app, composition)
   await registerIdentity(app, composition)
@@ -64,7 +86,8 @@ export async function compose (app: FastifyInstance, composition: Composition): 
 }
 
 /** What is settled before anybody is identified. */
-async function registerTransport (app: FastifyInstance, { config, store, runtime, metrics, requestId }: Composition): Promise<void> {
+async function registerTransport (app: FastifyInstance, composition: Composition): Promise<void> {
+  const { config, store, runtime, metrics, listener, requestLog: logged = true } = composition
   const isProxy = proxies(config.TRUST_PROXY)
   const allowed = {
     isHost: hostCheck(config.ALLOWED_HOSTS, new URL(config.PUBLIC_URL).protocol),
@@ -72,43 +95,53 @@ async function registerTransport (app: FastifyInstance, { config, store, runtime
   }
   await app.register(requestContext)
   await app.register(errors)
-  await app.register(requestLog)
-  await app.register(connections, {
-    max: config.MAX_CONNECTIONS,
-    maxStrangersOfGroup: config.MAX_CONNECTIONS_PER_ADDRESS ?? Math.max(1, Math.ceil(config.MAX_CONNECTIONS / 4)),
-    spare: SPARE_CONNECTIONS,
-    isProxy,
-    onClosed: metrics.connectionClosed
-  })
+  if (logged) await app.register(requestLog)
+  if (listener !== undefined) {
+    await app.register(connections, {
+      max: config.MAX_CONNECTIONS,
+      maxStrangersOfGroup: config.MAX_CONNECTIONS_PER_ADDRESS ?? Math.max(1, Math.ceil(config.MAX_CONNECTIONS / 4)),
+      spare: SPARE_CONNECTIONS,
+      isProxy,
+      onClosed: metrics.connectionClosed
+    })
+  }
   await app.register(loadShedding, { maxInFlight: config.MAX_IN_FLIGHT })
   await app.register(batchAnswers)
   await app.register(state, { store })
   await app.register(metricsPlugin, { metrics })
   await app.register(origin, allowed)
-  await app.register(address, { isProxy })
-  await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
+  await app.register(address, { isProxy: listener && isProxy })
+  if (listener !== undefined) {
+    const { requestId } = listener
+    await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
+  }
   await app.register(strangers, { rule: runtime.rules.none })
-  const endpoint = `${pathPrefix(config.PUBLIC_URL)}/mcp`
-  await app.register(knownRoutes, { issuers: config.OAUTH2_AUTH_SERVER, endpoint })
+  if (listener !== undefined) {
+    const endpoint = pathPrefix(config.PUBLIC_URL) + config.path
+    await app.register(knownRoutes, { issuers: config.OAUTH2_AUTH_SERVER, endpoint })
+  }
 }
 
 /** Who is asking, and whether there is room for one more request of theirs. */
-async function registerIdentity (app: FastifyInstance, { config, runtime: { identify, oauth2, rules } }: Composition): Promise<void> {
+async function registerIdentity (app: FastifyInstance, { config, given, runtime }: Composition): Promise<void> {
+  const { identify, oauth2, rules } = runtime
+  const { PUBLIC_URL: publicUrl, path } = config
   await app.register(auth, {
     identify,
-    publicUrl: config.PUBLIC_URL,
+    given,
+    publicUrl,
     ...(oauth2 === undefined
       ? {}
-      : { oauth2: { metadataUrl: resourceMetadataUrl(config.PUBLIC_URL), grantable: oauth2.grantable } })
+      : { oauth2: { metadataUrl: resourceMetadataUrl(publicUrl, path), grantable: oauth2.grantable } })
   })
   if (oauth2 !== undefined && config.OAUTH2_CLIENT_ID !== undefined) {
     await app.register(browserLogin, {
       issuers: oauth2.issuers,
-      publicUrl: config.PUBLIC_URL,
+      publicUrl,
       clientId: config.OAUTH2_CLIENT_ID,
       clientSecret: config.OAUTH2_CLIENT_SECRET,
       // An audience of its own kind, such as api://…, is not for this parameter.
-      resource: config.OAUTH2_AUDIENCE.find(audience => audience === `${config.PUBLIC_URL}/mcp`),
+      resource: config.OAUTH2_AUDIENCE.find(audience => audience === publicUrl + path),
       secrets: config.STATE_SECRET
     })
   }
@@ -123,7 +156,7 @@ async function registerProtocol (app: FastifyInstance, { config, runtime, judgeS
     inspection: runtime.inspection,
     sealer: runtime.sealer,
     authentication: runtime.authentication,
-    sessions: config.LEGACY_SESSIONS ? { ids: runtime.sessionIds, rule: sessionRule(config) } : undefined,
+    sessions: config.LEGACY_SESSIONS ? sessionsOf(config, runtime) : undefined,
     maxStreamsOfPrincipal: config.MAX_STREAMS_PER_PRINCIPAL,
     maxStreamMs: config.STREAM_MAX_MS,
     judgeStreamsMs,
@@ -132,14 +165,21 @@ async function registerProtocol (app: FastifyInstance, { config, runtime, judgeS
   })
 }
 
-async function registerRoutes (app: FastifyInstance, { config, store, runtime: { oauth2 } }: Composition): Promise<void> {
-  await app.register(probes, {
-    waiting: () => app.secureMcp.traffic.draining ? ['draining'] : store.available() ? [] : ['redis']
-  })
+async function registerRoutes (app: FastifyInstance, composition: Composition): Promise<void> {
+  const { config, store, listener, runtime: { oauth2 } } = composition
+  const { PUBLIC_URL: publicUrl } = config
+  const path = composition.path ?? config.path
+  const preflights = listener === undefined ? collectPreflights(app) : undefined
+  if (listener !== undefined) {
+    await app.register(probes, {
+      waiting: () => app.secureMcp.traffic.draining ? ['draining'] : store.available() ? [] : ['redis']
+    })
+  }
   if (oauth2 !== undefined) {
     const { grantable, issuers } = oauth2
     await app.register(wellKnown, {
-      publicUrl: config.PUBLIC_URL,
+      publicUrl,
+      path,
       name: config.SERVER_TITLE ?? config.SERVER_NAME,
       issuers: config.OAUTH2_AUTH_SERVER,
       scopes: () => loginScopes(grantable()),
@@ -147,13 +187,107 @@ async function registerRoutes (app: FastifyInstance, { config, store, runtime: {
     })
     if (config.OAUTH2_CLIENT_ID !== undefined) {
       await app.register(oauthRoutes, {
-        publicUrl: config.PUBLIC_URL, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP
+        publicUrl, path, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP
       })
     }
   }
-  await app.register(mcpRoute, { maxRequestBytes: config.MAX_REQUEST_BYTES })
+  await app.register(mcpRoute, { path, maxRequestBytes: config.MAX_REQUEST_BYTES })
+  if (preflights !== undefined) await app.register(preflights)
+}
+
+function sessionsOf (config: Config, { sessionIds: ids }: Runtime) {
+  return { path: config.path, ids, rule: sessionRule(config) }
 }
 
 function sessionRule (config: Config): SessionRule {
   return { idleMs: config.SESSION_IDLE_MS, maxMs: config.SESSION_MAX_MS, maxOfOwner: config.MAX_SESSIONS_PER_PRINCIPAL, maxTotal: config.MAX_SESSIONS }
+}
+
+/** What an app may know of a caller. */
+export type { CustomIdentity as Principal } from './auth/custom.ts'
+export type { SettingOptions } from './settings/options.ts'
+
+type Tools = readonly Definition[] | string
+
+/** Options of the plugin: its own, and every setting by its option's name. */
+export interface SecureMcpOptions extends SettingOptions {
+  /** URL at which clients reach the app, such as https://shop.example.com: every URL in an answer begins with it. */
+  publicUrl: string
+  /** Path of the endpoint. Default: /mcp */
+  path?: string | undefined
+  /** What is offered: definitions, a folder of them, or a function of the app, whose decorators are there. */
+  tools?: Tools | ((app: FastifyInstance) => Tools | Promise<Tools>) | undefined
+  /**
+   * Who is calling, where the app knows: no credential is read then, and keys and OAuth2 are off. Nobody in particular
+   * is undefined, null or false, and answered 401. It is asked again each minute while a stream is open.
+   */
+  principal?: ((request: FastifyRequest) => Given | Promise<Given>) | undefined
+  /** An ioredis instance of the app, read for its address alone: connections here have bounds of their own. */
+  redis?: RedisInstance | undefined
+  /** False writes no line for a request. */
+  requestLog?: boolean | undefined
+}
+
+/** Fastify hands a prefix on, whoever registers. */
+type Registered = SecureMcpOptions & { prefix?: string }
+
+type Given = CustomIdentity | undefined | null | false | ''
+
+/**
+ * Everything of this product inside another app, whose other routes stay as they are: a context of its own, one
+ * decorator (`app.secureMcp`) outside it. Register it at the root, and first, if its hooks should not run here.
+ *
+ * @throws {UsageError} for options or tools that are wrong
+ */
+const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp (app, options) {
+  const { path = '/mcp', tools = [], principal, redis, requestLog, prefix = '', ...settings } = options as Registered
+  const fullPath = pathIn(app.prefix + prefix, path, settings)
+  if (principal !== undefined && settings.oauth2AuthServer !== undefined) {
+    throw new UsageError('principal and oauth2AuthServer both say who is calling: keep one')
+  }
+  const { config, warnings } = loadOptions({ ...settings, ...(redis === undefined ? {} : redisOptions(redis)) }, fullPath)
+  const log = app.log.child({}, childLogOptions)
+  for (const warning of warnings) log.warn({}, warning)
+  const metrics = createMetrics()
+  const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
+  try {
+    const loadSources = async () => await sourcesOf(typeof tools === 'function' ? await tools(app) : tools, config, log)
+    const runtime = await buildRuntime({ config, store, logger: log, loadSources, given: principal !== undefined })
+    const given = principal && ((request: FastifyRequest, facts: RequestFacts) =>
+      identifyGiven(runtime.chain, givenIdentity(async () => await principal(request) || undefined), facts))
+    const service = new SecureMcp(log)
+    // Two endpoints in one app: the first has the name, the second where it is registered inside a plugin.
+    if (!Object.hasOwn(app, 'secureMcp')) app.decorate('secureMcp', service)
+    await app.register(async inner => {
+      inner.setChildLoggerFactory((_log, bindings, more) => log.child(bindings, more))
+      await compose(inner, service, { config, store, runtime, metrics, path, requestLog, given })
+    }, { prefix })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+export default fp(secureMcp, { name: 'secure-mcp', fastify: '5.x' })
+
+/** @throws {UsageError} for a path that is none, or that discovery cannot stand beside */
+function pathIn (prefix: string, path: string, { oauth2AuthServer, publicUrl }: Partial<SecureMcpOptions>): string {
+  if (publicUrl === undefined) {
+    throw new UsageError('publicUrl is missing: the URL at which clients reach the app, such as https://shop.example.com')
+  }
+  if (!/^(\/[A-Za-z0-9._~-]+)+$/.test(path)) {
+    throw new UsageError('path must look like /mcp: segments of letters, digits and . _ ~ -, no slash at its end')
+  }
+  if (prefix !== '' && oauth2AuthServer !== undefined) {
+    throw new UsageError(`OAuth2 needs /.well-known/… at the root of the origin (RFC 9728), and the prefix ${prefix} would move it: ` +
+      `register the plugin at the root and write path: '${prefix}${path}'`)
+  }
+  return prefix + path
+}
+
+async function sourcesOf (tools: Tools, config: Config, log: Log): Promise<readonly Source[]> {
+  const { MCP_DEBUG: debug, BUILT_IN_TOOLS: builtInTools } = config
+  if (typeof tools === 'string') return await loadTools(tools, { warn: message => log.warn({}, message), debug, builtInTools })
+  const builtIn = await loadTools(undefined, { debug, builtInTools })
+  return [...builtIn, ...tools.map(definition => ({ from: 'tools', definition }))]
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { apiKeyAuthenticator } from './auth/api-keys.ts'
 import type { Authenticator } from './auth/authenticator.ts'
-import { authenticationChain } from './auth/chain.ts'
+import { authenticationChain, type ChainOptions, type Identify } from './auth/chain.ts'
 import { loadCustomAuthenticator } from './auth/custom.ts'
 import { oauth2FromSettings, type OAuth2, type RefreshPolicies } from './auth/oauth2/from-settings.ts'
 import type { RateLimit } from './core/limit.ts'
@@ -26,7 +26,11 @@ export interface RuntimeOptions {
   config: Config
   store: Store
   logger: Log
-  /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
+  /** Another app says who is calling: no credential is read. */
+  given?: boolean | undefined
+  /** Where the definitions come from. Absent: the built-in ones and those of TOOLS_DIR. */
+  loadSources?: ((query: string) => Promise<readonly Source[]>) | undefined
+  /** Definitions beside these. For tests. */
   sources?: readonly Source[] | undefined
   /** How often authorization servers are asked. For tests. */
   oauth2Policies?: RefreshPolicies | undefined
@@ -40,7 +44,9 @@ export interface Runtime {
   inspection: Inspection
   authenticators: readonly Authenticator[]
   rules: Readonly<Record<AuthType, RateLimit>>
-  identify: ReturnType<typeof authenticationChain>
+  identify: Identify
+  /** What `identify` is made of. */
+  chain: ChainOptions
   sealer: ReturnType<typeof sealer>
   sessionIds: SessionIds
   authentication: { required: boolean, types: readonly string[] }
@@ -50,9 +56,9 @@ export interface Runtime {
 }
 
 /** @throws {UsageError} for a tool or authenticator module that is wrong */
-export async function buildRuntime (
-  { config, store, logger, sources = [], oauth2Policies, reload = false }: RuntimeOptions
-): Promise<Runtime> {
+export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
+  const { config, store, logger, sources = [], oauth2Policies, given = false, reload = false } = options
+  const { loadSources = query => sourcesFromSettings(config, logger, query) } = options
   const windowMs = config.RATE_LIMIT_WINDOW_MS
   const rules = {
     none: { limit: config.RATE_LIMIT_DEFAULT, windowMs },
@@ -67,12 +73,11 @@ export async function buildRuntime (
   if (oauth2 !== undefined) links.push(oauth2.authenticator)
   if (config.AUTHENTICATOR !== undefined) links.push(await loadCustomAuthenticator(config.AUTHENTICATOR))
 
+  const chain = { authenticators: links, store, required: config.MCP_AUTH_ENABLED, rules }
   const secrets = config.STATE_SECRET.length > 0 ? config.STATE_SECRET : [randomBytes(32).toString('base64url')]
   const inspector = inspectorFromSettings(config)
   if (config.INSPECTION !== 'off') inspector.prepare()
-  const load = async (query: string) => buildCatalogue([...await loadTools(config.TOOLS_DIR, {
-    warn: message => logger.warn({}, message), debug: config.MCP_DEBUG, builtInTools: config.BUILT_IN_TOOLS, query
-  }), ...sources], inspector.patterns)
+  const load = async (query: string) => buildCatalogue([...await loadSources(query), ...sources], inspector.patterns)
   const offer = new CurrentOffer(await load(''))
   const reloader = reload ? new Reloader({ dir: config.TOOLS_DIR, load, offer, log: logger }) : undefined
   return {
@@ -81,14 +86,22 @@ export async function buildRuntime (
     inspection: { mode: config.INSPECTION, inspector },
     authenticators: links,
     rules,
-    identify: authenticationChain({ authenticators: links, store, required: config.MCP_AUTH_ENABLED, rules }),
+    identify: authenticationChain(chain),
+    chain,
     sealer: sealer(secrets, 'request state'),
     sessionIds: sessionIds(secrets),
-    authentication: { required: config.MCP_AUTH_ENABLED, types: links.map(({ type }) => type) },
+    authentication: { required: config.MCP_AUTH_ENABLED, types: given ? ['custom'] : links.map(({ type }) => type) },
     oauth2,
     async close () {
       reloader?.close()
       await Promise.all(links.map(link => link.close?.()))
     }
   }
+}
+
+/** The built-in tools, where they are wanted, and those of TOOLS_DIR. */
+async function sourcesFromSettings (config: Config, logger: Log, query: string): Promise<Source[]> {
+  return await loadTools(config.TOOLS_DIR, {
+    warn: message => logger.warn({}, message), debug: config.MCP_DEBUG, builtInTools: config.BUILT_IN_TOOLS, query
+  })
 }

@@ -1,5 +1,5 @@
 import { addressGroup } from '../core/address.ts'
-import type { Credential } from '../core/credential.ts'
+import { NO_CREDENTIAL, type Credential } from '../core/credential.ts'
 import { rateLimited, type RateLimit, type RateLimitResult } from '../core/limit.ts'
 import { holderOf, type AuthType, type Principal } from '../core/principal.ts'
 import { revokedBy } from '../core/revocation.ts'
@@ -71,6 +71,31 @@ export function authenticationChain (options: ChainOptions): Identify {
       if (refusal.code === 'INVALID_CREDENTIAL' && !(refusal instanceof EndedCredential)) refuseOver(over ?? await failures.count(address), address)
       throw refusal
     }
+  }
+}
+
+/**
+ * Turn what somebody else found out about a request into a caller, or refuse.
+ * No credential was shown here, so nobody failed to show a good one.
+ *
+ * @throws {AppError} AUTHENTICATION_REQUIRED, INVALID_CREDENTIAL where it was revoked, STATE_UNAVAILABLE
+ */
+export async function identifyGiven (
+  options: ChainOptions, authenticator: Authenticator, presented: RequestFacts
+): Promise<Caller> {
+  const { store } = options
+  try {
+    const found = await authenticator.authenticate(NO_CREDENTIAL, presented)
+    if (found === undefined) throw new AppError('AUTHENTICATION_REQUIRED', 'Authentication required')
+    const { principal } = found
+    refuseEnded(store, principal)
+    return await counted(options, found, { store, authenticator, credential: NO_CREDENTIAL, presented, principal })
+  } catch (error) {
+    const { statusCode } = error as { statusCode?: unknown }
+    if (error instanceof AppError || (statusCode !== 401 && statusCode !== 403)) throw asRefusal(error)
+    throw statusCode === 401
+      ? new AppError('AUTHENTICATION_REQUIRED', 'Authentication required', { cause: error })
+      : new AppError('FORBIDDEN', 'Forbidden', { cause: error })
   }
 }
 

@@ -55,9 +55,29 @@ export function customAuthenticator (identify: CustomAuthenticator): Authenticat
   }
 }
 
-function principalOf (identity: CustomIdentity): Principal {
+/**
+ * A link for one request whose caller the app around this service knows.
+ *
+ * @param ask who it is; asked again each minute while a stream is open
+ */
+export function givenIdentity (ask: () => Promise<CustomIdentity | undefined>): Authenticator {
+  const principal = async () => {
+    const identity = await ask()
+    return identity === undefined ? undefined : principalOf(identity, 'principal')
+  }
+  return {
+    type: 'custom',
+    async authenticate () {
+      const found = await principal()
+      return found === undefined ? undefined : { principal: found }
+    },
+    recheck: principal
+  }
+}
+
+function principalOf (identity: CustomIdentity, who = 'the custom authenticator'): Principal {
   if (!shape.fits(identity)) {
-    throw new Error(`the custom authenticator returned a wrong identity: ${shape.problems(identity).join('; ')}`)
+    throw new Error(`${who} returned a wrong identity: ${shape.problems(identity).join('; ')}`)
   }
   return {
     id: `custom:${identity.id}`,

@@ -46,6 +46,14 @@ export function rpcError ({ rpc, reason, message, data }: ErrorAnswer, id: unkno
   }
 }
 
+/** What hooks of an app around this service refuse by their status: its own limiter, its own authentication. */
+const OF_OTHERS: ReadonlyMap<number, readonly [Reason, string]> = new Map([
+  [401, ['AUTHENTICATION_REQUIRED', 'Authentication required']],
+  [403, ['FORBIDDEN', 'Forbidden']],
+  [429, ['RATE_LIMITED', 'Rate limit exceeded']],
+  [503, ['OVERLOADED', 'Server overloaded; try again later']]
+])
+
 /** Fastify's own refusals, in our words. */
 function fromFramework (thrown: unknown): AppError {
   const { code, statusCode } = (thrown ?? {}) as { code?: unknown, statusCode?: unknown }
@@ -62,6 +70,9 @@ function fromFramework (thrown: unknown): AppError {
     case 'FST_ERR_VALIDATION':
       return new AppError('INVALID_REQUEST', (thrown as Error).message)
     default:
+      if (typeof statusCode === 'number' && OF_OTHERS.has(statusCode)) {
+        return new AppError(...OF_OTHERS.get(statusCode)!, { cause: thrown })
+      }
       if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
         return new AppError('INVALID_REQUEST', 'The request is malformed', { cause: thrown })
       }

@@ -24,7 +24,7 @@ export interface McpOptions extends Omit<ServingOptions, 'changed'> {
   readonly store: Store
   readonly log: Log
   /** Undefined: no sessions, so that clients of the older revisions get no questions and no pushes. */
-  readonly sessions?: { readonly ids: SessionIds, readonly rule: SessionRule } | undefined
+  readonly sessions?: { readonly path: string, readonly ids: SessionIds, readonly rule: SessionRule } | undefined
   readonly maxStreamsOfPrincipal: number
   /** Longest life of a stream, ms. */
   readonly maxStreamMs: number
@@ -67,6 +67,9 @@ export class McpService {
       ? undefined
       : new Sessions({ store, ...sessions, events: this.#events, streams: this.#streams, requests: this.#requests, serverRequests: this.#serverRequests })
   }
+
+  /** Tell subscribers, on every replica, that something changed. */
+  get changed (): ServingOptions['changed'] { return this.#events.changed }
 
   /**
    * Read one message (message.ts), decide it (admit.ts) and serve it.

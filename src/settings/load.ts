@@ -29,7 +29,25 @@ export interface Loaded {
  * @throws {UsageError} one problem a line
  */
 export function loadSettings (env: Environment, file: Environment = {}, besides?: string): Loaded {
-  const { raw, chosen, texts, problems } = gather(env, file)
+  const texts = new Map(names.flatMap(name => {
+    const text = (env[name] ?? file[name])?.trim()
+    return text === undefined ? [] : [[name, text] as const]
+  }))
+  const { config, warnings } = settle(gather(texts, fromText), '/mcp', besides)
+  return { config, warnings: [...unknownNames(env, file), ...quotedValues(texts), ...warnings] }
+}
+
+/**
+ * The settings out of values of their types, as a program gives them.
+ *
+ * @param path of the MCP endpoint, below PUBLIC_URL
+ * @throws {UsageError} one problem a line
+ */
+export function loadValues (values: ReadonlyMap<SettingName, unknown>, path: string): Loaded {
+  return settle(gather(values, value => value), path)
+}
+
+function settle ({ raw, chosen, texts, problems }: Gathered, path: string, besides?: string): Loaded {
   for (const name of names) {
     if (problems.has(name)) raw[name] = properties[name].default
   }
@@ -39,10 +57,10 @@ export function loadSettings (env: Environment, file: Environment = {}, besides?
     raw[name] = properties[name].default
   }
   const found = [...problems.values(), ...(besides === undefined ? [] : [besides])]
-  const config = worked(raw as unknown as Raw, chosen, found)
+  const config = worked(raw as unknown as Raw, { chosen, path }, found)
   found.push(...problemsBetween(config))
   if (found.length > 0) throw new UsageError(['Invalid configuration:', ...new Set(found)].join('\n  '))
-  return { config, warnings: [...unknownNames(env, file), ...quotedValues(texts), ...warningsAbout(config)] }
+  return { config, warnings: warningsAbout(config) }
 }
 
 /** The settings alone, for whoever has no use for warnings. */
@@ -57,20 +75,22 @@ interface Gathered {
   problems: Map<SettingName, string>
 }
 
-function gather (env: Environment, file: Environment): Gathered {
+function gather<T> (
+  values: ReadonlyMap<SettingName, T>, read: (value: T, type: string | undefined) => unknown
+): Gathered {
   const gathered: Gathered = { raw: {}, chosen: new Set(), texts: new Map(), problems: new Map() }
   for (const name of names) {
     const schema = properties[name]
-    const text = (env[name] ?? file[name])?.trim()
-    if (text === undefined) {
+    const value = values.get(name)
+    if (value === undefined) {
       if (schema.default !== undefined) gathered.raw[name] = schema.default
       continue
     }
     // An empty value may be a variable that was not set where this one was made from it.
-    if (text === '') gathered.problems.set(name, `${name} is empty: give it a value, or remove it`)
-    gathered.raw[name] = fromText(text, schema.type)
+    if (value === '') gathered.problems.set(name, `${name} is empty: give it a value, or remove it`)
+    gathered.raw[name] = read(value, schema.type)
     gathered.chosen.add(name)
-    gathered.texts.set(name, text)
+    if (typeof value === 'string') gathered.texts.set(name, value)
   }
   return gathered
 }
@@ -146,12 +166,13 @@ function isServiceLink (name: string, value: string | undefined): boolean {
 }
 
 /** The settings with lists split and defaults worked out. */
-function worked (settings: Raw, chosen: ReadonlySet<SettingName>, problems: string[]): Config {
+function worked (settings: Raw, { chosen, path }: Pick<Config, 'chosen' | 'path'>, problems: string[]): Config {
   const issuers = list(settings.OAUTH2_AUTH_SERVER)
   const publicUrl = (settings.PUBLIC_URL ?? originOf(settings.HOST, settings.PORT)).replace(/(?<!\/)\/+$/, '')
   return {
     ...settings,
     chosen,
+    path,
     PUBLIC_URL: publicUrl,
     TRUST_PROXY: readTrustProxy(settings.TRUST_PROXY, problems),
     ALLOWED_HOSTS: settings.ALLOWED_HOSTS === undefined ? defaultHosts(publicUrl) : list(settings.ALLOWED_HOSTS.toLowerCase()),
@@ -166,7 +187,7 @@ function worked (settings: Raw, chosen: ReadonlySet<SettingName>, problems: stri
     OAUTH2_METADATA_URL: readUrlsByIssuer('OAUTH2_METADATA_URL', list(settings.OAUTH2_METADATA_URL), issuers, problems),
     OAUTH2_JWKS_URL: readUrlsByIssuer('OAUTH2_JWKS_URL', list(settings.OAUTH2_JWKS_URL), issuers, problems),
     OAUTH2_INTROSPECTION_URL: readUrlsByIssuer('OAUTH2_INTROSPECTION_URL', list(settings.OAUTH2_INTROSPECTION_URL), issuers, problems),
-    OAUTH2_AUDIENCE: settings.OAUTH2_AUDIENCE === undefined ? [`${publicUrl}/mcp`] : list(settings.OAUTH2_AUDIENCE),
+    OAUTH2_AUDIENCE: settings.OAUTH2_AUDIENCE === undefined ? [`${publicUrl}${path}`] : list(settings.OAUTH2_AUDIENCE),
     OAUTH2_ALGORITHMS: list(settings.OAUTH2_ALGORITHMS),
     OAUTH2_SCOPE_CLAIMS: list(settings.OAUTH2_SCOPE_CLAIMS),
     OAUTH2_SCOPE_MAP: scopeMap(settings.OAUTH2_SCOPE_MAP, problems),

@@ -398,6 +398,8 @@ export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_
   'STATE_SECRET' | 'SERVER_ICONS' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
   /** Settings that were given a value, wherever it came from. */
     chosen: ReadonlySet<SettingName>
+    /** Path of the MCP endpoint below PUBLIC_URL. */
+    path: string
     /** No trailing slash. */
     PUBLIC_URL: string
     TRUST_PROXY: false | number | readonly string[]

@@ -1,4 +1,4 @@
-import pino, { type Bindings, type DestinationStream, type Logger } from 'pino'
+import pino, { type Bindings, type ChildLoggerOptions, type DestinationStream, type Logger } from 'pino'
 import { output, type Output } from './output.ts'
 import { redact } from './redact.ts'
 
@@ -81,6 +81,26 @@ export class LazyChildLogger {
   child (bindings: Bindings): Parent { return this.#log.child(bindings) }
 }
 
+/** What is called a credential is taken out by its name, whatever it looks like. */
+const REDACT = {
+  paths: ['headers', 'authorization', '*.authorization', '*.token', '*.key', '*.secret', '*.password'],
+  censor: '[redacted]'
+}
+
+/**
+ * For a child of another app's log: errors are written as here, and texts that look like credentials are taken out
+ * of each line's members, since the app's own output does not do it.
+ */
+export const childLogOptions: ChildLoggerOptions = {
+  serializers: { err: thrown => error(thrown) },
+  redact: REDACT,
+  formatters: { log: redactMembers }
+}
+
+function redactMembers (members: object): object {
+  return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, typeof value === 'string' ? redact(value) : value]))
+}
+
 /** Redaction where lines are written: no field, name or text can go around it. */
 function redacting (to: DestinationStream): DestinationStream {
   return { write (line) { to.write(redact(line)) } }
@@ -103,8 +123,8 @@ export function createLog ({ debug = false, destination }: LogOptions = {}): Log
     timestamp: isoTime,
     formatters: { level: label => ({ level: label }) },
     serializers: { err: thrown => error(thrown) },
-    // What is called a credential is taken out by its name, whatever it looks like; the rest by its form, in each line as it is written.
-    redact: { paths: ['headers', 'authorization', '*.authorization', '*.token', '*.key', '*.secret', '*.password'], censor: '[redacted]' }
+    // The rest by its form, in each line as it is written.
+    redact: REDACT
   }, redacting(out ?? destination!))
   return Object.assign(log, {
     async end (ms: number) { await out?.end(ms) },

@@ -74,7 +74,7 @@ function open (t: Test, catalogue: Catalogue) {
     inspection: { mode: 'block', inspector: new Inspector() },
     sealer: sealer(secret, 'request state'),
     authentication: { required: true, types: ['api_key'] },
-    sessions: { ids: sessionIds(secret), rule: { idleMs: 600_000, maxMs: 600_000, maxOfOwner: 1e6, maxTotal: 1e6 } },
+    sessions: { path: '/mcp', ids: sessionIds(secret), rule: { idleMs: 600_000, maxMs: 600_000, maxOfOwner: 1e6, maxTotal: 1e6 } },
     maxStreamsOfPrincipal: 100,
     maxStreamMs: 600_000
   } as const

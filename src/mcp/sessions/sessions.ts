@@ -23,6 +23,8 @@ import { onSignal, tellSignal, type SessionSignal } from './signals.ts'
 import { SessionStreams } from './stream.ts'
 
 export interface SessionsOptions {
+  /** Path of the endpoint that sessions belong to, beside their principal. */
+  readonly path: string
   readonly store: Pick<Store, 'sessions' | 'bus'>
   readonly ids: SessionIds
   readonly rule: SessionRule
@@ -38,8 +40,6 @@ export interface Session extends FoundSession {
   readonly owner: string
 }
 
-/** The endpoint that sessions belong to, beside their principal. */
-const MOUNT = '/mcp'
 const MAX_INITIALIZE_BYTES = 2048
 const MAX_WATCHED = 200
 /** An open stream keeps its session at least so often, ms. */
@@ -63,10 +63,11 @@ export class Sessions {
    * @throws {AppError} SESSION_NOT_FOUND for another's, an old or an invented id; STATE_UNAVAILABLE
    */
   async find (id: string, principal: Principal): Promise<Session> {
-    const { store, ids, rule } = this.#options
-    const owner = sessionOwner(principal.id, MOUNT)
+    const { store, ids, path } = this.#options
+    const owner = sessionOwner(principal.id, path)
+    const rule = ruleFor(principal, this.#options)
     // An id that was not made for this principal costs no look-up, and says no more than one that is over.
-    const found = ids.fits(id, owner) ? await store.sessions.find(owner, id, ruleFor(principal, rule)) : undefined
+    const found = ids.fits(id, owner) ? await store.sessions.find(owner, id, rule) : undefined
     if (found === undefined) throw notFound()
     return { ...found, id, owner }
   }
@@ -77,16 +78,16 @@ export class Sessions {
    * @throws {AppError} TOO_MANY_SESSIONS, INVALID_REQUEST where it declares too much
    */
   async begin (request: McpRequest, context: RequestContext): Promise<HttpResponse> {
-    const { store, ids, rule, requests } = this.#options
+    const { store, ids, path, requests } = this.#options
     const { protocolVersion, capabilities, clientInfo } = declaredBy(request.params)
     const record = { initialize: { protocolVersion, capabilities, clientInfo }, began: Date.now() }
     if (Buffer.byteLength(JSON.stringify(record)) > MAX_INITIALIZE_BYTES) {
       throw new AppError('INVALID_REQUEST', `What initialize declares must fit into ${MAX_INITIALIZE_BYTES} bytes`)
     }
-    const owner = sessionOwner(context.caller.principal.id, MOUNT)
+    const owner = sessionOwner(context.caller.principal.id, path)
     const id = ids.make(owner)
     const response = await requests.serve(request, context, { id, owner, notes: this.#notesOf(owner, id) })
-    const started = await store.sessions.start(owner, id, record, ruleFor(context.caller.principal, rule))
+    const started = await store.sessions.start(owner, id, record, ruleFor(context.caller.principal, this.#options))
     if (!started.started) {
       throw new AppError('TOO_MANY_SESSIONS', started.inAll ? 'There are too many sessions' : 'Too many sessions: end some with DELETE', {
         data: { retryAfterMs: started.retryMs }, headers: { 'retry-after': String(Math.ceil(started.retryMs / 1000)) }
@@ -129,9 +130,9 @@ export class Sessions {
 
   /** @throws {AppError} SESSION_NOT_FOUND, STATE_UNAVAILABLE */
   async end (id: string, principal: Principal): Promise<void> {
-    const { store, rule } = this.#options
+    const { store } = this.#options
     const { owner } = await this.find(id, principal)
-    await store.sessions.end(owner, id, ruleFor(principal, rule).holder)
+    await store.sessions.end(owner, id, ruleFor(principal, this.#options).holder)
     await tellSignal(store.bus, { session: id, what: 'end' })
   }
 
@@ -192,7 +193,7 @@ function notFound (): AppError {
 }
 
 /** A subject makes clients at will, so what it holds by all of them is held to the number of one, too. */
-function ruleFor (principal: Principal, rule: SessionRule): SessionRule {
+function ruleFor (principal: Principal, { rule, path }: SessionsOptions): SessionRule {
   const holder = holderOf(principal)
-  return holder === principal.id ? rule : { ...rule, holder: sessionOwner(holder, MOUNT) }
+  return holder === principal.id ? rule : { ...rule, holder: sessionOwner(holder, path) }
 }
