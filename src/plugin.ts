@@ -10,6 +10,7 @@ import { hostCheck, originCheck } from './core/origin.ts'
 import { pathPrefix } from './core/request-target.ts'
 import type { SessionRule } from './core/session.ts'
 import { UsageError } from './errors.ts'
+import { createKey, listKeys, revokeKeys, rotateKey, viewOf } from './operate/keys.ts'
 import { buildRuntime, type Runtime } from './runtime.ts'
 import { loadOptions, type SettingOptions } from './settings/options.ts'
 import { redisOptions, type RedisInstance } from './settings/redis-instance.ts'
@@ -20,7 +21,6 @@ import { childLogOptions, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import type { Source } from './tools/catalogue.ts'
 import { loadTools } from './tools/load.ts'
-import type { Definition } from './tools/tool.ts'
 import address from '../plugins/address.ts'
 import auth from '../plugins/auth.ts'
 import batchAnswers from '../plugins/batch-answers.ts'
@@ -36,7 +36,7 @@ import origin from '../plugins/origin.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestContext from '../plugins/request-context.ts'
 import requestLog from '../plugins/request-log.ts'
-import { SecureMcp } from '../plugins/service.ts'
+import { SecureMcp, type AppKeys, type Tools } from '../plugins/service.ts'
 import state from '../plugins/state.ts'
 import strangers from '../plugins/strangers.ts'
 import transport from '../plugins/transport.ts'
@@ -46,7 +46,7 @@ import { collectPreflights } from '../routes/preflights.ts'
 import probes from '../routes/probes.ts'
 import wellKnown, { resourceMetadataUrl } from '../routes/well-known.ts'
 
-/** What is composed, and for what kind of app. */
+/** @internal What is composed, and for what kind of app. */
 export interface Composition {
   readonly config: Config
   /** Opened by the caller; closed with the app. */
@@ -75,7 +75,7 @@ export interface Composition {
 /** Connections beside MAX_CONNECTIONS, on which probes alone are answered. */
 const SPARE_CONNECTIONS = 256
 
-/** Every concern in the order in which a request meets it. */
+/** @internal Every concern in the order in which a request meets it. */
 export async function compose (app: FastifyInstance, service: SecureMcp, composition: Composition): Promise<void> {
   app.decorate('secureMcp', service)
   app.addHook('onClose', () => composition.runtime.close())
@@ -203,11 +203,10 @@ function sessionRule (config: Config): SessionRule {
   return { idleMs: config.SESSION_IDLE_MS, maxMs: config.SESSION_MAX_MS, maxOfOwner: config.MAX_SESSIONS_PER_PRINCIPAL, maxTotal: config.MAX_SESSIONS }
 }
 
-/** What an app may know of a caller. */
+/** What an app says of a caller. */
 export type { CustomIdentity as Principal } from './auth/custom.ts'
+export type { AppKey, AppKeys, SecureMcp } from '../plugins/service.ts'
 export type { SettingOptions } from './settings/options.ts'
-
-type Tools = readonly Definition[] | string
 
 /** Options of the plugin: its own, and every setting by its option's name. */
 export interface SecureMcpOptions extends SettingOptions {
@@ -256,6 +255,9 @@ const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp
     const given = principal && ((request: FastifyRequest, facts: RequestFacts) =>
       identifyGiven(runtime.chain, givenIdentity(async () => await principal(request) || undefined), facts))
     const service = new SecureMcp(log)
+    service.keys = keysIn(store)
+    service.metrics = metrics.text
+    service.reload = async tools => runtime.offerInstead(await sourcesOf(tools, config, log))
     // Two endpoints in one app: the first has the name, the second where it is registered inside a plugin.
     if (!Object.hasOwn(app, 'secureMcp')) app.decorate('secureMcp', service)
     await app.register(async inner => {
@@ -283,6 +285,24 @@ function pathIn (prefix: string, path: string, { oauth2AuthServer, publicUrl }: 
       `register the plugin at the root and write path: '${prefix}${path}'`)
   }
   return prefix + path
+}
+
+/** A day, ms: as `keys rotate` has it. */
+const OVERLAP_MS = 86_400_000
+
+function keysIn (store: Store): AppKeys {
+  return {
+    async create (wanted) {
+      const { key, record } = await createKey(store, { ...wanted, role: 'caller' })
+      return { key, record: viewOf(record) }
+    },
+    list: async () => await listKeys(store),
+    async rotate (which, overlapMs = OVERLAP_MS) {
+      const { key, record } = await rotateKey(store, which, { overlapMs, endPrevious: false })
+      return { key, record: viewOf(record) }
+    },
+    async revoke (which) { await revokeKeys(store, [which]) }
+  }
 }
 
 async function sourcesOf (tools: Tools, config: Config, log: Log): Promise<readonly Source[]> {

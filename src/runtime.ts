@@ -41,6 +41,8 @@ export interface RuntimeOptions {
 export interface Runtime {
   identity: Identity
   offer: CurrentOffer
+  /** Offer these from now on. @throws {UsageError} where one is wrong; then nothing changes */
+  offerInstead (sources: readonly Source[]): void
   inspection: Inspection
   authenticators: readonly Authenticator[]
   rules: Readonly<Record<AuthType, RateLimit>>
@@ -83,6 +85,7 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
   return {
     identity: identityFromSettings(config),
     offer,
+    offerInstead: sources => offer.replace(buildCatalogue(sources, inspector.patterns)),
     inspection: { mode: config.INSPECTION, inspector },
     authenticators: links,
     rules,
