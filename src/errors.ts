@@ -66,6 +66,8 @@ export interface AppErrorOptions {
   cause?: unknown
   /** Status of the answer, where it is another than the reason's: revisions of MCP differ. */
   http?: number
+  /** JSON-RPC code, where it is another than the reason's: of an MCP server behind this one. */
+  rpc?: number
   /** Shown in the answer beside the reason. */
   data?: Record<string, unknown>
   /** HTTP headers of the answer. */
@@ -81,6 +83,7 @@ export class AppError extends Error {
   override readonly name = 'AppError'
   readonly code: Reason
   readonly http: number | undefined
+  readonly rpc: number | undefined
   /** A plain field, because Fastify assigns to it. */
   statusCode: number
   readonly data: Record<string, unknown>
@@ -88,10 +91,11 @@ export class AppError extends Error {
   readonly rule: string | undefined
   readonly principal: string | undefined
 
-  constructor (code: Reason, message: string, { cause, http, data = {}, headers = {}, rule, principal }: AppErrorOptions = {}) {
+  constructor (code: Reason, message: string, { cause, http, rpc, data = {}, headers = {}, rule, principal }: AppErrorOptions = {}) {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
     this.http = http
+    this.rpc = rpc
     this.statusCode = http ?? ERRORS[code].http
     this.data = data
     this.headers = headers

@@ -25,7 +25,7 @@ export function toAnswer (thrown: unknown): ErrorAnswer {
   return {
     status: error.http ?? http,
     reason: error.code,
-    rpc: rpc === http ? error.http ?? rpc : rpc, // our own refusals repeat their status
+    rpc: error.rpc ?? (rpc === http ? error.http ?? rpc : rpc), // our own refusals repeat their status
     message: expose ? error.message : 'Internal error',
     data: expose ? error.data : {},
     headers: error.headers,

@@ -13,8 +13,19 @@ export interface Fault {
 
 export const MAX_DEPTH = 32
 export const MAX_ELEMENTS = 10_000
-/** Levels in which a key may stand only once: the envelope, params, and what params hold. */
-const UNIQUE_DEPTH = 3
+
+/** How far a text is looked at, and where it ends. */
+export interface ScanBounds {
+  readonly maxDepth: number
+  readonly maxElements: number
+  /** Levels in which a key may stand only once. */
+  readonly uniqueDepth: number
+}
+
+/** Of a request keys are unique in the envelope, in params, and in what params hold. */
+const REQUEST: ScanBounds = { maxDepth: MAX_DEPTH, maxElements: MAX_ELEMENTS, uniqueDepth: 3 }
+/** The largest that any bounds may have. */
+const DEEPEST = 64
 
 /** Keys of the protocol, by their folded form: any other spelling of one is an attempt to be overlooked. */
 const ENVELOPE = folded(['jsonrpc', 'id', 'method', 'params', 'result', 'error'])
@@ -32,10 +43,10 @@ interface JsonLevel {
 const MANY = 64
 
 /** Scratch for one scan; a scan never yields, so it is never shared. */
-const inObject = new Uint8Array(MAX_DEPTH + 2)
-const underConstructor = new Uint8Array(MAX_DEPTH + 2)
+const inObject = new Uint8Array(DEEPEST + 2)
+const underConstructor = new Uint8Array(DEEPEST + 2)
 
-export function scanJson (text: string): Fault | undefined {
+export function scanJson (text: string, { maxDepth, maxElements, uniqueDepth }: ScanBounds = REQUEST): Fault | undefined {
   const levels: JsonLevel[] = [newLevel(), newLevel(), newLevel(), newLevel()]
   let depth = 0
   let elements = 0
@@ -52,10 +63,10 @@ export function scanJson (text: string): Fault | undefined {
           expectKey = false
           const length = end - i - 1
           // Deeper keys matter only if they could be one of two names; an escape may hide either.
-          if (depth <= UNIQUE_DEPTH || length === 9 || length === 11 || text.charCodeAt(i + 1) === BACKSLASH || hasEscape(text, i + 1, end)) {
+          if (depth <= uniqueDepth || length === 9 || length === 11 || text.charCodeAt(i + 1) === BACKSLASH || hasEscape(text, i + 1, end)) {
             const key = keyAt(text, i + 1, end)
             if (key === undefined) return undefined
-            const fault = prototypeFault(key, underConstructor[depth] === 1) ?? uniqueFault(key, levels[depth], depth, isParams)
+            const fault = prototypeFault(key, underConstructor[depth] === 1) ?? uniqueFault(key, depth > uniqueDepth ? undefined : levels[depth], depth, isParams)
             if (fault !== undefined) return fault
             if (depth === 1) isParams = key === 'params'
             lastKeyIsConstructor = key === 'constructor'
@@ -68,12 +79,12 @@ export function scanJson (text: string): Fault | undefined {
       case OPEN_BRACKET: {
         const object = text.charCodeAt(i) === OPEN_BRACE
         if (depth === 0 && !object) return { reason: 'batch', message: 'Batches are not served: send one message a request' }
-        if (++depth > MAX_DEPTH) return { reason: 'too_deep', message: `The message is nested deeper than ${MAX_DEPTH}` }
-        if (++elements > MAX_ELEMENTS) return TOO_MANY
+        if (++depth > maxDepth) return { reason: 'too_deep', message: `The message is nested deeper than ${maxDepth}` }
+        if (++elements > maxElements) return tooMany(maxElements)
         inObject[depth] = object ? 1 : 0
         underConstructor[depth] = object && lastKeyIsConstructor ? 1 : 0
         lastKeyIsConstructor = false
-        if (depth <= UNIQUE_DEPTH) begin(levels[depth]!)
+        if (depth <= uniqueDepth) begin(levels[depth]!)
         expectKey = object
         break
       }
@@ -83,7 +94,7 @@ export function scanJson (text: string): Fault | undefined {
         expectKey = false
         break
       case COMMA:
-        if (++elements > MAX_ELEMENTS) return TOO_MANY
+        if (++elements > maxElements) return tooMany(maxElements)
         expectKey = inObject[depth] === 1 && depth > 0
         lastKeyIsConstructor = false
         break
@@ -135,7 +146,9 @@ const CLOSE_BRACE = 125
 const OPEN_BRACKET = 91
 const CLOSE_BRACKET = 93
 
-const TOO_MANY: Fault = { reason: 'too_many', message: `The message holds more than ${MAX_ELEMENTS} elements` }
+function tooMany (maxElements: number): Fault {
+  return { reason: 'too_many', message: `The message holds more than ${maxElements} elements` }
+}
 
 /** The quote that ends the string which begins at `open`: one with an even run of backslashes before it. */
 export function closingQuote (text: string, open: number): number {

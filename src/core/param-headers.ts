@@ -47,7 +47,7 @@ export function paramHeaders (schema: JsonObject): { headers: readonly ParamHead
 /** What disagrees, in words without either value; undefined if nothing does. */
 export function paramHeaderFault (declared: readonly ParamHeader[], args: unknown, headers: Readonly<Record<string, unknown>>): { header: string, message: string } | undefined {
   for (const { header, path, numeric } of declared) {
-    const value = path.reduce<unknown>((node, name) => isObject(node) && Object.hasOwn(node, name) ? node[name] : undefined, args)
+    const value = argumentAt(args, path)
     const sent = headers[header]
     const where = `the argument ${path.join('.')}`
     if (value === undefined || value === null) {
@@ -75,6 +75,28 @@ export function decodeHeader (sent: string): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** What a header may hold as it is: anything else is encoded, and so is what looks encoded. */
+const PLAIN = /^(?!=\?base64\?)[!-~](?:[ -~]*[!-~])?$/
+
+/** The mirroring header that says a text; `decodeHeader` reads it. */
+export function encodeHeader (text: string): string {
+  return PLAIN.test(text) ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`
+}
+
+/** The headers that repeat arguments, for a call that goes out. */
+export function paramHeaderValues (declared: readonly ParamHeader[], args: unknown): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const { header, path } of declared) {
+    const value = argumentAt(args, path)
+    if (value !== undefined && value !== null && typeof value !== 'object') headers[header] = encodeHeader(String(value))
+  }
+  return headers
+}
+
+function argumentAt (args: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>((node, name) => isObject(node) && Object.hasOwn(node, name) ? node[name] : undefined, args)
 }
 
 function annotations (schema: JsonObject): number {

@@ -1,7 +1,8 @@
 /** Running a call that was let through: the tool, its time, and the shape of its result. Nothing is decided here. */
-import type { Reason } from '../errors.ts'
+import { AppError, type Reason } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { OfferedTool } from './catalogue.ts'
+import { Relayed } from './relayed.ts'
 import { resultOf, type ToolResult } from './result.ts'
 import { InputNeeded, ToolError, UpstreamError, type Context, type Outcome } from './tool.ts'
 
@@ -39,7 +40,8 @@ function failed (error: unknown, offered: OfferedTool, context: Context): Failed
   if (error instanceof UpstreamError) return new FailedCall(error.reason, failure(error.message), `upstream of ${offered.tool.name}`)
   if (error instanceof ToolError) return new FailedCall('TOOL_ERROR', failure(error.message))
   if (error instanceof ToolTooLate) return new FailedCall('TOOL_FAILED', failure(error.message), 'timeoutMs')
-  if (context.signal.aborted) throw error
+  // An error of the protocol, from an upstream.
+  if (error instanceof AppError || context.signal.aborted) throw error
   context.log.error({ err: error, tool: offered.tool.name }, 'tool failed')
   return new FailedCall('TOOL_FAILED', failure('Internal error'), 'threw')
 }
@@ -47,10 +49,15 @@ function failed (error: unknown, offered: OfferedTool, context: Context): Failed
 /** A result in the shape that the protocol has for it, held to `output`. */
 function shape ({ tool, output }: OfferedTool, outcome: Outcome, log: Log): CallOutcome {
   if (outcome instanceof InputNeeded) return outcome
+  if (outcome instanceof Relayed) return told(outcome.result as ToolResult)
   const result = resultOf(outcome, output?.fits)
-  if (!('fault' in result)) return result.isError === true ? new FailedCall('TOOL_ERROR', result) : result
+  if (!('fault' in result)) return told(result)
   log.error({ tool: tool.name, fault: result.fault, problems: output?.problems(outcome) }, 'tool returned what cannot be sent')
   return new FailedCall('TOOL_FAILED', failure('Internal error'), 'result')
+}
+
+function told (result: ToolResult): CallOutcome {
+  return result.isError === true ? new FailedCall('TOOL_ERROR', result) : result
 }
 
 export function failure (text: string): ToolResult {

@@ -14,6 +14,8 @@ export interface Host {
   clientCapabilities?: Readonly<Record<string, unknown>> | undefined
   answers?: Readonly<Record<string, unknown>>
   state?: unknown
+  /** Told when the call waits for somebody else, perhaps for long. */
+  waits?: (() => void) | undefined
 }
 
 const NOTHING = Object.freeze({})
@@ -24,6 +26,12 @@ export class CallContext implements Context {
 
   constructor (host: Host) {
     this.#host = host
+  }
+
+  /** What is lent beyond what handlers see: for calls that go on to an upstream. */
+  static hostOf (context: Context): Host {
+    if (!(context instanceof CallContext)) throw new TypeError('not a context of this server')
+    return context.#host
   }
 
   get caller (): CallerInfo {

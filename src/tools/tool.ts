@@ -6,6 +6,7 @@
 import type { Static, TSchema } from 'typebox'
 import type { AuthType } from '../core/principal.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { Relayed } from './relayed.ts'
 
 // A folder of tools may bring a copy of this package: what comes of it is known by its mark, whichever copy made it.
 const TOOL_ERROR = Symbol.for('secure-mcp-server.ToolError')
@@ -159,12 +160,19 @@ export interface Tool<Input extends TSchema = TSchema> {
   run (input: Static<Input>, context: Context): Outcome | Promise<Outcome>
 }
 
+/** Values, and how many there are, as an upstream says it. */
+export interface Completed {
+  readonly values: readonly string[]
+  readonly total?: number
+  readonly hasMore?: boolean
+}
+
 /**
  * Values for a variable or an argument that begin with what was typed; `others`
  * holds those that are filled in already. Values that lead to a resource which
  * the caller may not use are left out of the answer.
  */
-export type Complete = (typed: string, others: Readonly<Record<string, string>>, context: Context) => readonly string[] | Promise<readonly string[]>
+export type Complete = (typed: string, others: Readonly<Record<string, string>>, context: Context) => readonly string[] | Promise<readonly string[] | Relayed<Completed>>
 
 export interface Resource {
   /** A fixed URI, or an RFC 6570 template of simple `{variables}`. */
@@ -178,7 +186,7 @@ export interface Resource {
   /** Values for a template's variable that begin with what was typed. */
   complete?: Readonly<Record<string, Complete>>
   read (at: { uri: string, variables: Readonly<Record<string, string>> }, context: Context):
-  string | Uint8Array | readonly ResourceContents[] | InputNeeded | Promise<string | Uint8Array | readonly ResourceContents[] | InputNeeded>
+  string | Uint8Array | readonly ResourceContents[] | InputNeeded | Promise<string | Uint8Array | readonly ResourceContents[] | InputNeeded | Relayed<object>>
 }
 
 export interface PromptArgument {
@@ -201,7 +209,7 @@ export interface Prompt {
   arguments?: readonly PromptArgument[]
   /** Inspection patterns that do not apply to its arguments, by name, each with the reason. */
   exempt?: Readonly<Record<string, string>>
-  get (values: Readonly<Record<string, string>>, context: Context): string | readonly PromptMessage[] | InputNeeded | Promise<string | readonly PromptMessage[] | InputNeeded>
+  get (values: Readonly<Record<string, string>>, context: Context): string | readonly PromptMessage[] | InputNeeded | Promise<string | readonly PromptMessage[] | InputNeeded | Relayed<object>>
 }
 
 function isMarked (value: unknown, mark: symbol): boolean {

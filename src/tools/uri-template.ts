@@ -60,3 +60,24 @@ export function uriTemplate (text: string): UriTemplate | null {
 function encoded (value: string): string {
   return encodeURIComponent(value).replace(/[!'()*]/g, letter => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
 }
+
+const EXPRESSION = /\{[+#./;?&]?([A-Za-z0-9_.,:*%]{1,256})\}/g
+
+/**
+ * A template that somebody else wrote, with whatever operators of RFC 6570:
+ * what is not simple fits by the text before its first variable.
+ *
+ * @returns undefined where that text is empty, or it is no template
+ */
+export function foreignTemplate (text: string): UriTemplate | undefined {
+  const simple = uriTemplate(text)
+  if (simple !== null) return simple
+  const beginning = text.slice(0, text.indexOf('{'))
+  if (!text.includes('{') || !/^[a-z][a-z0-9+.-]*:/i.test(beginning)) return undefined
+  const variables = [...text.matchAll(EXPRESSION)].flatMap(([, names]) => names!.split(',').map(name => name.replace(/[*:].*$/, '')))
+  return {
+    variables: [...new Set(variables)],
+    match: uri => uri.length <= 4096 && uri.startsWith(beginning) ? {} : undefined,
+    expand: () => ({ uri: beginning, whole: false })
+  }
+}

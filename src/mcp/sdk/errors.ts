@@ -8,6 +8,7 @@ import { toAnswer } from '../../core/answer.ts'
 import type { Trace } from '../../decision/trace.ts'
 import { AppError } from '../../errors.ts'
 import type { Log } from '../../telemetry/log.ts'
+import { UpstreamError } from '../../tools/tool.ts'
 import type { ServedMessage } from '../serving.ts'
 
 /** Added to the code of an error of this service while it is inside the SDK. No code of JSON-RPC, MCP or HTTP comes near. */
@@ -17,6 +18,7 @@ interface WireError { code: number, message: string, data?: unknown }
 
 /** What a handler threw, as an error that the SDK puts on the wire: code, data, and a text that may be shown. */
 export function wireError (thrown: unknown, { trace, log }: Pick<ServedMessage, 'trace' | 'log'>): Error {
+  if (thrown instanceof UpstreamError) return wireError(new AppError(thrown.reason, thrown.message), { trace, log })
   if (!(thrown instanceof AppError)) log.error({ err: thrown }, 'handler failed')
   const { rpc, reason, message, data, rule } = toAnswer(thrown)
   trace.refuse(reason, rule)

@@ -1,5 +1,6 @@
 /** Requests of revision 2026-07-28 by the SDK's handler, which wants web requests and gives web responses. */
 import { createMcpHandler, type AuthInfo, type McpHttpHandler } from '@modelcontextprotocol/server'
+import { encodeHeader } from '../../core/param-headers.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { isObject } from '../members.ts'
 import type { McpRequest } from '../message.ts'
@@ -15,9 +16,6 @@ import { sdkServer } from './server.ts'
 interface Extra {
   readonly message: ServedMessage
 }
-
-/** What a header may hold as it is: anything else is encoded, and so is what looks encoded. */
-const PLAIN = /^(?!=\?base64\?)[!-~](?:[ -~]*[!-~])?$/
 
 export class ModernHandler {
   readonly #handler: McpHttpHandler
@@ -64,7 +62,7 @@ function webRequest ({ method, params, row }: McpRequest, signal: AbortSignal): 
       accept: 'application/json, text/event-stream',
       'mcp-protocol-version': MODERN_VERSION,
       'mcp-method': method,
-      ...(name === undefined ? {} : { 'mcp-name': PLAIN.test(name) ? name : `=?base64?${Buffer.from(name).toString('base64')}?=` })
+      ...(name === undefined ? {} : { 'mcp-name': encodeHeader(name) })
     }
   })
 }

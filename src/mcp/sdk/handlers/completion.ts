@@ -1,6 +1,7 @@
 import { mayUse, mayUseSome } from '../../../core/permissions.ts'
 import type { Principal } from '../../../core/principal.ts'
 import type { OfferedPrompt, OfferedResource } from '../../../tools/catalogue.ts'
+import { Relayed } from '../../../tools/relayed.ts'
 import type { Complete } from '../../../tools/tool.ts'
 import type { HandledRequest } from '../host.ts'
 
@@ -14,8 +15,11 @@ export async function complete (request: HandledRequest): Promise<object> {
   const { name, value: typed } = argument!
   const others = context?.arguments ?? {}
   const completer = completerOf(offered, name)
-  const found = completer === undefined ? [] : [...await completer(typed, others, await request.context())]
+  const completed = completer === undefined ? [] : await completer(typed, others, await request.context())
+  const found = completed instanceof Relayed ? completed.result.values : [...completed]
   const values = offered !== undefined && 'template' in offered ? usable(offered, request.message.principal, { name, others }, found) : found
+  // All that an upstream has: it says itself how many there are.
+  if (completed instanceof Relayed && values.length === found.length) return { completion: completed.result }
   return { completion: { values: values.slice(0, MAX_VALUES), total: values.length, hasMore: values.length > MAX_VALUES } }
 }
 

@@ -1,5 +1,6 @@
 import { AppError } from '../../../errors.ts'
 import { visible, type OfferedPrompt } from '../../../tools/catalogue.ts'
+import { Relayed } from '../../../tools/relayed.ts'
 import { InputNeeded, type PromptMessage } from '../../../tools/tool.ts'
 import type { HandledRequest } from '../host.ts'
 
@@ -15,6 +16,7 @@ export async function getPrompt (request: HandledRequest): Promise<object> {
   if (missing.length > 0) throw new AppError('INVALID_PARAMS', `Missing arguments: ${missing.join(', ')}`)
   const got = await prompt.get(values, await request.context())
   if (got instanceof InputNeeded) return request.asked(got)
+  if (got instanceof Relayed) return got.result
   const messages: readonly PromptMessage[] = typeof got === 'string' ? [{ role: 'user', content: { type: 'text', text: got } }] : got
   return { ...(prompt.description === undefined ? {} : { description: prompt.description }), messages }
 }

@@ -1,4 +1,5 @@
 import { visible, type FoundResource } from '../../../tools/catalogue.ts'
+import { Relayed } from '../../../tools/relayed.ts'
 import { InputNeeded, type ResourceContents } from '../../../tools/tool.ts'
 import type { HandledRequest } from '../host.ts'
 
@@ -16,6 +17,7 @@ export async function readResource (request: HandledRequest): Promise<object> {
   const { offered: { resource }, variables } = request.allowed().offered as FoundResource
   const read = await resource.read({ uri, variables }, await request.context())
   if (read instanceof InputNeeded) return request.asked(read)
+  if (read instanceof Relayed) return read.result
   return { contents: contentsOf(read, uri, resource.mimeType) }
 }
 

@@ -1,0 +1,123 @@
+/** Everything that an upstream lists, page by page, within bounds. What breaks a bound ends the list and is told; it throws nothing away. */
+import type { Agreement, OnBehalf } from './handshake.ts'
+import { dress } from './handshake.ts'
+import { isMembers, member, membersIn, UpstreamFault, type Members } from './messages.ts'
+import type { Peer } from './peer.ts'
+
+/** What an upstream lists, in its own words. */
+export interface UpstreamLists {
+  readonly tools: readonly Members[]
+  readonly prompts: readonly Members[]
+  readonly resources: readonly Members[]
+  readonly templates: readonly Members[]
+}
+
+export interface ListingBounds {
+  readonly maxTools: number
+  readonly deadlineMs: number
+}
+
+export interface Listing {
+  readonly lists: UpstreamLists
+  /** What was left out and why, in words that go on from "Upstream x". */
+  readonly remarks: readonly string[]
+}
+
+export const NO_LISTS: UpstreamLists = { tools: [], prompts: [], resources: [], templates: [] }
+
+const MAX_PAGES = 100
+const MAX_BYTES = 4 * 1024 * 1024
+/** Prompts, resources and templates, each. */
+const MAX_OTHERS = 1000
+
+interface ListKind {
+  readonly list: keyof UpstreamLists
+  readonly method: string
+  /** The member of the result. */
+  readonly in: string
+  readonly capability: string
+}
+
+const KINDS: readonly ListKind[] = [
+  { list: 'tools', method: 'tools/list', in: 'tools', capability: 'tools' },
+  { list: 'prompts', method: 'prompts/list', in: 'prompts', capability: 'prompts' },
+  { list: 'resources', method: 'resources/list', in: 'resources', capability: 'resources' },
+  { list: 'templates', method: 'resources/templates/list', in: 'resourceTemplates', capability: 'resources' }
+]
+
+interface ListingDeps {
+  readonly peer: Peer
+  readonly agreement: Agreement
+  readonly behalf: OnBehalf
+  readonly bounds: ListingBounds
+}
+
+/**
+ * Ask for every list that the upstream says it has.
+ *
+ * @throws {PeerTrouble} where nothing came: what was listed before stays then
+ */
+export async function listAll (deps: ListingDeps): Promise<Listing> {
+  const remarks: string[] = []
+  const lists: Record<keyof UpstreamLists, readonly Members[]> = { ...NO_LISTS }
+  for (const kind of KINDS) {
+    if (member(deps.agreement.capabilities, kind.capability) === undefined) continue
+    try {
+      lists[kind.list] = await listOne(deps, kind, remarks)
+    } catch (error) {
+      // It claims what it has not: that list is empty.
+      if (!(error instanceof UpstreamFault)) throw error
+      if (error.code !== -32601) remarks.push(`answers ${kind.method} with error ${error.code}`)
+    }
+  }
+  return { lists, remarks }
+}
+
+async function listOne ({ peer, agreement, behalf, bounds }: ListingDeps, { list, method, in: name }: ListKind, remarks: string[]): Promise<Members[]> {
+  const most = list === 'tools' ? bounds.maxTools : MAX_OTHERS
+  const found: Members[] = []
+  const seen = new Set<string>()
+  let cursor: string | undefined
+  let bytes = 0
+  for (let page = 1; ; page++) {
+    const { params, headers } = dress(agreement, method, cursor === undefined ? {} : { cursor }, behalf)
+    const result = await peer.ask(method, params, { deadlineMs: bounds.deadlineMs, headers })
+    const items = member(result, name)
+    if (!Array.isArray(items)) remarks.push(`answers ${method} without the list "${name}"`)
+    for (const item of Array.isArray(items) ? items as unknown[] : []) {
+      if (!isMembers(item)) remarks.push(`has an entry in ${method} that is no object`)
+      else if (found.length >= most) return cut(found, remarks, `lists more than ${most} entries in ${method}; the others are left out`)
+      else if ((bytes += JSON.stringify(item).length) > MAX_BYTES) return cut(found, remarks, `lists more than ${MAX_BYTES} bytes in ${method}; the rest is left out`)
+      else found.push(item)
+    }
+    cursor = nextCursor(result, agreement)
+    if (cursor === undefined) return found
+    if (seen.has(cursor)) return cut(found, remarks, `gives the same cursor of ${method} again; its further pages are left out`)
+    if (page === MAX_PAGES) return cut(found, remarks, `has more than ${MAX_PAGES} pages in ${method}; the others are left out`)
+    seen.add(cursor)
+  }
+}
+
+function cut (found: Members[], remarks: string[], remark: string): Members[] {
+  remarks.push(remark)
+  return found
+}
+
+/** In the older revisions some servers write an empty cursor for none; in the newer one it is a cursor. */
+function nextCursor (result: Members, { era }: Agreement): string | undefined {
+  const cursor = member(result, 'nextCursor')
+  return typeof cursor === 'string' && (cursor !== '' || era === 'modern') ? cursor : undefined
+}
+
+/** For how long a list of revision 2026-07-28 may be kept, ms; undefined where it does not say. */
+export function ttlOf (result: Members): number | undefined {
+  const ttl = member(result, 'ttlMs')
+  return typeof ttl === 'number' && ttl >= 0 ? ttl : undefined
+}
+
+/** `_meta` of an object from elsewhere, without what belongs to the protocol. */
+export function ownMeta (of: Members): Members | undefined {
+  const meta = membersIn(of, '_meta')
+  const own = Object.entries(meta).filter(([name]) => !name.startsWith('io.modelcontextprotocol/'))
+  return own.length === 0 ? undefined : Object.fromEntries(own)
+}

@@ -1,0 +1,242 @@
+/**
+ * What an upstream lists, as entries of the catalogue: like own tools, so that
+ * permission, limit, inspection and checks of arguments hold for them. What
+ * stands in a list is the upstream's own text, its name apart.
+ */
+import { allows } from '../core/permissions.ts'
+import { paramHeaders, type ParamHeader } from '../core/param-headers.ts'
+import { compileSchema, type Check } from '../core/schema.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { OfferedPrompt, OfferedResource, OfferedTool } from '../tools/catalogue.ts'
+import { Relayed } from '../tools/relayed.ts'
+import type { ToolResult } from '../tools/result.ts'
+import { ask, UpstreamError, type Complete, type Context, type InputNeeded, type Question } from '../tools/tool.ts'
+import { foreignTemplate } from '../tools/uri-template.ts'
+import { forTool, type UpstreamEntry } from './entry.ts'
+import type { UpstreamLists } from './listing.ts'
+import { isMembers, member, membersIn, type Members } from './messages.ts'
+import { completionOf, promptResultOf, readResultOf, toolResultOf, type AnswerFault } from './relay.ts'
+
+/** The way to an upstream: see Upstream. */
+export interface UpstreamCalls {
+  readonly name: string
+  call (method: string, params: Members, context: Context, declared?: readonly ParamHeader[]): Promise<Members>
+}
+
+/** What one upstream adds to the catalogue. */
+export interface UpstreamPart {
+  readonly name: string
+  readonly tools: ReadonlyMap<string, OfferedTool>
+  readonly prompts: ReadonlyMap<string, OfferedPrompt>
+  /** By URI, and templates by their text. */
+  readonly resources: ReadonlyMap<string, OfferedResource>
+  readonly templates: ReadonlyMap<string, OfferedResource>
+  /** What was left out, and why: by its own name. */
+  readonly leftOut: ReadonlyArray<{ readonly what: string, readonly why: string }>
+}
+
+export interface OfferedDeps {
+  readonly entry: UpstreamEntry
+  readonly calls: UpstreamCalls
+  readonly log: Log
+  /** Public name of a tool or a prompt, or why it has none. */
+  readonly publicName: (kind: 'tool' | 'prompt', name: string) => string | { readonly why: string }
+}
+
+/** So that the words of the upstream win over those of the one who runs tools, ms. */
+const GRACE_MS = 1000
+
+export function offeredPart (deps: OfferedDeps, lists: UpstreamLists): UpstreamPart {
+  const leftOut: Array<{ what: string, why: string }> = []
+  const collect = <T> (kind: 'tool' | 'prompt' | 'resource' | 'template', all: readonly Members[], offer: (one: Members) => readonly [string, T] | string): Map<string, T> => {
+    const found = new Map<string, T>()
+    for (const one of all) {
+      const offered = offer(one)
+      const what = `${kind} ${JSON.stringify(member(one, kind === 'resource' ? 'uri' : kind === 'template' ? 'uriTemplate' : 'name'))?.slice(0, 120) ?? 'without a name'}`
+      if (typeof offered === 'string') leftOut.push({ what, why: offered })
+      else if (found.has(offered[0])) leftOut.push({ what, why: `another ${kind} of it has the name "${offered[0]}"` })
+      else found.set(...offered)
+    }
+    return found
+  }
+  return {
+    name: deps.entry.name,
+    tools: collect('tool', lists.tools, tool => offerTool(deps, tool)),
+    prompts: collect('prompt', lists.prompts, prompt => offerPrompt(deps, prompt)),
+    resources: collect('resource', lists.resources, resource => offerResource(deps, resource)),
+    templates: collect('template', lists.templates, template => offerTemplate(deps, template)),
+    leftOut
+  }
+}
+
+function offerTool (deps: OfferedDeps, tool: Members): readonly [string, OfferedTool] | string {
+  const { entry } = deps
+  const { name, inputSchema, outputSchema, description, annotations } = tool
+  if (typeof name !== 'string' || name === '') return 'it has no name'
+  const { allow, deny } = entry.tools
+  if ((allow !== undefined && !allows(allow, name)) || allows(deny, name)) return 'the file leaves it out'
+  if (membersIn(tool, 'execution').taskSupport === 'required') return 'it can be called as a task only'
+  if (!isMembers(inputSchema)) return 'its inputSchema is no object'
+  if (outputSchema !== undefined && !isMembers(outputSchema)) return 'its outputSchema is no object'
+  const named = deps.publicName('tool', name)
+  if (typeof named !== 'string') return named.why
+  const declared = paramHeaders(inputSchema)
+  const headers = 'problem' in declared ? [] : declared.headers
+  const output = outputSchema === undefined ? undefined : new ForeignCheck(outputSchema)
+  const { execution: _task, ...others } = tool
+  const listed = { ...others, name: named }
+  const rate = forTool(entry.rate, name)
+  const cost = forTool(entry.cost, name) ?? 1
+  const run = (input: unknown, context: Context): Promise<Relayed<ToolResult> | InputNeeded> => runTool(deps, { name, headers, output }, input, context)
+  return [named, {
+    tool: {
+      name: named,
+      description: typeof description === 'string' ? description : '',
+      input: inputSchema,
+      ...(isMembers(annotations) ? { annotations } : {}),
+      ...(rate === undefined ? {} : { rate }),
+      cost,
+      run
+    },
+    input: new ForeignCheck(inputSchema),
+    output,
+    headers,
+    listed,
+    exempt: new Set(Object.keys(forTool(entry.exempt, name) ?? {})),
+    cost,
+    timeoutMs: entry.timeoutMs + GRACE_MS
+  }]
+}
+
+/** A schema of a stranger, compiled when it is first needed: 700 tools cost nothing at the start. */
+class ForeignCheck implements Check {
+  readonly #schema: Members
+  #check: Check | undefined
+
+  constructor (schema: Members) {
+    this.#schema = schema
+  }
+
+  fits (value: unknown): boolean {
+    return this.#compiled.fits(value)
+  }
+
+  problems (value: unknown, most?: number): string[] {
+    return this.#compiled.problems(value, most)
+  }
+
+  get #compiled (): Check {
+    if (this.#check !== undefined) return this.#check
+    try {
+      this.#check = compileSchema(this.#schema)
+    } catch {
+      this.#check = UNCHECKABLE
+    }
+    return this.#check
+  }
+}
+
+const UNCHECKABLE: Check = { fits: () => false, problems: () => ['its schema cannot be checked here, so it is not called'] }
+
+interface CalledTool {
+  readonly name: string
+  readonly headers: readonly ParamHeader[]
+  readonly output: Check | undefined
+}
+
+async function runTool ({ entry, calls, log }: OfferedDeps, { name, headers, output }: CalledTool, input: unknown, context: Context): Promise<Relayed<ToolResult> | InputNeeded> {
+  const params = { name, arguments: input, ...repeated(context) }
+  const result = await calls.call('tools/call', params, context, headers)
+  const needed = inputNeeded(result)
+  if (needed !== undefined) return needed
+  const remark = entry.output === 'refuse' ? undefined : (fault: string) => log.warn({ upstream: entry.name, tool: name, fault }, 'an upstream broke its output schema')
+  return new Relayed(sound(toolResultOf(result, output, remark), { entry, name, log }))
+}
+
+/** @throws {UpstreamError} UPSTREAM_BROKEN */
+function sound<T extends object> (result: T | AnswerFault, { entry, name, log }: { entry: UpstreamEntry, name: string, log: Log }): T {
+  if (!('fault' in result)) return result
+  log.warn({ upstream: entry.name, of: name, fault: result.fault }, 'an upstream gave an answer that cannot be used')
+  throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${entry.name}" ${String(result.fault)}`)
+}
+
+const QUESTIONS: ReadonlySet<unknown> = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list'])
+
+/** What an upstream of revision 2026-07-28 asks first, as a question of this server in the client's own revision. */
+function inputNeeded (result: Members): InputNeeded | undefined {
+  if (result.resultType !== 'input_required') return undefined
+  const questions: Record<string, Question> = {}
+  for (const [key, question] of Object.entries(membersIn(result, 'inputRequests'))) {
+    if (!isMembers(question) || !QUESTIONS.has(question.method)) throw new UpstreamError('UPSTREAM_BROKEN', 'The upstream asks something that is not known here')
+    questions[key] = { method: question.method as Question['method'], params: membersIn(question, 'params') }
+  }
+  return ask(questions, { upstream: member(result, 'requestState') })
+}
+
+/** What such an upstream is told when the call comes again with answers. */
+function repeated ({ answers, state }: Context): Members {
+  if (!isMembers(state) || !Object.hasOwn(state, 'upstream')) return {}
+  return { inputResponses: answers, ...(state.upstream === undefined || state.upstream === null ? {} : { requestState: state.upstream }) }
+}
+
+function offerPrompt (deps: OfferedDeps, prompt: Members): readonly [string, OfferedPrompt] | string {
+  const { calls } = deps
+  const { name } = prompt
+  if (typeof name !== 'string' || name === '') return 'it has no name'
+  const named = deps.publicName('prompt', name)
+  if (typeof named !== 'string') return named.why
+  const args = Array.isArray(prompt.arguments) ? prompt.arguments.filter(isMembers).filter(one => typeof one.name === 'string') : []
+  const ref = { type: 'ref/prompt', name }
+  return [named, {
+    prompt: {
+      name: named,
+      arguments: args.map(one => ({ name: one.name as string, complete: completer(deps, ref, one.name as string) })),
+      async get (values, context) {
+        const result = await calls.call('prompts/get', { name, arguments: values, ...repeated(context) }, context)
+        return inputNeeded(result) ?? new Relayed(sound(promptResultOf(result), { ...deps, name }))
+      }
+    },
+    listed: { ...prompt, name: named },
+    exempt: NO_EXEMPTIONS
+  }]
+}
+
+const NO_EXEMPTIONS: ReadonlySet<string> = new Set()
+const URI = /^[a-z][a-z0-9+.-]*:[^\s]{1,2000}$/i
+
+function offerResource (deps: OfferedDeps, resource: Members): readonly [string, OfferedResource] | string {
+  const { uri } = resource
+  if (typeof uri !== 'string' || !URI.test(uri)) return 'its uri is no absolute URI'
+  if (typeof resource.name !== 'string') return 'it has no name'
+  if (deps.entry.uris !== undefined && !allows(deps.entry.uris, uri)) return 'the file gives it no such URI'
+  return [uri, { resource: { uri, name: resource.name, read: reader(deps) }, template: undefined, listed: resource, exempt: NO_EXEMPTIONS }]
+}
+
+function offerTemplate (deps: OfferedDeps, listed: Members): readonly [string, OfferedResource] | string {
+  const { uriTemplate: text, name } = listed
+  if (typeof text !== 'string') return 'it has no uriTemplate'
+  if (typeof name !== 'string') return 'it has no name'
+  const template = foreignTemplate(text)
+  if (template === undefined) return 'its uriTemplate begins with a variable, or is none'
+  const { uris } = deps.entry
+  if (uris !== undefined && !allows(uris, text)) return 'the file gives it no such URI'
+  const ref = { type: 'ref/resource', uri: text }
+  const complete = Object.fromEntries(template.variables.map(variable => [variable, completer(deps, ref, variable)]))
+  return [text, { resource: { uri: text, name, complete, read: reader(deps) }, template, listed, exempt: NO_EXEMPTIONS }]
+}
+
+function reader (deps: OfferedDeps): OfferedResource['resource']['read'] {
+  return async ({ uri }, context) => {
+    const { entry, calls } = deps
+    if (entry.uris !== undefined && !allows(entry.uris, uri)) throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${entry.name}" may not own this URI`)
+    const result = await calls.call('resources/read', { uri, ...repeated(context) }, context)
+    return inputNeeded(result) ?? new Relayed(sound(readResultOf(result), { ...deps, name: uri }))
+  }
+}
+
+function completer (deps: OfferedDeps, ref: Members, name: string): Complete {
+  return async (value, others, context) => {
+    const params = { ref, argument: { name, value }, ...(Object.keys(others).length === 0 ? {} : { context: { arguments: others } }) }
+    return new Relayed(sound(completionOf(await deps.calls.call('completion/complete', params, context)), { ...deps, name }))
+  }
+}

@@ -1,0 +1,325 @@
+/**
+ * JSON-RPC over a wire: questions with ids, deadlines and cancellation;
+ * progress, log messages and questions that belong to one of them; and
+ * notifications that belong to none. An answer is taken only for an id that
+ * waits, on the exchange that it was sent on, and ids are never used again.
+ */
+import { scanJson, type ScanBounds } from '../core/json-scan.ts'
+import { faultOf, idAtEdge, isMembers, member, membersIn, PeerTrouble, readIncoming, UpstreamFault, type Incoming, type Members } from './messages.ts'
+import type { Wire, WireCaller, WireExchange, WireFailure } from './wire.ts'
+
+/** How one question is asked. */
+export interface AskOptions {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+  /** For this message alone, in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly caller?: WireCaller | undefined
+  /** It is `initialize`. */
+  readonly opensSession?: boolean
+  readonly onProgress?: ((progress: number, total: number | undefined, message: string | undefined) => void) | undefined
+  /** A log message that came on the exchange of this question. */
+  readonly onLog?: ((params: Members) => void) | undefined
+  /** A question of the upstream that belongs to this one. Its rejection with an UpstreamFault is the answer. */
+  readonly onQuestion?: ((method: string, params: Members) => Promise<Members>) | undefined
+}
+
+export interface PeerEvents {
+  /** What belongs to no question: changes of lists and resources, log messages. */
+  onNotification (method: string, params: Members): void
+  /** A question that came on no exchange of ours. Its rejection with an UpstreamFault is the answer. */
+  onQuestion (method: string, params: Members): Promise<Members>
+  /** The wire is gone; goes on from "Upstream x". */
+  onClose (why: string): void
+}
+
+/** Progress of one question that is passed on in a second. */
+const PROGRESS_PER_S = 20
+
+export class Peer {
+  /** Of every message that goes out, in lower case; the handshake sets them. */
+  headers: Readonly<Record<string, string>> = {}
+  /** Over HTTP of revision 2026-07-28 the end of the request cancels it, and no notification does. */
+  cancelsByClosing = false
+  /** When anything was heard last, ms of `performance.now()`. */
+  heardAt = -Infinity
+  /** Answers that nobody waited for. */
+  strays = 0
+  readonly #wire: Wire
+  readonly #events: PeerEvents
+  readonly #pending = new Map<number, PendingAsk>()
+  #lastId = 0
+  #closed: string | undefined
+
+  constructor (wire: Wire, events: PeerEvents) {
+    this.#wire = wire
+    this.#events = events
+    wire.onText = (text, exchange) => this.#heard(text, exchange)
+    wire.onTooLarge = id => this.#tooLarge(id)
+    wire.onClose = why => this.#ended(why, true)
+  }
+
+  /** Questions that wait for an answer. */
+  get waiting (): number {
+    return this.#pending.size
+  }
+
+  /** The one question that waits and may be asked back; undefined where there are several or none. */
+  get onlyAsker (): PendingAsk | undefined {
+    let found: PendingAsk | undefined
+    for (const one of this.#pending.values()) {
+      if (one.options.onQuestion === undefined) continue
+      if (found !== undefined) return undefined
+      found = one
+    }
+    return found
+  }
+
+  /**
+   * Ask, and wait for the result.
+   *
+   * @throws {UpstreamFault} where the upstream answers with an error
+   * @throws {PeerTrouble} where nothing came that can be used
+   */
+  ask (method: string, params: Members, options: AskOptions): Promise<Members> {
+    if (this.#closed !== undefined) return Promise.reject(new PeerTrouble('closed', this.#closed, { sent: false }))
+    if (options.signal?.aborted === true) return Promise.reject(new PeerTrouble('cancelled', 'was not asked: the call was cancelled', { sent: false }))
+    const id = ++this.#lastId
+    const asked = options.onProgress === undefined ? params : { ...params, _meta: { ...membersIn(params, '_meta'), progressToken: id } }
+    return new Promise((resolve, reject) => {
+      const one = new PendingAsk({ id, method, options, headers: { ...this.headers, ...options.headers }, end: (one, trouble) => this.#giveUp(one, trouble) }, { resolve, reject })
+      this.#pending.set(id, one)
+      one.onEnd = failure => this.#exchangeEnded(one, failure)
+      this.#wire.send(JSON.stringify({ jsonrpc: '2.0', id, method, params: asked }), one)
+    })
+  }
+
+  /** Send a notification. Nobody waits for it. */
+  tell (method: string, params: Members = {}): void {
+    if (this.#closed === undefined) this.#wire.send(JSON.stringify({ jsonrpc: '2.0', method, params }), { headers: this.headers })
+  }
+
+  /** End in order. What still waits fails with `why`, which goes on from "Upstream x". */
+  async close (why = 'was closed'): Promise<void> {
+    this.#ended(why, false)
+    await this.#wire.close()
+  }
+
+  #ended (why: string, told: boolean): void {
+    if (this.#closed !== undefined) return
+    this.#closed = why
+    for (const one of [...this.#pending.values()]) this.#settle(one)?.reject(new PeerTrouble('closed', why))
+    if (told) this.#events.onClose(why)
+  }
+
+  #heard (text: string, exchange: WireExchange | undefined): boolean {
+    this.heardAt = performance.now()
+    const message = parse(text)
+    if (message === undefined) return this.#unreadable(text, exchange)
+    switch (message.kind) {
+      case 'notification':
+        this.#notification(message, exchange)
+        break
+      case 'question':
+        void this.#question(message, exchange)
+        break
+      default: {
+        const one = this.#waitingFor(message.id, exchange)
+        if (one === undefined) this.strays++
+        else if (message.kind === 'answer') this.#settle(one)?.resolve(message.result)
+        else this.#settle(one)?.reject(message.error)
+      }
+    }
+    return true
+  }
+
+  /** An id is believed only where its question was sent: on the same wire, and over HTTP on the same exchange. */
+  #waitingFor (id: number | undefined, exchange: WireExchange | undefined): PendingAsk | undefined {
+    const one = id === undefined ? undefined : this.#pending.get(id)
+    return exchange === undefined || exchange === one ? one : undefined
+  }
+
+  #notification ({ method, params }: Incoming & { kind: 'notification' }, exchange: WireExchange | undefined): void {
+    const of = exchange instanceof PendingAsk && this.#pending.get(exchange.id) === exchange ? exchange : undefined
+    switch (method) {
+      case 'notifications/progress': {
+        const token = member(params, 'progressToken')
+        const one = typeof token === 'number' ? this.#waitingFor(token, exchange) : undefined
+        return one?.progress(params, this.heardAt)
+      }
+      case 'notifications/message':
+        if (of?.options.onLog !== undefined) return of.options.onLog(params)
+        break
+      case 'notifications/cancelled':
+        return // of a question of its own: whoever asks a person finds out by the answer that is not taken
+    }
+    this.#events.onNotification(method, params)
+  }
+
+  async #question ({ id, method, params }: Incoming & { kind: 'question' }, exchange: WireExchange | undefined): Promise<void> {
+    const of = exchange instanceof PendingAsk ? exchange : undefined
+    let answer: object
+    of?.pause()
+    try {
+      const { onQuestion } = of?.options ?? {}
+      const result = method === 'ping' ? {} : onQuestion === undefined ? await this.#events.onQuestion(method, params) : await onQuestion(method, params)
+      answer = { result }
+    } catch (error) {
+      const { code, message } = error instanceof UpstreamFault ? error : new UpstreamFault(-32603, 'Internal error')
+      answer = { error: { code, message } }
+    }
+    of?.goOn()
+    if (this.#closed === undefined) this.#wire.send(JSON.stringify({ jsonrpc: '2.0', id, ...answer }), { headers: this.headers })
+  }
+
+  #tooLarge (id: number | string): void {
+    const one = this.#waitingFor(Number(id), undefined)
+    if (one !== undefined) this.#settle(one)?.reject(new PeerTrouble('too_large', 'answered with more than maxAnswerBytes allows'))
+  }
+
+  /** An answer that is JSON but breaks a bound ends its question at once. */
+  #unreadable (text: string, exchange: WireExchange | undefined): boolean {
+    const fault = scanJson(text, ANSWER)
+    const one = fault === undefined ? undefined : this.#waitingFor(idAtEdge(text), exchange)
+    if (one === undefined) return false
+    this.#settle(one)?.reject(new PeerTrouble('not_mcp', `gave an answer that is refused: ${fault!.message}`))
+    return true
+  }
+
+  #exchangeEnded (one: PendingAsk, failure: WireFailure | undefined): void {
+    const settled = this.#settle(one)
+    if (settled === undefined) return
+    if (failure === undefined) return settled.reject(new PeerTrouble('silent', 'took the message and gave no answer'))
+    settled.reject(errorIn(failure) ?? new PeerTrouble(failure.kind, failure.message, failure))
+  }
+
+  /** Nobody wants the answer any more: tell the upstream, and forget the question. */
+  #giveUp (one: PendingAsk, trouble: PeerTrouble): void {
+    const settled = this.#settle(one)
+    if (settled === undefined) return
+    this.#wire.abandon(one)
+    if (!this.cancelsByClosing && one.method !== 'initialize') this.tell('notifications/cancelled', { requestId: one.id, reason: trouble.kind })
+    settled.reject(trouble)
+  }
+
+  /** Take a question off the list. @returns the way to end it; undefined where it is over */
+  #settle (one: PendingAsk): Settling | undefined {
+    if (!this.#pending.delete(one.id)) return undefined
+    one.answered = true
+    one.stop()
+    return one.settling
+  }
+}
+
+interface Settling {
+  resolve (result: Members): void
+  reject (error: Error): void
+}
+
+interface PendingAskOptions {
+  readonly id: number
+  readonly method: string
+  readonly options: AskOptions
+  readonly headers: Readonly<Record<string, string>>
+  readonly end: (one: PendingAsk, trouble: PeerTrouble) => void
+}
+
+/** One question under way; over HTTP the exchange that it was sent on. */
+export class PendingAsk implements WireExchange {
+  readonly id: number
+  readonly method: string
+  readonly options: AskOptions
+  readonly headers: Readonly<Record<string, string>>
+  readonly caller: WireCaller | undefined
+  readonly opensSession: boolean
+  readonly settling: Settling
+  answered = false
+  onEnd: (failure?: WireFailure) => void = () => {}
+  readonly #end: PendingAskOptions['end']
+  readonly #onAbort: () => void
+  #timer: NodeJS.Timeout | undefined
+  #leftMs: number
+  #since = 0
+  #paused = 0
+  #reached = -Infinity
+  #told = 0
+  #toldSecond = 0
+
+  constructor ({ id, method, options, headers, end }: PendingAskOptions, settling: Settling) {
+    this.id = id
+    this.method = method
+    this.options = options
+    this.headers = headers
+    this.caller = options.caller
+    this.opensSession = options.opensSession === true
+    this.settling = settling
+    this.#end = end
+    this.#leftMs = options.deadlineMs
+    this.#onAbort = () => end(this, new PeerTrouble('cancelled', 'was told that the call was cancelled'))
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+    this.#run()
+  }
+
+  /** The deadline stands still while a person is asked. */
+  pause (): void {
+    if (this.#paused++ > 0 || this.answered) return
+    clearTimeout(this.#timer)
+    this.#leftMs -= performance.now() - this.#since
+  }
+
+  goOn (): void {
+    if (--this.#paused === 0 && !this.answered) this.#run()
+  }
+
+  /** It is over. */
+  stop (): void {
+    clearTimeout(this.#timer)
+    this.options.signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  /** Pass on what rises, so many times a second. */
+  progress (params: Members, now: number): void {
+    const { onProgress } = this.options
+    const progress = member(params, 'progress')
+    const second = Math.floor(now / 1000)
+    if (second !== this.#toldSecond) {
+      this.#toldSecond = second
+      this.#told = 0
+    }
+    if (onProgress === undefined || typeof progress !== 'number' || !(progress > this.#reached) || ++this.#told > PROGRESS_PER_S) return
+    this.#reached = progress
+    const total = member(params, 'total')
+    const message = member(params, 'message')
+    onProgress(progress, typeof total === 'number' ? total : undefined, typeof message === 'string' ? message.slice(0, 1024) : undefined)
+  }
+
+  #run (): void {
+    const { deadlineMs } = this.options
+    this.#since = performance.now()
+    this.#timer = setTimeout(() => this.#end(this, new PeerTrouble('late', `did not answer within ${deadlineMs} ms`)), Math.max(0, this.#leftMs))
+  }
+}
+
+/** What one message of an upstream may hold. Keys are unique in the envelope alone: the rest is the business of whoever reads it. */
+const ANSWER: ScanBounds = { maxDepth: 64, maxElements: 100_000, uniqueDepth: 1 }
+
+function parse (text: string): Incoming | undefined {
+  if (scanJson(text, ANSWER) !== undefined) return undefined
+  try {
+    return readIncoming(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+/** A refusal with a status may hold an error of JSON-RPC: that is what the upstream says of the question. */
+function errorIn ({ text, status = 0 }: WireFailure): UpstreamFault | undefined {
+  // 401, 403 and 429 speak of our credential and our rate; 5xx of what stands between.
+  if (text === undefined || status < 400 || status > 499 || [401, 403, 429].includes(status)) return undefined
+  try {
+    const value = JSON.parse(text) as unknown
+    return isMembers(value) ? faultOf(member(value, 'error')) : undefined
+  } catch {
+    return undefined
+  }
+}

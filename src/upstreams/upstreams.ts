@@ -1,0 +1,249 @@
+/** All MCP servers behind this one: the set follows the file, and the offer follows what they list. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Log } from '../telemetry/log.ts'
+import type { Catalogue } from '../tools/catalogue.ts'
+import type { CurrentOffer } from '../tools/offer.ts'
+import type { OpenWire } from './connection.ts'
+import type { UpstreamEntry } from './entry.ts'
+import type { HealthOptions } from './health.ts'
+import { NO_LISTS, type UpstreamLists } from './listing.ts'
+import { mergeParts, type Overlap } from './merge.ts'
+import type { Members } from './messages.ts'
+import { offeredPart, type UpstreamPart } from './offered.ts'
+import { Relisting } from './relisting.ts'
+import { Upstream, type UpstreamState } from './upstream.ts'
+
+/** Counts what happens. Names are those of the file. */
+export interface UpstreamCounts {
+  called (upstream: string, outcome: string, seconds: number): void
+  restarted (upstream: string): void
+}
+
+export interface UpstreamsOptions {
+  readonly offer: CurrentOffer
+  readonly log: Log
+  readonly open: OpenWire
+  readonly clientInfo: Members
+  /** Takes out the secrets that were given to upstreams. */
+  readonly mask?: ((text: string) => string) | undefined
+  readonly counts?: UpstreamCounts | undefined
+  /** Told of a resource that an upstream says has changed. */
+  readonly onResourceUpdated?: ((uri: string) => void) | undefined
+  /** For tests. */
+  readonly health?: HealthOptions | undefined
+  readonly relisting?: { readonly quietMs?: number, readonly leastMs?: number, readonly everyMs?: number } | undefined
+}
+
+/** What an operator is shown of one. */
+export interface UpstreamStatus {
+  readonly name: string
+  readonly state: UpstreamState
+  readonly trouble: string | undefined
+  readonly revision: string | undefined
+  readonly restarts: number
+  readonly tools: number
+  /** What is not offered, and why. */
+  readonly leftOut: ReadonlyArray<{ readonly what: string, readonly why: string }>
+  /** ms since the epoch; undefined where nothing was listed yet. */
+  readonly listedAt: number | undefined
+}
+
+interface KeptUpstream {
+  readonly upstream: Upstream
+  readonly relisting: Relisting
+  lists: UpstreamLists
+  listedAt: number | undefined
+  part: UpstreamPart
+}
+
+/** A client that lists once and never again would miss what comes later; one that starts must not wait for the dead. */
+const FIRST_LISTS_MS = 3000
+
+export class UpstreamSet {
+  readonly #options: UpstreamsOptions
+  readonly #own: Catalogue
+  readonly #mask: (text: string) => string
+  /** In the order of the file. */
+  #kept = new Map<string, KeptUpstream>()
+  #overlaps: readonly Overlap[] = []
+  readonly #leaving = new Set<Promise<void>>()
+  #told = new Set<string>()
+  #isClosed = false
+
+  constructor (options: UpstreamsOptions) {
+    this.#options = options
+    this.#own = options.offer.current
+    this.#mask = options.mask ?? (text => text)
+  }
+
+  /** Connect those of whom nothing is known, and wait for what they list, not for long. */
+  async begin (entries: readonly UpstreamEntry[], waitMs = FIRST_LISTS_MS): Promise<void> {
+    const first = this.reconcile(entries)
+    const patience = new AbortController()
+    await Promise.race([first, sleep(waitMs, undefined, { signal: patience.signal, ref: false }).catch(() => {})])
+    patience.abort()
+  }
+
+  /**
+   * Follow the file: what is gone leaves the offer first; what is new is
+   * connected; what reaches its server otherwise is connected anew before the
+   * old connection takes no more calls.
+   */
+  async reconcile (entries: readonly UpstreamEntry[]): Promise<void> {
+    const before = this.#kept
+    const next = new Map<string, KeptUpstream>()
+    const changed: KeptUpstream[] = []
+    const replaced: Array<{ old: KeptUpstream, next: KeptUpstream }> = []
+    for (const entry of entries) {
+      const old = before.get(entry.name)
+      if (old !== undefined && connects(old.upstream.entry) === connects(entry)) {
+        old.upstream.adopt(entry)
+        next.set(entry.name, old)
+        continue
+      }
+      const made = this.#keep(entry)
+      if (old === undefined) next.set(entry.name, made)
+      else {
+        next.set(entry.name, old) // until the new one is there
+        replaced.push({ old, next: made })
+      }
+      changed.push(made)
+    }
+    for (const [name, old] of before) if (!next.has(name)) this.#leave(old)
+    this.#kept = next
+    this.#rebuild()
+    await Promise.all([
+      ...changed.filter(made => next.get(made.upstream.name) === made).map(made => made.relisting.now()),
+      ...replaced.map(pair => this.#replace(pair.old, pair.next))
+    ])
+  }
+
+  statuses (): UpstreamStatus[] {
+    return [...this.#kept.values()].map(({ upstream, part, listedAt }) => ({
+      name: upstream.name,
+      state: upstream.state,
+      trouble: upstream.health.trouble === undefined ? undefined : this.#mask(upstream.health.trouble),
+      revision: upstream.agreement?.version,
+      restarts: upstream.restarts,
+      tools: part.tools.size,
+      leftOut: [
+        ...part.leftOut,
+        ...this.#overlaps.filter(({ upstream: name }) => name === upstream.name).map(({ what, owner }) => ({ what, why: `${owner} has it already` }))
+      ],
+      listedAt
+    }))
+  }
+
+  /** Take no more calls, and end every connection when its last call is over, or after `graceMs`. */
+  async close (graceMs: number): Promise<void> {
+    this.#isClosed = true
+    for (const one of this.#kept.values()) this.#leave(one, graceMs)
+    await Promise.all(this.#leaving)
+  }
+
+  #keep (entry: UpstreamEntry): KeptUpstream {
+    const { log, open, clientInfo, counts, health, onResourceUpdated, relisting } = this.#options
+    const upstream = new Upstream({
+      entry,
+      open,
+      log,
+      clientInfo,
+      health,
+      mask: this.#mask,
+      events: {
+        called: (name, outcome, seconds) => counts?.called(name, outcome, seconds),
+        restarted: name => counts?.restarted(name),
+        listChanged: () => kept.relisting.changed(),
+        resourceUpdated: uri => { if (this.#owns(kept, uri)) onResourceUpdated?.(uri) },
+        stateChanged: () => {}
+      }
+    })
+    const kept: KeptUpstream = {
+      upstream,
+      relisting: new Relisting({ ...relisting, list: () => this.#list(kept) }),
+      lists: NO_LISTS,
+      listedAt: undefined,
+      part: offeredPart({ entry, calls: upstream, log, publicName }, NO_LISTS)
+    }
+    return kept
+
+    function publicName (_kind: string, name: string): string {
+      return entry.prefix === '' ? name : `${entry.prefix}_${name}`
+    }
+  }
+
+  /** Whether a URI is this upstream's to speak of. */
+  #owns ({ part }: KeptUpstream, uri: string): boolean {
+    const { resources, templates } = this.#options.offer.current
+    const offered = resources.get(uri) ?? [...templates.values()].find(({ template }) => template!.match(uri) !== undefined)
+    return offered !== undefined && (part.resources.get(uri) === offered || part.templates.get(offered.resource.uri) === offered)
+  }
+
+  /** @returns when to ask again, ms: a failing upstream is tried when its pause is over */
+  async #list (kept: KeptUpstream): Promise<number | undefined> {
+    const { upstream } = kept
+    try {
+      const { lists, remarks } = await upstream.list()
+      kept.lists = lists
+      kept.listedAt = Date.now()
+      for (const remark of remarks) this.#tell(upstream.name, remark)
+      if (this.#kept.get(upstream.name) === kept) this.#rebuild()
+      return undefined
+    } catch (error) {
+      if (upstream.health.trouble === undefined && !this.#isClosed) this.#tell(upstream.name, (error as Error).message)
+      return Math.max(RETRY_MS, upstream.health.waitMs)
+    }
+  }
+
+  async #replace (old: KeptUpstream, next: KeptUpstream): Promise<void> {
+    await next.relisting.now()
+    if (this.#kept.get(old.upstream.name) !== old) return this.#leave(next) // the file changed again meanwhile
+    // Not there yet: what was listed stays, and calls wait for the new connection.
+    if (next.listedAt === undefined) next.lists = old.lists
+    this.#kept.set(old.upstream.name, next)
+    this.#rebuild()
+    this.#leave(old)
+    if (next.listedAt !== undefined) return
+    await Promise.all(this.#leaving)
+    void next.relisting.now()
+  }
+
+  #leave ({ upstream, relisting }: KeptUpstream, graceMs = upstream.entry.timeoutMs): void {
+    relisting.stop()
+    const leaving = upstream.close(graceMs)
+    this.#leaving.add(leaving)
+    leaving.finally(() => this.#leaving.delete(leaving)).catch(() => {})
+  }
+
+  #rebuild (): void {
+    const { log, offer } = this.#options
+    for (const kept of this.#kept.values()) {
+      const { entry } = kept.upstream
+      const named = (_kind: string, name: string) => entry.prefix === '' ? name : `${entry.prefix}_${name}`
+      kept.part = offeredPart({ entry, calls: kept.upstream, log, publicName: named }, kept.lists)
+      for (const { what, why } of kept.part.leftOut) this.#tell(entry.name, `${what} is not offered: ${why}`)
+    }
+    const { catalogue, overlaps } = mergeParts(this.#own, [...this.#kept.values()].map(({ part }) => part))
+    for (const { upstream, what, owner } of overlaps) this.#tell(upstream, `${what} is not offered: ${owner} has it already`)
+    this.#overlaps = overlaps
+    offer.replace(catalogue)
+  }
+
+  /** Once in the life of the process: lists come again and again. */
+  #tell (upstream: string, what: string): void {
+    const key = `${upstream} ${what}`
+    if (this.#told.has(key)) return
+    if (this.#told.size >= MAX_TOLD) this.#told.clear()
+    this.#told.add(key)
+    this.#options.log.warn({ upstream, what: this.#mask(what).slice(0, 400) }, 'upstream list')
+  }
+}
+
+const RETRY_MS = 1000
+const MAX_TOLD = 10_000
+
+/** What of an entry makes its connection; the rest is read anew with each call. */
+function connects ({ target, share, questions, protocol, startTimeoutMs, maxInFlight, maxAnswerBytes, digest }: UpstreamEntry): string {
+  return JSON.stringify([target, share, questions, protocol, startTimeoutMs, maxInFlight, maxAnswerBytes, digest],
+    (_key, value: unknown) => value instanceof Map ? [...value as Map<unknown, unknown>] : value)
+}
