@@ -3,7 +3,7 @@ import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { RefreshPolicies } from './auth/oauth2/from-settings.ts'
 import { pathPrefix, routedTarget } from './core/request-target.ts'
 import { compose } from './plugin.ts'
-import { buildRuntime } from './runtime.ts'
+import { buildRuntime, type RuntimeOptions } from './runtime.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import { LazyChildLogger } from './telemetry/log.ts'
@@ -31,11 +31,13 @@ export interface AppOptions {
   oauth2Policies?: RefreshPolicies
   /** False: the SDK answers everything. For measuring what the fast lane saves. */
   fastLane?: boolean
+  /** MCP servers behind this one, beside those of MCP_SERVERS_FILE. For tests. */
+  upstreams?: RuntimeOptions['upstreams']
 }
 
 export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   const { config, store, logger, metrics = createMetrics(), judgeStreamsMs, quietMs, fastLane } = options
-  const runtime = await buildRuntime(options)
+  const runtime = await buildRuntime({ ...options, upstreamCounts: metrics.upstreams })
   const requestId = requestIds()
   const app = listener(config, logger, requestId)
   await compose(app, new SecureMcp(app.log), {

@@ -40,6 +40,7 @@ import { SecureMcp, type AppKeys, type Tools } from '../plugins/service.ts'
 import state from '../plugins/state.ts'
 import strangers from '../plugins/strangers.ts'
 import transport from '../plugins/transport.ts'
+import upstreams from '../plugins/upstreams.ts'
 import mcpRoute from '../routes/mcp.ts'
 import oauthRoutes from '../routes/oauth.ts'
 import { collectPreflights } from '../routes/preflights.ts'
@@ -163,6 +164,7 @@ async function registerProtocol (app: FastifyInstance, { config, runtime, judgeS
     quietMs,
     fastLane
   })
+  if (runtime.upstreams !== undefined) await app.register(upstreams, { set: runtime.upstreams, graceMs: config.SHUTDOWN_GRACE_MS })
 }
 
 async function registerRoutes (app: FastifyInstance, composition: Composition): Promise<void> {

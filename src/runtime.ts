@@ -17,10 +17,13 @@ import { inspectorFromSettings } from './settings/inspection.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import type { Log } from './telemetry/log.ts'
-import { buildCatalogue, type Source } from './tools/catalogue.ts'
+import { buildCatalogue, type Catalogue, type Source } from './tools/catalogue.ts'
 import { loadTools } from './tools/load.ts'
 import { CurrentOffer } from './tools/offer.ts'
 import { Reloader } from './tools/reloader.ts'
+import type { OpenWire } from './upstreams/connection.ts'
+import type { UpstreamEntry } from './upstreams/entry.ts'
+import { UpstreamSet, type UpstreamCounts } from './upstreams/upstreams.ts'
 
 export interface RuntimeOptions {
   config: Config
@@ -36,6 +39,10 @@ export interface RuntimeOptions {
   oauth2Policies?: RefreshPolicies | undefined
   /** Load tools again when their files change. */
   reload?: boolean | undefined
+  /** MCP servers behind this one, beside those of MCP_SERVERS_FILE. For tests. */
+  upstreams?: { readonly entries: readonly UpstreamEntry[], readonly open: OpenWire } | undefined
+  /** Counts what happens to them. */
+  upstreamCounts?: UpstreamCounts | undefined
 }
 
 export interface Runtime {
@@ -54,6 +61,8 @@ export interface Runtime {
   authentication: { required: boolean, types: readonly string[] }
   /** Absent where it is off. */
   oauth2: OAuth2 | undefined
+  /** Absent where there are none. */
+  upstreams: UpstreamSet | undefined
   close (): Promise<void>
 }
 
@@ -80,12 +89,15 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
   const inspector = inspectorFromSettings(config)
   if (config.INSPECTION !== 'off') inspector.prepare()
   const load = async (query: string) => buildCatalogue([...await loadSources(query), ...sources], inspector.patterns)
+  const identity = identityFromSettings(config)
   const offer = new CurrentOffer(await load(''))
-  const reloader = reload ? new Reloader({ dir: config.TOOLS_DIR, load, offer, log: logger }) : undefined
+  const upstreams = upstreamsFrom(options, identity, offer)
+  const replace = (own: Catalogue): void => { if (upstreams === undefined) offer.replace(own); else upstreams.replaceOwn(own) }
+  const reloader = reload ? new Reloader({ dir: config.TOOLS_DIR, load, offer: { replace }, log: logger }) : undefined
   return {
-    identity: identityFromSettings(config),
+    identity,
     offer,
-    offerInstead: sources => offer.replace(buildCatalogue(sources, inspector.patterns)),
+    offerInstead: sources => replace(buildCatalogue(sources, inspector.patterns)),
     inspection: { mode: config.INSPECTION, inspector },
     authenticators: links,
     rules,
@@ -95,11 +107,17 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
     sessionIds: sessionIds(secrets),
     authentication: { required: config.MCP_AUTH_ENABLED, types: given ? ['custom'] : links.map(({ type }) => type) },
     oauth2,
+    upstreams,
     async close () {
       reloader?.close()
       await Promise.all(links.map(link => link.close?.()))
     }
   }
+}
+
+function upstreamsFrom ({ upstreams, upstreamCounts: counts, logger: log }: RuntimeOptions, { info }: Identity, offer: CurrentOffer): UpstreamSet | undefined {
+  if (upstreams === undefined) return undefined
+  return new UpstreamSet({ ...upstreams, offer, log, clientInfo: { name: info.name, version: info.version }, counts })
 }
 
 /** The built-in tools, where they are wanted, and those of TOOLS_DIR. */

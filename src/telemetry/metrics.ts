@@ -28,11 +28,22 @@ export interface Metrics {
   connectionClosed (why: string): void
   /** A request was counted by this process alone. */
   degraded (): void
+  /** What happens to MCP servers behind this one. */
+  readonly upstreams: UpstreamCounters
   /** Says where the gauges read; once, when the app is built. */
   watch (gauges: Gauges): void
   /** The text that Prometheus reads, and its content type. */
   text (): Promise<string>
   readonly contentType: string
+}
+
+/** Names are those of the file of upstreams, which an operator writes. */
+export interface UpstreamCounters {
+  /** @param outcome `served`, `error`, `cancelled`, or the reason of the failure */
+  called (upstream: string, outcome: string, seconds: number): void
+  restarted (upstream: string): void
+  /** @param ready whether there is a connection; undefined: the file names it no more */
+  up (upstream: string, ready: boolean | undefined): void
 }
 
 const STATES: readonly Health[] = ['ok', 'unreachable', 'lost']
@@ -83,8 +94,33 @@ export function createMetrics ({ process: ofProcess = false, version }: MetricsO
     refused (decision) { requests.inc({ method: 'none', auth: 'unknown', decision }) },
     connectionClosed (why) { closed.inc({ why }) },
     degraded: () => degraded.inc(),
+    upstreams: upstreamCounters(registers),
     watch (next) { gauges = next },
     text: () => registry.metrics(),
     contentType: registry.contentType
+  }
+}
+
+function upstreamCounters (registers: Registry[]): UpstreamCounters {
+  const calls = new Counter({ name: 'mcp_upstream_calls_total', help: 'Calls that went on to an MCP server behind this one, by what came of them.', labelNames: ['upstream', 'class'] as const, registers })
+  const duration = new Histogram({
+    name: 'mcp_upstream_duration_seconds',
+    help: 'From the beginning of such a call to its answer, waiting for a place included.',
+    labelNames: ['upstream'] as const,
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30],
+    registers
+  })
+  const restarts = new Counter({ name: 'mcp_upstream_restarts_total', help: 'Connections to an MCP server behind this one after the first.', labelNames: ['upstream'] as const, registers })
+  const up = new Gauge({ name: 'mcp_upstream_up', help: '1 while there is a connection to an MCP server behind this one.', labelNames: ['upstream'] as const, registers })
+  return {
+    called (upstream, outcome, seconds) {
+      calls.inc({ upstream, class: outcome })
+      duration.observe({ upstream }, seconds)
+    },
+    restarted: upstream => restarts.inc({ upstream }),
+    up (upstream, ready) {
+      if (ready === undefined) up.remove({ upstream })
+      else up.set({ upstream }, ready ? 1 : 0)
+    }
   }
 }

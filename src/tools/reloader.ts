@@ -21,7 +21,7 @@ export interface ReloaderOptions {
    * @throws {UsageError} naming the file that is wrong
    */
   load: (query: string) => Promise<Catalogue>
-  offer: CurrentOffer
+  offer: Pick<CurrentOffer, 'replace'>
   log: Log
 }
 

@@ -6,7 +6,10 @@ import { UpstreamFault, type Members } from './messages.ts'
 import { Peer, type PeerEvents } from './peer.ts'
 import type { Wire } from './wire.ts'
 
-/** Makes the wire of an entry; bytes may flow as soon as the peer has set its handlers. @throws {UsageError} for a value that is missing */
+/**
+ * Makes the wire of an entry; bytes may flow as soon as the peer has set its handlers. @throws {UsageError} for a
+ * value that is missing
+ */
 export type OpenWire = (entry: UpstreamEntry) => Wire | Promise<Wire>
 
 export interface ConnectionOptions {
@@ -56,7 +59,9 @@ export class UpstreamConnection {
     const connection = new UpstreamConnection(await options.open(entry), options)
     const { protocol, startTimeoutMs: deadlineMs, target } = entry
     try {
-      connection.#agreement = await shakeHands({ peer: connection.peer, overHttp: target.kind === 'http', protocol, declared, deadlineMs, clientInfo })
+      connection.#agreement = await shakeHands(
+        { peer: connection.peer, overHttp: target.kind === 'http', protocol, declared, deadlineMs, clientInfo }
+      )
       return connection
     } catch (error) {
       connection.#isOver = true

@@ -57,7 +57,8 @@ export async function shakeHands (options: HandshakeOptions): Promise<Agreement>
 
 /** What says that a server does not speak the newer revision; everything else is trouble of another kind. */
 function isOlder (error: unknown): boolean {
-  // Servers answer what they do not know with whatever error they have: 400 with -32000, 404 with -32601, 200 with -32602.
+  // Servers answer what they do not know with whatever error they have: 400 with -32000, 404 with -32601, 200 with
+  // -32602.
   if (error instanceof OtherRevision || error instanceof UpstreamFault) return true
   return error instanceof PeerTrouble && (UNKNOWN_HERE.has(error.status) || error.kind === 'silent')
 }
@@ -73,11 +74,15 @@ async function discover ({ peer, overHttp, deadlineMs, clientInfo }: HandshakeOp
   const before = peer.headers
   peer.headers = { 'mcp-protocol-version': MODERN }
   try {
-    const result = await peer.ask('server/discover', { _meta: modernMeta({ clientInfo, capabilities: {} }) }, { deadlineMs, headers: { 'mcp-method': 'server/discover' } })
+    const result = await peer.ask('server/discover', { _meta: modernMeta({ clientInfo, capabilities: {} }) }, {
+      deadlineMs, headers: { 'mcp-method': 'server/discover' }
+    })
     const versions = member(result, 'supportedVersions')
     if (!Array.isArray(versions) || !versions.includes(MODERN)) throw new OtherRevision('server/discover names others')
     peer.cancelsByClosing = overHttp
-    return { era: 'modern', version: MODERN, serverInfo: serverInfoOf(result), capabilities: membersIn(result, 'capabilities') }
+    return {
+      era: 'modern', version: MODERN, serverInfo: serverInfoOf(result), capabilities: membersIn(result, 'capabilities')
+    }
   } catch (error) {
     peer.headers = before
     throw error
@@ -88,12 +93,16 @@ async function initialize ({ peer, deadlineMs, declared, clientInfo }: Handshake
   const params = { protocolVersion: LEGACY[0], capabilities: declared, clientInfo }
   const result = await peer.ask('initialize', params, { deadlineMs, opensSession: true })
   const version = member(result, 'protocolVersion')
-  if (typeof version !== 'string' || !(LEGACY as readonly string[]).includes(version)) throw new OtherRevision(`it answers ${JSON.stringify(version)?.slice(0, 40) ?? 'none'}`)
+  if (typeof version !== 'string' || !(LEGACY as readonly string[]).includes(version)) {
+    throw new OtherRevision(`it answers ${JSON.stringify(version)?.slice(0, 40) ?? 'none'}`)
+  }
   // Revisions before 2025-06-18 know no such header; a server of theirs does not look at it.
   peer.headers = { 'mcp-protocol-version': version }
   peer.cancelsByClosing = false
   peer.tell('notifications/initialized')
-  return { era: 'legacy', version, serverInfo: membersIn(result, 'serverInfo'), capabilities: membersIn(result, 'capabilities') }
+  return {
+    era: 'legacy', version, serverInfo: membersIn(result, 'serverInfo'), capabilities: membersIn(result, 'capabilities')
+  }
 }
 
 function serverInfoOf (result: Members): Members {
@@ -128,8 +137,16 @@ export interface DressedMessage {
 }
 
 /** @param declared arguments that headers repeat */
-export function dress ({ era }: Agreement, method: string, params: Members, behalf: OnBehalf, declared: readonly ParamHeader[] = []): DressedMessage {
-  if (era === 'legacy') return behalf.trace === undefined ? { params } : { params: { ...params, _meta: { ...behalf.trace, ...membersIn(params, '_meta') } } }
+export function dress (
+  { era }: Agreement, method: string, params: Members, behalf: OnBehalf, declared: readonly ParamHeader[] = []
+): DressedMessage {
+  if (era === 'legacy') {
+    return behalf.trace === undefined
+      ? { params }
+      : {
+          params: { ...params, _meta: { ...behalf.trace, ...membersIn(params, '_meta') } }
+        }
+  }
   const name = member(params, 'name') ?? member(params, 'uri')
   return {
     params: { ...params, _meta: { ...modernMeta(behalf), ...membersIn(params, '_meta') } },

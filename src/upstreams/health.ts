@@ -1,4 +1,7 @@
-/** When an upstream is asked again after it failed: one judge for calls and for starts, so that the two never disagree. */
+/**
+ * When an upstream is asked again after it failed: one judge for calls and for starts, so that the two never
+ * disagree.
+ */
 
 export interface HealthOptions {
   /** Failures in a row until nothing is asked for a while. A start that fails is enough by itself. */
@@ -11,7 +14,9 @@ export interface HealthOptions {
   readonly random?: () => number
 }
 
-const DEFAULTS = { maxFailures: 5, firstMs: 1000, maxMs: 60_000, now: () => performance.now(), random: Math.random } as const
+const DEFAULTS = {
+  maxFailures: 5, firstMs: 1000, maxMs: 60_000, now: () => performance.now(), random: Math.random
+} as const
 /** A pause is longer or shorter by so much, so that replicas do not come back together. */
 const SPREAD = 0.2
 

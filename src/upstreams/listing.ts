@@ -1,4 +1,7 @@
-/** Everything that an upstream lists, page by page, within bounds. What breaks a bound ends the list and is told; it throws nothing away. */
+/**
+ * Everything that an upstream lists, page by page, within bounds. What breaks a bound ends the list and is told; it
+ * throws nothing away.
+ */
 import type { Agreement, OnBehalf } from './handshake.ts'
 import { dress } from './handshake.ts'
 import { isMembers, member, membersIn, UpstreamFault, type Members } from './messages.ts'
@@ -73,7 +76,9 @@ export async function listAll (deps: ListingDeps): Promise<Listing> {
   return { lists, remarks }
 }
 
-async function listOne ({ peer, agreement, behalf, bounds }: ListingDeps, { list, method, in: name }: ListKind, remarks: string[]): Promise<Members[]> {
+async function listOne (
+  { peer, agreement, behalf, bounds }: ListingDeps, { list, method, in: name }: ListKind, remarks: string[]
+): Promise<Members[]> {
   const most = list === 'tools' ? bounds.maxTools : MAX_OTHERS
   const found: Members[] = []
   const seen = new Set<string>()
@@ -85,15 +90,23 @@ async function listOne ({ peer, agreement, behalf, bounds }: ListingDeps, { list
     const items = member(result, name)
     if (!Array.isArray(items)) remarks.push(`answers ${method} without the list "${name}"`)
     for (const item of Array.isArray(items) ? items as unknown[] : []) {
-      if (!isMembers(item)) remarks.push(`has an entry in ${method} that is no object`)
-      else if (found.length >= most) return cut(found, remarks, `lists more than ${most} entries in ${method}; the others are left out`)
-      else if ((bytes += JSON.stringify(item).length) > MAX_BYTES) return cut(found, remarks, `lists more than ${MAX_BYTES} bytes in ${method}; the rest is left out`)
-      else found.push(item)
+      if (!isMembers(item)) {
+        remarks.push(`has an entry in ${method} that is no object`)
+        continue
+      }
+      if (found.length >= most) return cut(found, remarks, `lists over ${most} entries in ${method}; the rest is left out`)
+      bytes += JSON.stringify(item).length
+      if (bytes > MAX_BYTES) return cut(found, remarks, `lists over ${MAX_BYTES} bytes in ${method}; the rest is left out`)
+      found.push(item)
     }
     cursor = nextCursor(result, agreement)
     if (cursor === undefined) return found
-    if (seen.has(cursor)) return cut(found, remarks, `gives the same cursor of ${method} again; its further pages are left out`)
-    if (page === MAX_PAGES) return cut(found, remarks, `has more than ${MAX_PAGES} pages in ${method}; the others are left out`)
+    if (seen.has(cursor)) {
+      return cut(found, remarks, `gives the same cursor of ${method} again; its further pages are left out`)
+    }
+    if (page === MAX_PAGES) {
+      return cut(found, remarks, `has more than ${MAX_PAGES} pages in ${method}; the others are left out`)
+    }
     seen.add(cursor)
   }
 }

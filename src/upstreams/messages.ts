@@ -1,4 +1,7 @@
-/** JSON-RPC as an upstream sends it: what a text is, read without trust, and the errors that a question to it may end with. */
+/**
+ * JSON-RPC as an upstream sends it: what a text is, read without trust, and the errors that a question to it may end
+ * with.
+ */
 import type { WireFailure } from './wire.ts'
 
 /** An object of JSON. From a stranger: read members with `Object.hasOwn` in mind, hold each to its type. */
@@ -35,7 +38,9 @@ export class PeerTrouble extends Error {
   /** From `Retry-After`, ms. */
   readonly retryAfterMs: number | undefined
 
-  constructor (kind: TroubleKind, message: string, { sent = true, status, retryAfterMs }: { sent?: boolean, status?: number | undefined, retryAfterMs?: number | undefined } = {}) {
+  constructor (kind: TroubleKind, message: string, { sent = true, status, retryAfterMs }: {
+    sent?: boolean, status?: number | undefined, retryAfterMs?: number | undefined
+  } = {}) {
     super(message)
     this.kind = kind
     this.sent = sent
@@ -85,7 +90,11 @@ export function faultOf (error: unknown): UpstreamFault | undefined {
   if (!isMembers(error)) return undefined
   const code = member(error, 'code')
   const message = member(error, 'message')
-  return Number.isInteger(code) && typeof message === 'string' ? new UpstreamFault(code as number, message, member(error, 'data')) : undefined
+  return Number.isInteger(code) && typeof message === 'string'
+    ? new UpstreamFault(
+      code as number, message, member(error, 'data')
+    )
+    : undefined
 }
 
 /** The number that an id spells. */

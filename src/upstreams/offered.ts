@@ -23,6 +23,13 @@ export interface UpstreamCalls {
   call (method: string, params: Members, context: Context, declared?: readonly ParamHeader[]): Promise<Members>
 }
 
+/** What is not offered, and why. */
+export interface LeftOut {
+  /** By its own name. */
+  readonly what: string
+  readonly why: string
+}
+
 /** What one upstream adds to the catalogue. */
 export interface UpstreamPart {
   readonly name: string
@@ -31,8 +38,7 @@ export interface UpstreamPart {
   /** By URI, and templates by their text. */
   readonly resources: ReadonlyMap<string, OfferedResource>
   readonly templates: ReadonlyMap<string, OfferedResource>
-  /** What was left out, and why: by its own name. */
-  readonly leftOut: ReadonlyArray<{ readonly what: string, readonly why: string }>
+  readonly leftOut: readonly LeftOut[]
 }
 
 export interface OfferedDeps {
@@ -47,26 +53,38 @@ export interface OfferedDeps {
 const GRACE_MS = 1000
 
 export function offeredPart (deps: OfferedDeps, lists: UpstreamLists): UpstreamPart {
-  const leftOut: Array<{ what: string, why: string }> = []
-  const collect = <T> (kind: 'tool' | 'prompt' | 'resource' | 'template', all: readonly Members[], offer: (one: Members) => readonly [string, T] | string): Map<string, T> => {
-    const found = new Map<string, T>()
-    for (const one of all) {
-      const offered = offer(one)
-      const what = `${kind} ${JSON.stringify(member(one, kind === 'resource' ? 'uri' : kind === 'template' ? 'uriTemplate' : 'name'))?.slice(0, 120) ?? 'without a name'}`
-      if (typeof offered === 'string') leftOut.push({ what, why: offered })
-      else if (found.has(offered[0])) leftOut.push({ what, why: `another ${kind} of it has the name "${offered[0]}"` })
-      else found.set(...offered)
-    }
-    return found
-  }
+  const leftOut: LeftOut[] = []
   return {
     name: deps.entry.name,
-    tools: collect('tool', lists.tools, tool => offerTool(deps, tool)),
-    prompts: collect('prompt', lists.prompts, prompt => offerPrompt(deps, prompt)),
-    resources: collect('resource', lists.resources, resource => offerResource(deps, resource)),
-    templates: collect('template', lists.templates, template => offerTemplate(deps, template)),
+    tools: collect(lists.tools, { kind: 'tool', named: 'name', leftOut }, tool => offerTool(deps, tool)),
+    prompts: collect(lists.prompts, { kind: 'prompt', named: 'name', leftOut }, prompt => offerPrompt(deps, prompt)),
+    resources: collect(lists.resources, { kind: 'resource', named: 'uri', leftOut }, one => offerResource(deps, one)),
+    templates: collect(lists.templates, { kind: 'template', named: 'uriTemplate', leftOut }, one => offerTemplate(deps, one)),
     leftOut
   }
+}
+
+interface Collected {
+  readonly kind: string
+  /** The member that names one. */
+  readonly named: string
+  readonly leftOut: LeftOut[]
+}
+
+/** @param offer its public name and entry, or why it has none */
+function collect<T> (
+  all: readonly Members[], { kind, named, leftOut }: Collected, offer: (one: Members) => readonly [string, T] | string
+): Map<string, T> {
+  const found = new Map<string, T>()
+  for (const one of all) {
+    const offered = offer(one)
+    const name = member(one, named)
+    const what = `${kind} ${typeof name === 'string' ? JSON.stringify(name.slice(0, 120)) : 'without a name'}`
+    if (typeof offered === 'string') leftOut.push({ what, why: offered })
+    else if (found.has(offered[0])) leftOut.push({ what, why: `another ${kind} of it has the name "${offered[0]}"` })
+    else found.set(...offered)
+  }
+  return found
 }
 
 function offerTool (deps: OfferedDeps, tool: Members): readonly [string, OfferedTool] | string {
@@ -87,7 +105,9 @@ function offerTool (deps: OfferedDeps, tool: Members): readonly [string, Offered
   const listed = { ...others, name: named }
   const rate = forTool(entry.rate, name)
   const cost = forTool(entry.cost, name) ?? 1
-  const run = (input: unknown, context: Context): Promise<Relayed<ToolResult> | InputNeeded> => runTool(deps, { name, headers, output }, input, context)
+  const run = (input: unknown, context: Context): Promise<Relayed<ToolResult> | InputNeeded> => runTool(
+    deps, { name, headers, output }, input, context
+  )
   return [named, {
     tool: {
       name: named,
@@ -136,7 +156,9 @@ class ForeignCheck implements Check {
   }
 }
 
-const UNCHECKABLE: Check = { fits: () => false, problems: () => ['its schema cannot be checked here, so it is not called'] }
+const UNCHECKABLE: Check = {
+  fits: () => false, problems: () => ['its schema cannot be checked here, so it is not called']
+}
 
 interface CalledTool {
   readonly name: string
@@ -144,17 +166,25 @@ interface CalledTool {
   readonly output: Check | undefined
 }
 
-async function runTool ({ entry, calls, log }: OfferedDeps, { name, headers, output }: CalledTool, input: unknown, context: Context): Promise<Relayed<ToolResult> | InputNeeded> {
+async function runTool (
+  { entry, calls, log }: OfferedDeps, { name, headers, output }: CalledTool, input: unknown, context: Context
+): Promise<Relayed<ToolResult> | InputNeeded> {
   const params = { name, arguments: input, ...repeated(context) }
   const result = await calls.call('tools/call', params, context, headers)
   const needed = inputNeeded(result)
   if (needed !== undefined) return needed
-  const remark = entry.output === 'refuse' ? undefined : (fault: string) => log.warn({ upstream: entry.name, tool: name, fault }, 'an upstream broke its output schema')
+  const remark = entry.output === 'refuse'
+    ? undefined
+    : (fault: string) => log.warn(
+        { upstream: entry.name, tool: name, fault }, 'an upstream broke its output schema'
+      )
   return new Relayed(sound(toolResultOf(result, output, remark), { entry, name, log }))
 }
 
 /** @throws {UpstreamError} UPSTREAM_BROKEN */
-function sound<T extends object> (result: T | AnswerFault, { entry, name, log }: { entry: UpstreamEntry, name: string, log: Log }): T {
+function sound<T extends object> (
+  result: T | AnswerFault, { entry, name, log }: { entry: UpstreamEntry, name: string, log: Log }
+): T {
   if (!('fault' in result)) return result
   log.warn({ upstream: entry.name, of: name, fault: result.fault }, 'an upstream gave an answer that cannot be used')
   throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${entry.name}" ${String(result.fault)}`)
@@ -167,7 +197,9 @@ function inputNeeded (result: Members): InputNeeded | undefined {
   if (result.resultType !== 'input_required') return undefined
   const questions: Record<string, Question> = {}
   for (const [key, question] of Object.entries(membersIn(result, 'inputRequests'))) {
-    if (!isMembers(question) || !QUESTIONS.has(question.method)) throw new UpstreamError('UPSTREAM_BROKEN', 'The upstream asks something that is not known here')
+    if (!isMembers(question) || !QUESTIONS.has(question.method)) {
+      throw new UpstreamError('UPSTREAM_BROKEN', 'The upstream asks something that is not known here')
+    }
     questions[key] = { method: question.method as Question['method'], params: membersIn(question, 'params') }
   }
   return ask(questions, { upstream: member(result, 'requestState') })
@@ -176,7 +208,12 @@ function inputNeeded (result: Members): InputNeeded | undefined {
 /** What such an upstream is told when the call comes again with answers. */
 function repeated ({ answers, state }: Context): Members {
   if (!isMembers(state) || !Object.hasOwn(state, 'upstream')) return {}
-  return { inputResponses: answers, ...(state.upstream === undefined || state.upstream === null ? {} : { requestState: state.upstream }) }
+  return {
+    inputResponses: answers,
+    ...(
+      state.upstream === undefined || state.upstream === null ? {} : { requestState: state.upstream }
+    )
+  }
 }
 
 function offerPrompt (deps: OfferedDeps, prompt: Members): readonly [string, OfferedPrompt] | string {
@@ -185,7 +222,11 @@ function offerPrompt (deps: OfferedDeps, prompt: Members): readonly [string, Off
   if (typeof name !== 'string' || name === '') return 'it has no name'
   const named = deps.publicName('prompt', name)
   if (typeof named !== 'string') return named.why
-  const args = Array.isArray(prompt.arguments) ? prompt.arguments.filter(isMembers).filter(one => typeof one.name === 'string') : []
+  const args = Array.isArray(prompt.arguments)
+    ? prompt.arguments.filter(isMembers).filter(
+      one => typeof one.name === 'string'
+    )
+    : []
   const ref = { type: 'ref/prompt', name }
   return [named, {
     prompt: {
@@ -209,7 +250,14 @@ function offerResource (deps: OfferedDeps, resource: Members): readonly [string,
   if (typeof uri !== 'string' || !URI.test(uri)) return 'its uri is no absolute URI'
   if (typeof resource.name !== 'string') return 'it has no name'
   if (deps.entry.uris !== undefined && !allows(deps.entry.uris, uri)) return 'the file gives it no such URI'
-  return [uri, { resource: { uri, name: resource.name, read: reader(deps) }, template: undefined, listed: resource, exempt: NO_EXEMPTIONS }]
+  return [uri, {
+    resource: {
+      uri, name: resource.name, read: reader(deps)
+    },
+    template: undefined,
+    listed: resource,
+    exempt: NO_EXEMPTIONS
+  }]
 }
 
 function offerTemplate (deps: OfferedDeps, listed: Members): readonly [string, OfferedResource] | string {
@@ -222,13 +270,17 @@ function offerTemplate (deps: OfferedDeps, listed: Members): readonly [string, O
   if (uris !== undefined && !allows(uris, text)) return 'the file gives it no such URI'
   const ref = { type: 'ref/resource', uri: text }
   const complete = Object.fromEntries(template.variables.map(variable => [variable, completer(deps, ref, variable)]))
-  return [text, { resource: { uri: text, name, complete, read: reader(deps) }, template, listed, exempt: NO_EXEMPTIONS }]
+  return [
+    text, { resource: { uri: text, name, complete, read: reader(deps) }, template, listed, exempt: NO_EXEMPTIONS }
+  ]
 }
 
 function reader (deps: OfferedDeps): OfferedResource['resource']['read'] {
   return async ({ uri }, context) => {
     const { entry, calls } = deps
-    if (entry.uris !== undefined && !allows(entry.uris, uri)) throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${entry.name}" may not own this URI`)
+    if (entry.uris !== undefined && !allows(entry.uris, uri)) {
+      throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${entry.name}" may not own this URI`)
+    }
     const result = await calls.call('resources/read', { uri, ...repeated(context) }, context)
     return inputNeeded(result) ?? new Relayed(sound(readResultOf(result), { ...deps, name: uri }))
   }
@@ -236,7 +288,11 @@ function reader (deps: OfferedDeps): OfferedResource['resource']['read'] {
 
 function completer (deps: OfferedDeps, ref: Members, name: string): Complete {
   return async (value, others, context) => {
-    const params = { ref, argument: { name, value }, ...(Object.keys(others).length === 0 ? {} : { context: { arguments: others } }) }
-    return new Relayed(sound(completionOf(await deps.calls.call('completion/complete', params, context)), { ...deps, name }))
+    const params = {
+      ref, argument: { name, value }, ...(Object.keys(others).length === 0 ? {} : { context: { arguments: others } })
+    }
+    return new Relayed(
+      sound(completionOf(await deps.calls.call('completion/complete', params, context)), { ...deps, name })
+    )
   }
 }

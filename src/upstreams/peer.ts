@@ -5,7 +5,10 @@
  * waits, on the exchange that it was sent on, and ids are never used again.
  */
 import { scanJson, type ScanBounds } from '../core/json-scan.ts'
-import { faultOf, idAtEdge, isMembers, member, membersIn, PeerTrouble, readIncoming, UpstreamFault, type Incoming, type Members } from './messages.ts'
+import {
+  faultOf, idAtEdge, isMembers, member, membersIn, PeerTrouble, readIncoming, UpstreamFault, type Incoming,
+  type Members
+} from './messages.ts'
 import type { Wire, WireCaller, WireExchange, WireFailure } from './wire.ts'
 
 /** How one question is asked. */
@@ -83,11 +86,25 @@ export class Peer {
    */
   ask (method: string, params: Members, options: AskOptions): Promise<Members> {
     if (this.#closed !== undefined) return Promise.reject(new PeerTrouble('closed', this.#closed, { sent: false }))
-    if (options.signal?.aborted === true) return Promise.reject(new PeerTrouble('cancelled', 'was not asked: the call was cancelled', { sent: false }))
+    if (options.signal?.aborted === true) {
+      return Promise.reject(new PeerTrouble('cancelled', 'was not asked: the call was cancelled', { sent: false }))
+    }
     const id = ++this.#lastId
-    const asked = options.onProgress === undefined ? params : { ...params, _meta: { ...membersIn(params, '_meta'), progressToken: id } }
+    const asked = options.onProgress === undefined
+      ? params
+      : {
+          ...params, _meta: { ...membersIn(params, '_meta'), progressToken: id }
+        }
     return new Promise((resolve, reject) => {
-      const one = new PendingAsk({ id, method, options, headers: { ...this.headers, ...options.headers }, end: (one, trouble) => this.#giveUp(one, trouble) }, { resolve, reject })
+      const one = new PendingAsk({
+        id,
+        method,
+        options,
+        headers: {
+          ...this.headers, ...options.headers
+        },
+        end: (one, trouble) => this.#giveUp(one, trouble)
+      }, { resolve, reject })
       this.#pending.set(id, one)
       one.onEnd = failure => this.#exchangeEnded(one, failure)
       this.#wire.send(JSON.stringify({ jsonrpc: '2.0', id, method, params: asked }), one)
@@ -96,7 +113,9 @@ export class Peer {
 
   /** Send a notification. Nobody waits for it. */
   tell (method: string, params: Members = {}): void {
-    if (this.#closed === undefined) this.#wire.send(JSON.stringify({ jsonrpc: '2.0', method, params }), { headers: this.headers })
+    if (this.#closed === undefined) {
+      this.#wire.send(JSON.stringify({ jsonrpc: '2.0', method, params }), { headers: this.headers })
+    }
   }
 
   /** End in order. What still waits fails with `why`, which goes on from "Upstream x". */
@@ -121,7 +140,7 @@ export class Peer {
         this.#notification(message, exchange)
         break
       case 'question':
-        void this.#question(message, exchange)
+        this.#question(message, exchange).catch(() => {}) // it answers with whatever went wrong
         break
       default: {
         const one = this.#waitingFor(message.id, exchange)
@@ -156,25 +175,37 @@ export class Peer {
     this.#events.onNotification(method, params)
   }
 
-  async #question ({ id, method, params }: Incoming & { kind: 'question' }, exchange: WireExchange | undefined): Promise<void> {
+  async #question (
+    { id, method, params }: Incoming & { kind: 'question' }, exchange: WireExchange | undefined
+  ): Promise<void> {
     const of = exchange instanceof PendingAsk ? exchange : undefined
     let answer: object
     of?.pause()
     try {
       const { onQuestion } = of?.options ?? {}
-      const result = method === 'ping' ? {} : onQuestion === undefined ? await this.#events.onQuestion(method, params) : await onQuestion(method, params)
+      const result = method === 'ping'
+        ? {}
+        : onQuestion === undefined
+          ? await this.#events.onQuestion(
+            method, params
+          )
+          : await onQuestion(method, params)
       answer = { result }
     } catch (error) {
       const { code, message } = error instanceof UpstreamFault ? error : new UpstreamFault(-32603, 'Internal error')
       answer = { error: { code, message } }
     }
     of?.goOn()
-    if (this.#closed === undefined) this.#wire.send(JSON.stringify({ jsonrpc: '2.0', id, ...answer }), { headers: this.headers })
+    if (this.#closed === undefined) {
+      this.#wire.send(JSON.stringify({ jsonrpc: '2.0', id, ...answer }), { headers: this.headers })
+    }
   }
 
   #tooLarge (id: number | string): void {
     const one = this.#waitingFor(Number(id), undefined)
-    if (one !== undefined) this.#settle(one)?.reject(new PeerTrouble('too_large', 'answered with more than maxAnswerBytes allows'))
+    if (one !== undefined) {
+      this.#settle(one)?.reject(new PeerTrouble('too_large', 'answered with more than maxAnswerBytes allows'))
+    }
   }
 
   /** An answer that is JSON but breaks a bound ends its question at once. */
@@ -198,7 +229,9 @@ export class Peer {
     const settled = this.#settle(one)
     if (settled === undefined) return
     this.#wire.abandon(one)
-    if (!this.cancelsByClosing && one.method !== 'initialize') this.tell('notifications/cancelled', { requestId: one.id, reason: trouble.kind })
+    if (!this.cancelsByClosing && one.method !== 'initialize') {
+      this.tell('notifications/cancelled', { requestId: one.id, reason: trouble.kind })
+    }
     settled.reject(trouble)
   }
 
@@ -286,21 +319,34 @@ export class PendingAsk implements WireExchange {
       this.#toldSecond = second
       this.#told = 0
     }
-    if (onProgress === undefined || typeof progress !== 'number' || !(progress > this.#reached) || ++this.#told > PROGRESS_PER_S) return
+    if (onProgress === undefined || typeof progress !== 'number' || !(
+      progress > this.#reached
+    ) || ++this.#told > PROGRESS_PER_S) {
+      return
+    }
     this.#reached = progress
     const total = member(params, 'total')
     const message = member(params, 'message')
-    onProgress(progress, typeof total === 'number' ? total : undefined, typeof message === 'string' ? message.slice(0, 1024) : undefined)
+    onProgress(progress, typeof total === 'number' ? total : undefined, typeof message === 'string'
+      ? message.slice(
+        0, 1024
+      )
+      : undefined)
   }
 
   #run (): void {
     const { deadlineMs } = this.options
     this.#since = performance.now()
-    this.#timer = setTimeout(() => this.#end(this, new PeerTrouble('late', `did not answer within ${deadlineMs} ms`)), Math.max(0, this.#leftMs))
+    this.#timer = setTimeout(() => this.#end(
+      this, new PeerTrouble('late', `did not answer within ${deadlineMs} ms`)
+    ), Math.max(0, this.#leftMs))
   }
 }
 
-/** What one message of an upstream may hold. Keys are unique in the envelope alone: the rest is the business of whoever reads it. */
+/**
+ * What one message of an upstream may hold. Keys are unique in the envelope alone: the rest is the business of
+ * whoever reads it.
+ */
 const ANSWER: ScanBounds = { maxDepth: 64, maxElements: 100_000, uniqueDepth: 1 }
 
 function parse (text: string): Incoming | undefined {

@@ -1,4 +1,7 @@
-/** What an upstream answered, as it goes on: the shape held to the protocol, what belongs to the hop taken out, the rest as it is. */
+/**
+ * What an upstream answered, as it goes on: the shape held to the protocol, what belongs to the hop taken out, the
+ * rest as it is.
+ */
 import type { Check } from '../core/schema.ts'
 import type { ToolResult } from '../tools/result.ts'
 import type { Completed } from '../tools/tool.ts'
@@ -11,7 +14,9 @@ export interface AnswerFault {
 
 /** Members that each kind of content needs, all of them texts (MCP 2025-11-25, server/tools, Tool Result). */
 const CONTENT: ReadonlyMap<unknown, readonly string[]> = new Map([
-  ['text', ['text']], ['image', ['data', 'mimeType']], ['audio', ['data', 'mimeType']], ['resource', []], ['resource_link', ['uri', 'name']]
+  ['text', ['text']], ['image', ['data', 'mimeType']], ['audio', ['data', 'mimeType']], ['resource', []], [
+    'resource_link', ['uri', 'name']
+  ]
 ])
 /** Of revision 2026-07-28, about the hop: made anew for each client. */
 const OF_THE_HOP: ReadonlySet<string> = new Set(['resultType', 'ttlMs', 'cacheScope', 'requestState', 'inputRequests'])
@@ -41,14 +46,22 @@ function withoutProtocol (meta: unknown): Members | undefined {
  * @param output check of the tool's output schema, where it has one
  * @param remark told of a structured result that breaks its schema; absent: that is a fault
  */
-export function toolResultOf (result: Members, output: Check | undefined, remark?: (fault: string) => void): ToolResult | AnswerFault {
+export function toolResultOf (
+  result: Members, output: Check | undefined, remark?: (fault: string) => void
+): ToolResult | AnswerFault {
   const content = member(result, 'content') ?? []
   const isError = member(result, 'isError')
   const structured = member(result, 'structuredContent')
   if (!Array.isArray(content)) return { fault: 'gave a result whose content is no list' }
-  if (isError !== undefined && typeof isError !== 'boolean') return { fault: 'gave a result whose isError is neither true nor false' }
-  if (structured !== undefined && !isMembers(structured)) return { fault: 'gave a result whose structuredContent is no object' }
-  const broken = contentFault(content) ?? (isError === true || output === undefined ? undefined : outputFault(structured, output, remark))
+  if (isError !== undefined && typeof isError !== 'boolean') {
+    return { fault: 'gave a result whose isError is neither true nor false' }
+  }
+  if (structured !== undefined && !isMembers(structured)) {
+    return { fault: 'gave a result whose structuredContent is no object' }
+  }
+  const broken = contentFault(content) ?? (
+    isError === true || output === undefined ? undefined : outputFault(structured, output, remark)
+  )
   return broken === undefined ? { ...passedOn(result), content } as ToolResult : { fault: broken }
 }
 
@@ -56,17 +69,29 @@ function contentFault (content: readonly unknown[]): string | undefined {
   for (const part of content) {
     if (!isMembers(part)) return 'gave a result with content that is no object'
     const needed = CONTENT.get(part.type)
-    if (needed === undefined) return `gave a result with content of a type that is not known here (${JSON.stringify(part.type)?.slice(0, 40) ?? 'none'})`
+    if (needed === undefined) {
+      return `gave a result with content of a type that is not known here (${JSON.stringify(part.type)?.slice(0, 40) ?? 'none'})`
+    }
     const missing = needed.find(name => typeof member(part, name) !== 'string')
-    if (missing !== undefined) return `gave a result with content of type "${String(part.type)}" without the text "${missing}"`
-    if (part.type === 'resource' && !isContents(part.resource)) return 'gave a result with a resource that has no uri, or neither text nor blob'
+    if (missing !== undefined) {
+      return `gave a result with content of type "${String(part.type)}" without the text "${missing}"`
+    }
+    if (part.type === 'resource' && !isContents(part.resource)) {
+      return 'gave a result with a resource that has no uri, or neither text nor blob'
+    }
   }
   return undefined
 }
 
-function outputFault (structured: unknown, output: Check, remark: ((fault: string) => void) | undefined): string | undefined {
+function outputFault (
+  structured: unknown, output: Check, remark: ((fault: string) => void) | undefined
+): string | undefined {
   if (structured !== undefined && output.fits(structured)) return undefined
-  const problems = structured === undefined ? 'there is no structuredContent' : output.problems(structured, 3).join('; ')
+  const problems = structured === undefined
+    ? 'there is no structuredContent'
+    : output.problems(
+      structured, 3
+    ).join('; ')
   if (remark === undefined) return 'broke its output schema'
   remark(problems)
   return undefined
@@ -80,7 +105,11 @@ function isContents (value: unknown): boolean {
 /** The result of `resources/read`. Which URIs it speaks of is passed on, not believed. */
 export function readResultOf (result: Members): Record<string, unknown> | AnswerFault {
   const contents = member(result, 'contents')
-  return Array.isArray(contents) && contents.every(isContents) ? passedOn(result) : { fault: 'gave contents that are none of a resource' }
+  return Array.isArray(contents) && contents.every(isContents)
+    ? passedOn(result)
+    : {
+        fault: 'gave contents that are none of a resource'
+      }
 }
 
 const ROLES: ReadonlySet<unknown> = new Set(['user', 'assistant'])
@@ -103,7 +132,9 @@ const MAX_VALUES = 100
 export function completionOf (result: Members): Completed | AnswerFault {
   const completion = member(result, 'completion')
   const values = isMembers(completion) ? member(completion, 'values') : undefined
-  if (!isMembers(completion) || !Array.isArray(values) || !values.every(value => typeof value === 'string')) return { fault: 'gave a completion without values' }
+  if (!isMembers(completion) || !Array.isArray(values) || !values.every(value => typeof value === 'string')) {
+    return { fault: 'gave a completion without values' }
+  }
   const { total, hasMore } = completion
   return {
     values: values.slice(0, MAX_VALUES),

@@ -1,4 +1,7 @@
-/** When an upstream is asked again for what it lists: soon after it says that it changed, now and then, and when it is back. */
+/**
+ * When an upstream is asked again for what it lists: soon after it says that it changed, now and then, and when it is
+ * back.
+ */
 
 export interface RelistingOptions {
   /** Asks. @returns how long until it is worth asking again, ms, where the usual time is not right */
@@ -49,12 +52,14 @@ export class Relisting {
     this.#again = false
     this.#lastAt = performance.now()
     const wanted = await list().catch(() => undefined)
-    this.#schedule(this.#again ? Math.max(quietMs, leastMs) : wanted ?? everyMs * (1 + SPREAD * (2 * Math.random() - 1)))
+    this.#schedule(
+      this.#again ? Math.max(quietMs, leastMs) : wanted ?? everyMs * (1 + SPREAD * (2 * Math.random() - 1))
+    )
   }
 
   #schedule (ms: number): void {
     clearTimeout(this.#timer)
     if (this.#stopped) return
-    this.#timer = setTimeout(() => { void this.now() }, ms).unref()
+    this.#timer = setTimeout(() => { this.now().catch(() => {}) }, ms).unref()
   }
 }

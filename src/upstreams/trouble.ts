@@ -1,4 +1,7 @@
-/** Why a call to an upstream came to nothing, in the words that the caller reads, and what it says of the upstream's health. */
+/**
+ * Why a call to an upstream came to nothing, in the words that the caller reads, and what it says of the upstream's
+ * health.
+ */
 import { AppError } from '../errors.ts'
 import { redact } from '../telemetry/redact.ts'
 import { UpstreamError, type UpstreamReason } from '../tools/tool.ts'
@@ -34,7 +37,9 @@ const INTERNAL_ERROR = -32603
 export function toldOf (error: unknown, name: string, mask: (text: string) => string): unknown {
   if (error instanceof UpstreamFault) {
     const message = redact(mask(error.message), MAX_MESSAGE)
-    if (OF_THE_HOP.has(error.code)) return new UpstreamError('UPSTREAM_BROKEN', `Upstream "${name}" refused the message: ${message}`)
+    if (OF_THE_HOP.has(error.code)) {
+      return new UpstreamError('UPSTREAM_BROKEN', `Upstream "${name}" refused the message: ${message}`)
+    }
     const rpc = error.code < 0 ? error.code : INTERNAL_ERROR
     return new AppError('TOOL_ERROR', message, { rpc, rule: `upstream ${name}`, data: dataOf(error.data, mask) })
   }
@@ -45,7 +50,8 @@ export function toldOf (error: unknown, name: string, mask: (text: string) => st
     const wait = retryAfterMs === undefined ? 'later' : `in ${Math.ceil(retryAfterMs / 1000)} s`
     return new UpstreamError('UPSTREAM_BUSY', `Upstream "${name}" is over its own limit; try again ${wait}`)
   }
-  const remedy = status === 401 || status === 403 ? '. The credential that this server has for it is not accepted; tell its operator' : ''
+  const isCredential = status === 401 || status === 403
+  const remedy = isCredential ? '. It does not accept the credential that this server has for it; tell its operator' : ''
   return new UpstreamError(REASONS[kind], mask(`Upstream "${name}" ${message}${remedy}`))
 }
 
@@ -54,7 +60,11 @@ function dataOf (data: unknown, mask: (text: string) => string): Record<string, 
   const text = JSON.stringify(data)
   if (text === undefined || text.length > MAX_DATA) return {}
   const value = JSON.parse(redact(mask(text))) as unknown
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : { data: value }
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? value as Record<string, unknown>
+    : {
+        data: value
+      }
 }
 
 /**

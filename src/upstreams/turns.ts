@@ -1,4 +1,7 @@
-/** Places for calls to one upstream, and a queue before them: served in turn over principals, so that a flood of one delays that one. */
+/**
+ * Places for calls to one upstream, and a queue before them: served in turn over principals, so that a flood of one
+ * delays that one.
+ */
 
 /** Gives the place back; calling it twice does nothing more. */
 export type Leave = () => void
@@ -42,9 +45,9 @@ export class Turns {
       }
       const onAbort = () => {
         this.#forget(principal, one)
-        reject(signal.reason as Error)
+        reject(reasonOf(signal))
       }
-      if (signal.aborted) return reject(signal.reason as Error)
+      if (signal.aborted) return reject(reasonOf(signal))
       signal.addEventListener('abort', onAbort, { once: true })
       this.#queued++
       const queue = this.#queues.get(principal)
@@ -84,4 +87,8 @@ export class Turns {
     this.#queued--
     if (queue.length === 0) this.#queues.delete(principal)
   }
+}
+
+function reasonOf ({ reason }: AbortSignal): Error {
+  return reason instanceof Error ? reason : new Error(String(reason))
 }

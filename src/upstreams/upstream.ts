@@ -118,7 +118,9 @@ export class Upstream {
    * @param declared arguments that headers repeat
    * @throws {UpstreamError} naming the upstream, {AppError} for an error that it answered with
    */
-  async call (method: string, params: Members, context: Context, declared: readonly ParamHeader[] = []): Promise<Members> {
+  async call (
+    method: string, params: Members, context: Context, declared: readonly ParamHeader[] = []
+  ): Promise<Members> {
     const { events, mask } = this.#options
     const host = CallContext.hostOf(context)
     const began = performance.now()
@@ -213,7 +215,8 @@ export class Upstream {
   #judge (error: unknown, line: Line, connection: UpstreamConnection, since: number): void {
     if (error instanceof UpstreamFault) this.health.answered()
     if (error instanceof PeerTrouble && error.kind === 'session_lost') this.#leaveConnection(line, connection)
-    if (!connection.isOver && isFailure(error, since, connection.peer.heardAt) && this.health.failed((error as Error).message)) {
+    if (connection.isOver || !isFailure(error, since, connection.peer.heardAt)) return
+    if (this.health.failed((error as Error).message)) {
       // Whatever is wrong with it, the next attempt begins anew.
       this.#leaveConnection(line, connection)
       this.#tellTrouble()
@@ -263,7 +266,9 @@ export class Upstream {
     const { target, questions, share, maxInFlight } = this.entry
     // Over stdio a question names no call: with one call at a time it is that one's.
     const max = share === 'caller' && questions && target.kind === 'stdio' ? 1 : maxInFlight
-    const line: Line = { key, turns: new Turns(max), declared, connection: undefined, starting: undefined, usedAt: performance.now() }
+    const line: Line = {
+      key, turns: new Turns(max), declared, connection: undefined, starting: undefined, usedAt: performance.now()
+    }
     this.#lines.set(key, line)
     return line
   }
@@ -275,7 +280,11 @@ export class Upstream {
     const idleMs = this.#options.idleMs ?? IDLE_MS
     const over = idle.filter(({ usedAt }) => performance.now() - usedAt > idleMs)
     if (lines.length >= MAX_CALLERS && over.length === 0) {
-      if (idle.length === 0) throw new UpstreamError('UPSTREAM_BUSY', `Upstream "${this.name}" is busy: ${MAX_CALLERS} callers use it, each with a connection`)
+      if (idle.length === 0) {
+        throw new UpstreamError(
+          'UPSTREAM_BUSY', `Upstream "${this.name}" is busy: ${MAX_CALLERS} callers use it, each with a connection`
+        )
+      }
       over.push(idle[0]!)
     }
     for (const line of over) {
@@ -290,7 +299,9 @@ export class Upstream {
     if (line.starting !== undefined) return line.starting
     const { trouble, waitMs } = this.health
     if (trouble !== undefined && waitMs > 0) {
-      return Promise.reject(new PeerTrouble('unreachable', `${trouble}; it is tried again in ${Math.ceil(waitMs / 1000)} s`, { sent: false }))
+      return Promise.reject(new PeerTrouble(
+        'unreachable', `${trouble}; it is tried again in ${Math.ceil(waitMs / 1000)} s`, { sent: false }
+      ))
     }
     const starting = this.#start(line)
     line.starting = starting
@@ -347,7 +358,9 @@ export class Upstream {
     const { connection } = line
     if (connection === undefined) return
     line.connection = undefined
-    const retiring = connection.retire(graceMs).catch(error => { this.#options.log.error({ err: error as Error, upstream: this.name }, 'closing an upstream failed') })
+    const retiring = connection.retire(graceMs).catch(
+      error => { this.#options.log.error({ err: error as Error, upstream: this.name }, 'closing an upstream failed') }
+    )
     this.#retiring.add(retiring)
     retiring.finally(() => this.#retiring.delete(retiring)).catch(() => {})
   }
@@ -363,7 +376,9 @@ export class Upstream {
         if (typeof params.uri === 'string') events.resourceUpdated(params.uri)
         return
       case 'notifications/message':
-        log.debug({ upstream: this.name, said: this.#options.mask(JSON.stringify(params).slice(0, 1024)) }, 'upstream says')
+        log.debug(
+          { upstream: this.name, said: this.#options.mask(JSON.stringify(params).slice(0, 1024)) }, 'upstream says'
+        )
     }
   }
 
@@ -379,7 +394,9 @@ export class Upstream {
 
   #tellTrouble (): void {
     const { trouble, waitMs } = this.health
-    this.#options.log.warn({ upstream: this.name, why: this.#options.mask(trouble ?? ''), againMs: Math.round(waitMs) }, 'upstream fails')
+    this.#options.log.warn(
+      { upstream: this.name, why: this.#options.mask(trouble ?? ''), againMs: Math.round(waitMs) }, 'upstream fails'
+    )
   }
 }
 
@@ -398,18 +415,21 @@ const NEVER = new AbortController().signal
 /** How long a caller waits for a place or a connection. */
 class Patience {
   readonly #controller = new AbortController()
-  readonly #timer: NodeJS.Timeout
   readonly #caller: AbortSignal
-  readonly #onGone: () => void
+  #timer: NodeJS.Timeout | undefined
+  #onGone: () => void = () => {}
   /** Rejects when it is over. */
   readonly over: Promise<never>
 
   constructor (ms: number, caller: AbortSignal, late: () => PeerTrouble) {
     this.#caller = caller
-    this.#timer = setTimeout(() => this.#controller.abort(late()), ms)
-    this.#onGone = () => this.#controller.abort(new PeerTrouble('cancelled', 'was not asked: the call was cancelled', { sent: false }))
     this.over = new Promise((_resolve, reject) => {
-      this.signal.addEventListener('abort', () => reject(this.signal.reason as Error), { once: true })
+      const end = (trouble: PeerTrouble) => {
+        this.#controller.abort(trouble)
+        reject(trouble)
+      }
+      this.#timer = setTimeout(() => end(late()), ms)
+      this.#onGone = () => end(new PeerTrouble('cancelled', 'was not asked: the call was cancelled', { sent: false }))
     })
     this.over.catch(() => {}) // told only to whoever races it
     if (caller.aborted) this.#onGone()
@@ -427,9 +447,17 @@ class Patience {
 /** Why it could not be started, in words that go on from "Upstream x". */
 function startTrouble (error: unknown): PeerTrouble {
   if (error instanceof PeerTrouble) {
-    return error.kind === 'late' ? new PeerTrouble('unreachable', `did not finish its start: it ${error.message}`, { sent: false }) : error
+    return error.kind === 'late'
+      ? new PeerTrouble(
+        'unreachable', `did not finish its start: it ${error.message}`, { sent: false }
+      )
+      : error
   }
-  if (error instanceof UpstreamFault) return new PeerTrouble('unreachable', `refused the handshake: ${error.message.slice(0, 200)}`)
-  if (error instanceof UsageError) return new PeerTrouble('unreachable', `cannot be started: ${error.message}`, { sent: false })
+  if (error instanceof UpstreamFault) {
+    return new PeerTrouble('unreachable', `refused the handshake: ${error.message.slice(0, 200)}`)
+  }
+  if (error instanceof UsageError) {
+    return new PeerTrouble('unreachable', `cannot be started: ${error.message}`, { sent: false })
+  }
   return new PeerTrouble('unreachable', `cannot be started: ${(error as Error).message}`, { sent: false })
 }

@@ -9,7 +9,7 @@ import type { HealthOptions } from './health.ts'
 import { NO_LISTS, type UpstreamLists } from './listing.ts'
 import { mergeParts, type Overlap } from './merge.ts'
 import type { Members } from './messages.ts'
-import { offeredPart, type UpstreamPart } from './offered.ts'
+import { offeredPart, type LeftOut, type UpstreamPart } from './offered.ts'
 import { Relisting } from './relisting.ts'
 import { Upstream, type UpstreamState } from './upstream.ts'
 
@@ -17,10 +17,14 @@ import { Upstream, type UpstreamState } from './upstream.ts'
 export interface UpstreamCounts {
   called (upstream: string, outcome: string, seconds: number): void
   restarted (upstream: string): void
+  /** @param ready whether there is a connection; undefined: the file names it no more */
+  up (upstream: string, ready: boolean | undefined): void
 }
 
-export interface UpstreamsOptions {
+export interface UpstreamSetOptions {
   readonly offer: CurrentOffer
+  /** What the set begins with. */
+  readonly entries?: readonly UpstreamEntry[]
   readonly log: Log
   readonly open: OpenWire
   readonly clientInfo: Members
@@ -43,7 +47,7 @@ export interface UpstreamStatus {
   readonly restarts: number
   readonly tools: number
   /** What is not offered, and why. */
-  readonly leftOut: ReadonlyArray<{ readonly what: string, readonly why: string }>
+  readonly leftOut: readonly LeftOut[]
   /** ms since the epoch; undefined where nothing was listed yet. */
   readonly listedAt: number | undefined
 }
@@ -60,8 +64,8 @@ interface KeptUpstream {
 const FIRST_LISTS_MS = 3000
 
 export class UpstreamSet {
-  readonly #options: UpstreamsOptions
-  readonly #own: Catalogue
+  readonly #options: UpstreamSetOptions
+  #own: Catalogue
   readonly #mask: (text: string) => string
   /** In the order of the file. */
   #kept = new Map<string, KeptUpstream>()
@@ -70,15 +74,15 @@ export class UpstreamSet {
   #told = new Set<string>()
   #isClosed = false
 
-  constructor (options: UpstreamsOptions) {
+  constructor (options: UpstreamSetOptions) {
     this.#options = options
     this.#own = options.offer.current
     this.#mask = options.mask ?? (text => text)
   }
 
   /** Connect those of whom nothing is known, and wait for what they list, not for long. */
-  async begin (entries: readonly UpstreamEntry[], waitMs = FIRST_LISTS_MS): Promise<void> {
-    const first = this.reconcile(entries)
+  async begin (waitMs = FIRST_LISTS_MS): Promise<void> {
+    const first = this.reconcile(this.#options.entries ?? [])
     const patience = new AbortController()
     await Promise.race([first, sleep(waitMs, undefined, { signal: patience.signal, ref: false }).catch(() => {})])
     patience.abort()
@@ -109,13 +113,23 @@ export class UpstreamSet {
       }
       changed.push(made)
     }
-    for (const [name, old] of before) if (!next.has(name)) this.#leave(old)
+    for (const [name, old] of before) {
+      if (next.has(name)) continue
+      this.#leave(old)
+      this.#options.counts?.up(name, undefined)
+    }
     this.#kept = next
     this.#rebuild()
     await Promise.all([
       ...changed.filter(made => next.get(made.upstream.name) === made).map(made => made.relisting.now()),
       ...replaced.map(pair => this.#replace(pair.old, pair.next))
     ])
+  }
+
+  /** Other tools of this server itself. */
+  replaceOwn (own: Catalogue): void {
+    this.#own = own
+    this.#rebuild()
   }
 
   statuses (): UpstreamStatus[] {
@@ -128,7 +142,9 @@ export class UpstreamSet {
       tools: part.tools.size,
       leftOut: [
         ...part.leftOut,
-        ...this.#overlaps.filter(({ upstream: name }) => name === upstream.name).map(({ what, owner }) => ({ what, why: `${owner} has it already` }))
+        ...this.#overlaps.filter(({ upstream: name }) => name === upstream.name).map(
+          ({ what, owner }) => ({ what, why: `${owner} has it already` })
+        )
       ],
       listedAt
     }))
@@ -155,7 +171,9 @@ export class UpstreamSet {
         restarted: name => counts?.restarted(name),
         listChanged: () => kept.relisting.changed(),
         resourceUpdated: uri => { if (this.#owns(kept, uri)) onResourceUpdated?.(uri) },
-        stateChanged: () => {}
+        stateChanged: () => {
+          if (this.#kept.get(entry.name) === kept) counts?.up(entry.name, upstream.state === 'ready')
+        }
       }
     })
     const kept: KeptUpstream = {
@@ -175,8 +193,12 @@ export class UpstreamSet {
   /** Whether a URI is this upstream's to speak of. */
   #owns ({ part }: KeptUpstream, uri: string): boolean {
     const { resources, templates } = this.#options.offer.current
-    const offered = resources.get(uri) ?? [...templates.values()].find(({ template }) => template!.match(uri) !== undefined)
-    return offered !== undefined && (part.resources.get(uri) === offered || part.templates.get(offered.resource.uri) === offered)
+    const offered = resources.get(uri) ?? [...templates.values()].find(
+      ({ template }) => template!.match(uri) !== undefined
+    )
+    return offered !== undefined && (
+      part.resources.get(uri) === offered || part.templates.get(offered.resource.uri) === offered
+    )
   }
 
   /** @returns when to ask again, ms: a failing upstream is tried when its pause is over */
@@ -205,7 +227,7 @@ export class UpstreamSet {
     this.#leave(old)
     if (next.listedAt !== undefined) return
     await Promise.all(this.#leaving)
-    void next.relisting.now()
+    await next.relisting.now()
   }
 
   #leave ({ upstream, relisting }: KeptUpstream, graceMs = upstream.entry.timeoutMs): void {
@@ -224,7 +246,11 @@ export class UpstreamSet {
       for (const { what, why } of kept.part.leftOut) this.#tell(entry.name, `${what} is not offered: ${why}`)
     }
     const { catalogue, overlaps } = mergeParts(this.#own, [...this.#kept.values()].map(({ part }) => part))
-    for (const { upstream, what, owner } of overlaps) this.#tell(upstream, `${what} is not offered: ${owner} has it already`)
+    for (const { upstream, what, owner } of overlaps) {
+      this.#tell(
+        upstream, `${what} is not offered: ${owner} has it already`
+      )
+    }
     this.#overlaps = overlaps
     offer.replace(catalogue)
   }
@@ -243,7 +269,9 @@ const RETRY_MS = 1000
 const MAX_TOLD = 10_000
 
 /** What of an entry makes its connection; the rest is read anew with each call. */
-function connects ({ target, share, questions, protocol, startTimeoutMs, maxInFlight, maxAnswerBytes, digest }: UpstreamEntry): string {
+function connects (
+  { target, share, questions, protocol, startTimeoutMs, maxInFlight, maxAnswerBytes, digest }: UpstreamEntry
+): string {
   return JSON.stringify([target, share, questions, protocol, startTimeoutMs, maxInFlight, maxAnswerBytes, digest],
     (_key, value: unknown) => value instanceof Map ? [...value as Map<unknown, unknown>] : value)
 }

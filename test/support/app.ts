@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import pino from 'pino'
 import type { Test } from 'tap'
-import { buildApp } from '../../src/app.ts'
+import { buildApp, type AppOptions } from '../../src/app.ts'
 import type { RefreshPolicies } from '../../src/auth/oauth2/from-settings.ts'
 import { loadConfig } from '../../src/settings/load.ts'
 import type { Config } from '../../src/settings/schema.ts'
@@ -42,7 +42,7 @@ export interface Built {
 const PATIENT: RefreshPolicies = { answerMs: 30_000, metadata: { waitMs: 30_000 }, jwks: { waitMs: 30_000 } }
 
 /** The app with state in memory, or in Redis where `env` says so; it listens on nothing. */
-export async function build (t: Test, { env = {}, tools = [], oauth2Policies = {}, quietMs }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Policies?: RefreshPolicies, quietMs?: number } = {}): Promise<Built> {
+export async function build (t: Test, { env = {}, tools = [], oauth2Policies = {}, quietMs, upstreams }: { env?: Record<string, string>, tools?: readonly Definition[], oauth2Policies?: RefreshPolicies, quietMs?: number, upstreams?: AppOptions['upstreams'] } = {}): Promise<Built> {
   const dir = folder(t)
   const config = loadConfig({
     PUBLIC_URL: 'http://localhost:3000',
@@ -60,7 +60,7 @@ export async function build (t: Test, { env = {}, tools = [], oauth2Policies = {
   const store = await openStore(config, logger, config.REDIS_URL === redisUrl ? { patienceMs: 30_000 } : {})
   const sources: Source[] = tools.map(definition => ({ from: 'test', definition }))
   const metrics = createMetrics()
-  const app = await buildApp({ config, store, logger, metrics, sources, ...(quietMs === undefined ? {} : { quietMs }), oauth2Policies: { ...PATIENT, ...oauth2Policies, metadata: { ...PATIENT.metadata, ...oauth2Policies.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Policies.jwks } } })
+  const app = await buildApp({ config, store, logger, metrics, sources, ...(quietMs === undefined ? {} : { quietMs }), ...(upstreams === undefined ? {} : { upstreams }), oauth2Policies: { ...PATIENT, ...oauth2Policies, metadata: { ...PATIENT.metadata, ...oauth2Policies.metadata }, jwks: { ...PATIENT.jwks, ...oauth2Policies.jwks } } })
   t.teardown(() => app.close())
   return { app, store, config, lines, metrics }
 }

@@ -28,7 +28,9 @@ export class MemoryWire implements Wire {
     if (this.closed) return exchange?.onEnd?.({ kind: 'closed', message: 'is not running', sent: false })
     const message = JSON.parse(text) as Received
     this.sent.push({ message, headers: exchange?.headers })
-    setImmediate(() => { void this.#server.receive(message, text => this.say(text, this.#http ? exchange : undefined)) })
+    setImmediate(() => {
+      this.#server.receive(message, text => this.say(text, this.#http ? exchange : undefined)).catch(error => { throw error })
+    })
   }
 
   /** As if the server had written it. */

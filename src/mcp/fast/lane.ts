@@ -16,7 +16,7 @@ import { runTool, type CallOutcome } from '../../tools/call.ts'
 import type { OfferedTool } from '../../tools/catalogue.ts'
 import { CallContext, type Host } from '../../tools/context.ts'
 import type { ToolResult } from '../../tools/result.ts'
-import { InputNeeded } from '../../tools/tool.ts'
+import { InputNeeded, type Content } from '../../tools/tool.ts'
 import { emptyListMeta } from '../empty-list.ts'
 import { CAPABILITIES, LIST_TTL_MS } from '../capabilities.ts'
 import { isObject, type Json } from '../members.ts'
@@ -213,11 +213,25 @@ function isPlain (result: ToolResult | InputNeeded): result is ToolResult {
   if (result instanceof InputNeeded) return false
   for (const key in result) if (key !== 'content' && key !== 'structuredContent' && key !== 'isError') return false
   const { content, structuredContent, isError } = result
-  return (structuredContent === undefined || isObject(structuredContent)) && (isError === undefined || typeof isError === 'boolean') &&
-    content.every(part => {
-      for (const key in part) if (key !== 'type' && key !== 'text') return false
-      return part.type === 'text' && typeof (part as { text?: unknown }).text === 'string'
-    })
+  return (structuredContent === undefined || isObject(structuredContent)) && (isError === undefined || typeof isError === 'boolean') && content.every(isPlainPart)
+}
+
+/** Members that a part of each type may have, each of them a text. */
+const PARTS: ReadonlyMap<unknown, ReadonlySet<string>> = new Map([
+  ['text', ['text']], ['image', ['data', 'mimeType']], ['audio', ['data', 'mimeType']], ['resource_link', ['uri', 'name', 'title', 'description', 'mimeType']]
+].map(([type, members]) => [type, new Set(['type', ...members as string[]])]))
+/** Those that it must have; a text in any other form is the SDK's to judge. */
+const NEEDED: ReadonlyMap<unknown, number> = new Map([['text', 2], ['image', 3], ['audio', 3], ['resource_link', 3]])
+
+function isPlainPart (part: Content): boolean {
+  const members = PARTS.get(part.type)
+  if (members === undefined) return false
+  let found = 0
+  for (const key in part) {
+    if (!members.has(key) || typeof (part as unknown as Json)[key] !== 'string') return false
+    found++
+  }
+  return found >= NEEDED.get(part.type)!
 }
 
 function isPromise<T> (value: T | Promise<T>): value is Promise<T> {
