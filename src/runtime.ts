@@ -92,7 +92,9 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
   const identity = identityFromSettings(config)
   const offer = new CurrentOffer(await load(''))
   const upstreams = upstreamsFrom(options, identity, offer)
-  const replace = (own: Catalogue): void => { if (upstreams === undefined) offer.replace(own); else upstreams.replaceOwn(own) }
+  const replace = (own: Catalogue): void => {
+    if (upstreams === undefined) offer.replace(own); else upstreams.replaceOwn(own)
+  }
   const reloader = reload ? new Reloader({ dir: config.TOOLS_DIR, load, offer: { replace }, log: logger }) : undefined
   return {
     identity,
@@ -115,7 +117,9 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
   }
 }
 
-function upstreamsFrom ({ upstreams, upstreamCounts: counts, logger: log }: RuntimeOptions, { info }: Identity, offer: CurrentOffer): UpstreamSet | undefined {
+function upstreamsFrom (
+  { upstreams, upstreamCounts: counts, logger: log }: RuntimeOptions, { info }: Identity, offer: CurrentOffer
+): UpstreamSet | undefined {
   if (upstreams === undefined) return undefined
   return new UpstreamSet({ ...upstreams, offer, log, clientInfo: { name: info.name, version: info.version }, counts })
 }

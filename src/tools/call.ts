@@ -30,14 +30,18 @@ export function runTool (offered: OfferedTool, input: unknown, context: Context)
   try {
     const outcome = offered.tool.run(input as never, context)
     if (!isPromise(outcome)) return shape(offered, outcome, context.log)
-    return within(offered.timeoutMs, outcome).then(outcome => shape(offered, outcome, context.log)).catch(error => failed(error, offered, context))
+    return within(offered.timeoutMs, outcome).then(
+      outcome => shape(offered, outcome, context.log)
+    ).catch(error => failed(error, offered, context))
   } catch (error) {
     return failed(error, offered, context)
   }
 }
 
 function failed (error: unknown, offered: OfferedTool, context: Context): FailedCall {
-  if (error instanceof UpstreamError) return new FailedCall(error.reason, failure(error.message), `upstream of ${offered.tool.name}`)
+  if (error instanceof UpstreamError) {
+    return new FailedCall(error.reason, failure(error.message), `upstream of ${offered.tool.name}`)
+  }
   if (error instanceof ToolError) return new FailedCall('TOOL_ERROR', failure(error.message))
   if (error instanceof ToolTooLate) return new FailedCall('TOOL_FAILED', failure(error.message), 'timeoutMs')
   // An error of the protocol, from an upstream.
@@ -52,7 +56,9 @@ function shape ({ tool, output }: OfferedTool, outcome: Outcome, log: Log): Call
   if (outcome instanceof Relayed) return told(outcome.result as ToolResult)
   const result = resultOf(outcome, output?.fits)
   if (!('fault' in result)) return told(result)
-  log.error({ tool: tool.name, fault: result.fault, problems: output?.problems(outcome) }, 'tool returned what cannot be sent')
+  log.error(
+    { tool: tool.name, fault: result.fault, problems: output?.problems(outcome) }, 'tool returned what cannot be sent'
+  )
   return new FailedCall('TOOL_FAILED', failure('Internal error'), 'result')
 }
 
@@ -73,7 +79,9 @@ class ToolTooLate extends Error {}
 async function within (timeoutMs: number, work: Promise<Outcome>): Promise<Outcome> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new ToolTooLate(`The tool took longer than ${timeoutMs} ms and was ended`)), timeoutMs)
+    timer = setTimeout(
+      () => reject(new ToolTooLate(`The tool took longer than ${timeoutMs} ms and was ended`)), timeoutMs
+    )
   })
   try {
     return await Promise.race([work, late])

@@ -71,9 +71,13 @@ export interface Context {
 
 export type Content =
   | { readonly type: 'text', readonly text: string, readonly annotations?: object }
-  | { readonly type: 'image' | 'audio', readonly data: string, readonly mimeType: string, readonly annotations?: object }
+  | {
+    readonly type: 'image' | 'audio', readonly data: string, readonly mimeType: string, readonly annotations?: object
+  }
   | { readonly type: 'resource', readonly resource: ResourceContents, readonly annotations?: object }
-  | { readonly type: 'resource_link', readonly uri: string, readonly name: string, readonly description?: string, readonly mimeType?: string }
+  | {
+    readonly type: 'resource_link', readonly uri: string, readonly name: string, readonly description?: string, readonly mimeType?: string
+  }
 
 export type ResourceContents =
   | { readonly uri: string, readonly mimeType?: string, readonly text: string }
@@ -129,7 +133,9 @@ export function listRoots (): Question {
  * Text, content, an object (structured, held to `output` where that is given),
  * or any other value: nothing is no content, a scalar or a list is its JSON text.
  */
-export type Outcome = string | number | bigint | boolean | null | undefined | void | { readonly content: readonly Content[], readonly isError?: boolean } | object | InputNeeded
+export type Outcome = string | number | bigint | boolean | null | undefined | void | {
+  readonly content: readonly Content[], readonly isError?: boolean
+} | object | InputNeeded
 
 export interface Annotations {
   title?: string
@@ -172,7 +178,9 @@ export interface Completed {
  * holds those that are filled in already. Values that lead to a resource which
  * the caller may not use are left out of the answer.
  */
-export type Complete = (typed: string, others: Readonly<Record<string, string>>, context: Context) => readonly string[] | Promise<readonly string[] | Relayed<Completed>>
+export type Complete = (
+  typed: string, others: Readonly<Record<string, string>>, context: Context
+) => readonly string[] | Promise<readonly string[] | Relayed<Completed>>
 
 export interface Resource {
   /** A fixed URI, or an RFC 6570 template of simple `{variables}`. */

@@ -13,7 +13,10 @@ export interface UriTemplate {
    * spelling of it would slip by a pattern that takes the first away.
    */
   match (uri: string): Record<string, string> | undefined
-  /** The URI that these values make, or its beginning up to the first variable that has none; undefined for a value that no URI can hold. */
+  /**
+   * The URI that these values make, or its beginning up to the first variable that has none; undefined for a value
+   * that no URI can hold.
+   */
   expand (values: Readonly<Record<string, string>>): { readonly uri: string, readonly whole: boolean } | undefined
 }
 
@@ -26,7 +29,9 @@ export function uriTemplate (text: string): UriTemplate | null {
   if (variables.length === 0 || new Set(variables).size !== variables.length) return null
 
   // RE2: between several variables a backtracking engine tries every division of what does not fit.
-  const pattern = RE2JS.compile('^' + parts.map((part, i) => i % 2 === 1 ? '([^/?#]+)' : RE2JS.quote(part)).join('') + '$')
+  const pattern = RE2JS.compile(
+    '^' + parts.map((part, i) => i % 2 === 1 ? '([^/?#]+)' : RE2JS.quote(part)).join('') + '$'
+  )
   return {
     variables,
     match (uri) {
@@ -74,7 +79,9 @@ export function foreignTemplate (text: string): UriTemplate | undefined {
   if (simple !== null) return simple
   const beginning = text.slice(0, text.indexOf('{'))
   if (!text.includes('{') || !/^[a-z][a-z0-9+.-]*:/i.test(beginning)) return undefined
-  const variables = [...text.matchAll(EXPRESSION)].flatMap(([, names]) => names!.split(',').map(name => name.replace(/[*:].*$/, '')))
+  const variables = [...text.matchAll(EXPRESSION)].flatMap(
+    ([, names]) => names!.split(',').map(name => name.replace(/[*:].*$/, ''))
+  )
   return {
     variables: [...new Set(variables)],
     match: uri => uri.length <= 4096 && uri.startsWith(beginning) ? {} : undefined,

@@ -24,7 +24,9 @@ import type { McpRequest } from '../message.ts'
 import type { Era } from '../methods.ts'
 import type { PendingCall } from '../pending-call.ts'
 import { resultOf, settle } from '../refusals.ts'
-import { CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, SERVER_INFO_META_KEY, SUPPORTED_PROTOCOL_VERSIONS } from '../sdk/protocol.ts'
+import {
+  CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, SERVER_INFO_META_KEY, SUPPORTED_PROTOCOL_VERSIONS
+} from '../sdk/protocol.ts'
 import type { ServingOptions } from '../serving.ts'
 import { ListTexts } from './list-texts.ts'
 
@@ -61,8 +63,12 @@ export class FastLane {
     this.#lists = new ListTexts(offer)
     this.#complete = this.#completeWith({})
     const said = instructions === undefined ? {} : { instructions }
-    this.#discovered = membersOf({ supportedVersions: [MODERN_VERSION], capabilities: CAPABILITIES(authentication, true), ...said })
-    const welcome = (pushes: boolean) => membersOf({ capabilities: CAPABILITIES(authentication, pushes), serverInfo: info, ...said })
+    this.#discovered = membersOf(
+      { supportedVersions: [MODERN_VERSION], capabilities: CAPABILITIES(authentication, true), ...said }
+    )
+    const welcome = (pushes: boolean) => membersOf(
+      { capabilities: CAPABILITIES(authentication, pushes), serverInfo: info, ...said }
+    )
     this.#welcome = [welcome(false), welcome(true)]
   }
 
@@ -73,7 +79,11 @@ export class FastLane {
     const list = this.#lists.textOf(method, who.principal)
     if (list !== undefined) return respond(id, this.#listed(method, list, era, who))
     if (method === 'server/discover') return respond(id, `${this.#discovered},${KEPT},${this.#complete}`)
-    if (method === 'initialize') return respond(id, `"protocolVersion":${JSON.stringify(servedVersion(params.protocolVersion))},${this.#welcome[who.session === undefined ? 0 : 1]}`)
+    if (method === 'initialize') {
+      return respond(
+        id, `"protocolVersion":${JSON.stringify(servedVersion(params.protocolVersion))},${this.#welcome[who.session === undefined ? 0 : 1]}`
+      )
+    }
     return respond(id, '') // ping
   }
 
@@ -90,7 +100,9 @@ export class FastLane {
     return this.#finish(request, host, Promise.resolve(outcome), who)
   }
 
-  async #finish ({ id, era }: McpRequest, host: LaneHost, work: Promise<CallOutcome>, who: FastLaneContext): Promise<FastAnswer> {
+  async #finish (
+    { id, era }: McpRequest, host: LaneHost, work: Promise<CallOutcome>, who: FastLaneContext
+  ): Promise<FastAnswer> {
     const pending: PendingCall = {
       resume (next) {
         host.handTo(next)
@@ -150,15 +162,23 @@ class LaneHost implements Host {
   #next: Host | undefined
   #onSpoken: () => void = () => {}
 
-  constructor ({ changed }: ServingOptions, era: Era, { _meta }: Json, { principal, log, abortSignal, session }: FastLaneContext) {
+  constructor (
+    { changed }: ServingOptions, era: Era, { _meta }: Json, { principal, log, abortSignal, session }: FastLaneContext
+  ) {
     const meta = isObject(_meta) ? _meta : {}
     this.principal = principal
     this.log = log
     this.changed = changed
     this.#abortSignal = abortSignal
-    this.clientCapabilities = ((era === 'modern' ? meta[CLIENT_CAPABILITIES_META_KEY] : session?.clientCapabilities) ?? {}) as Json
+    this.clientCapabilities = (
+      (era === 'modern' ? meta[CLIENT_CAPABILITIES_META_KEY] : session?.clientCapabilities) ?? {}
+    ) as Json
     // Both go nowhere unless the client asked: by a token, or by speaking an older revision.
-    this.progress = meta.progressToken === undefined ? undefined : (...words) => { this.#say(host => host.progress?.(...words)) }
+    this.progress = meta.progressToken === undefined
+      ? undefined
+      : (...words) => {
+          this.#say(host => host.progress?.(...words))
+        }
     this.message = era === 'modern' ? undefined : (...words) => { this.#say(host => host.message?.(...words)) }
   }
 
@@ -198,7 +218,9 @@ function respond (id: string | number, result: string): string {
   return `{"jsonrpc":"2.0","id":${typeof id === 'number' ? id : JSON.stringify(id)},"result":{${result}}}`
 }
 
-/** The revision that `initialize` is answered with: the one that was asked for, else the latest that has a handshake. */
+/**
+ * The revision that `initialize` is answered with: the one that was asked for, else the latest that has a handshake.
+ */
 function servedVersion (wanted: unknown): unknown {
   return (SUPPORTED_PROTOCOL_VERSIONS as readonly unknown[]).includes(wanted) ? wanted : SUPPORTED_PROTOCOL_VERSIONS[0]
 }
@@ -213,12 +235,16 @@ function isPlain (result: ToolResult | InputNeeded): result is ToolResult {
   if (result instanceof InputNeeded) return false
   for (const key in result) if (key !== 'content' && key !== 'structuredContent' && key !== 'isError') return false
   const { content, structuredContent, isError } = result
-  return (structuredContent === undefined || isObject(structuredContent)) && (isError === undefined || typeof isError === 'boolean') && content.every(isPlainPart)
+  if (structuredContent !== undefined && !isObject(structuredContent)) return false
+  return (isError === undefined || typeof isError === 'boolean') && content.every(isPlainPart)
 }
 
 /** Members that a part of each type may have, each of them a text. */
 const PARTS: ReadonlyMap<unknown, ReadonlySet<string>> = new Map([
-  ['text', ['text']], ['image', ['data', 'mimeType']], ['audio', ['data', 'mimeType']], ['resource_link', ['uri', 'name', 'title', 'description', 'mimeType']]
+  ['text', ['text']],
+  ['image', ['data', 'mimeType']],
+  ['audio', ['data', 'mimeType']],
+  ['resource_link', ['uri', 'name', 'title', 'description', 'mimeType']]
 ].map(([type, members]) => [type, new Set(['type', ...members as string[]])]))
 /** Those that it must have; a text in any other form is the SDK's to judge. */
 const NEEDED: ReadonlyMap<unknown, number> = new Map([['text', 2], ['image', 3], ['audio', 3], ['resource_link', 3]])
