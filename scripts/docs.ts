@@ -1,13 +1,15 @@
-// Writes docs/configuration.md from the settings' schema and docs/errors.md from the table of refusals: npm run docs.
+// `npm run docs` writes what follows from the code: docs/configuration.md from the settings' schema, docs/errors.md from the table of
+// refusals, the table of rooms, and what is published beside the package, with its version.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { properties, type wanted } from '../src/settings/load.ts'
+import { artefacts } from './artefacts.ts'
 import { ERRORS } from '../src/errors.ts'
 import { roomsTable } from '../test/support/rooms.ts'
 
 /** The generated pages, by path. */
 export function pages (): Record<string, string> {
-  return { 'docs/configuration.md': configuration(), 'docs/errors.md': errors(), 'docs/architecture.md': architecture() }
+  return { 'docs/configuration.md': configuration(), 'docs/errors.md': errors(), 'docs/architecture.md': architecture(), ...artefacts() }
 }
 
 function configuration (): string {

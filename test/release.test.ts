@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { parse } from 'yaml'
 
 interface Manifest {
   name: string
@@ -22,6 +23,8 @@ const manifest = JSON.parse(read('package.json')) as Manifest
 t.test('the version stands in package.json, and everything else that names it agrees', async t => {
   const lock = JSON.parse(read('package-lock.json')) as { version: string }
   t.equal(lock.version, manifest.version, 'package-lock.json')
+  const chart = parse(read('chart/Chart.yaml')) as { version: string, appVersion: string }
+  t.strictSame([chart.version, chart.appVersion], [manifest.version, manifest.version], 'chart/Chart.yaml')
   const heading = /^## (.*)$/m.exec(read('CHANGELOG.md'))![1]!
   t.ok(heading === 'Unreleased' || heading.startsWith(manifest.version), 'the first heading of CHANGELOG.md')
 })

@@ -49,7 +49,7 @@ const nameOf = (thing: Manifest) => `${thing.kind ?? 'container'}/${thing.metada
 const matches = (selector: Manifest, labels: Manifest): boolean => Object.entries(selector.matchLabels ?? selector).every(([key, value]) => labels?.[key] === value)
 const podLabels = (all: Objects) => all.workloads.map(({ spec }) => spec.template.metadata.labels as Manifest)
 const mebibytes = (quantity: string) => Number(/^(\d+)Mi$/.exec(quantity)?.[1] ?? Number.NaN)
-const SECRET_NAMES = /SECRET|PASSWORD|API_KEY$|ENCRYPTION_KEY$|^REDIS_URL$/
+const SECRET_NAMES = /SECRET|PASSWORD|(?<!RATE_LIMIT_)API_KEY$|ENCRYPTION_KEY$|^REDIS_URL$/
 const VOLUMES = ['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'persistentVolumeClaim', 'projected', 'secret']
 /** What clients are led to. The last four are where they look for an authorization server that is not here, and are told so. */
 const PUBLIC_PATHS = ['/mcp', '/.well-known/oauth-protected-resource', '/oauth', '/.well-known/oauth-authorization-server', '/register', '/authorize']
@@ -437,7 +437,8 @@ const CONFIGURATION: Policy[] = [
     claim: 'the server starts with these settings',
     findings: ({ settings }) => {
       try {
-        loadConfig({ ...settings, REDIS_URL: 'rediss://mcp:of-a-test@redis.example.com', STATE_SECRET: 'of-a-test-0123456789-0123456789-abcdef' })
+        const found = settings.REDIS_URL_FILE === undefined ? {} : { REDIS_URL: 'rediss://mcp:of-a-test@redis.example.com' }
+        loadConfig({ ...settings, ...found, STATE_SECRET: 'of-a-test-0123456789-0123456789-abcdef' })
         return []
       } catch (error) {
         return [(error as Error).message]

@@ -11,6 +11,11 @@ export type Manifest = Record<string, any>
 const PROJECT = resolve(import.meta.dirname, '../..')
 const WORK = join(PROJECT, '.cache', 'k8s')
 
+/** What every overlay shares. */
+export function base (): Manifest[] {
+  return objectsOf(render(join(PROJECT, 'k8s/base')))
+}
+
 export function overlay (name: string): Manifest[] {
   return objectsOf(render(join(PROJECT, 'k8s/overlays', name)))
 }
