@@ -6,8 +6,8 @@ import { challengeHeader } from '../src/core/challenge.ts'
 import { NO_CREDENTIAL, readCredential, type Credential } from '../src/core/credential.ts'
 import { InsufficientScope } from '../src/auth/scopes.ts'
 import { isScope, loginScopes, stepUpScopes, type GrantableScopes } from '../src/core/oauth-scopes.ts'
+import { operatorPatterns } from '../src/core/operators.ts'
 import { scopeFor } from '../src/core/permissions.ts'
-import type { Principal } from '../src/core/principal.ts'
 import { repeated } from '../src/core/repeated.ts'
 import { AppError } from '../src/errors.ts'
 import { routeOf } from './request-context.ts'
@@ -25,8 +25,8 @@ export interface AuthOptions {
   /** Who asks, where the app around this service knows: then no credential is read. */
   given?: ((request: FastifyRequest, facts: RequestFacts) => Promise<Caller>) | undefined
   publicUrl: string
-  /** Whose routes these are; others are refused. Absent: everyone's. */
-  role?: Principal['role']
+  /** Callers are refused. */
+  operatorsOnly?: boolean
   /** Where OAuth2 is on. */
   oauth2?: OAuth2Challenge | undefined
 }
@@ -35,7 +35,7 @@ export interface AuthOptions {
  * Identifies the caller of every route that does not say `public: true`,
  * before the body is read. A forgotten route answers 401.
  */
-export default fp<AuthOptions>(async function auth (app, { identify, given, publicUrl, role, oauth2 }) {
+export default fp<AuthOptions>(async function auth (app, { identify, given, publicUrl, operatorsOnly = false, oauth2 }) {
   app.secureMcp.identify = identify
 
   app.addHook('onRequest', async function authenticate (request, reply) {
@@ -48,7 +48,9 @@ export default fp<AuthOptions>(async function auth (app, { identify, given, publ
       secureMcp.rateLimit = caller.rateLimit
       secureMcp.trace.principal = caller.principal.id
       secureMcp.trace.auth = caller.principal.authType
-      if (role !== undefined && caller.principal.role !== role) throw new AppError('FORBIDDEN', `This needs an ${role} key`, { rule: `role ${caller.principal.role}` })
+      if (operatorsOnly && operatorPatterns(caller.principal) === undefined) {
+        throw new AppError('FORBIDDEN', 'This needs an operator key', { rule: `role ${caller.principal.role}` })
+      }
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       // Nothing was looked up for it, and so nothing else counts it.

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { rpcError, toAnswer, type ErrorAnswer } from '../src/core/answer.ts'
@@ -10,8 +11,13 @@ import { routeOf } from './request-context.ts'
 const MAX_TOLD = 5
 const TOLD_MS = 5000
 
-/** Writes every failure, as JSON-RPC on MCP routes and as plain JSON elsewhere. */
-export default fp(async function errors (app) {
+export interface ErrorsOptions {
+  /** Write them as problem details (RFC 9457), for programs that manage. */
+  problemDetails?: boolean
+}
+
+/** Writes every failure, as JSON-RPC on MCP routes and as plain JSON or problem details elsewhere. */
+export default fp<ErrorsOptions>(async function errors (app, { problemDetails = false }) {
   const sampling = new Sampling(MAX_TOLD, TOLD_MS)
 
   app.setErrorHandler((error, request, reply) => {
@@ -26,9 +32,27 @@ export default fp(async function errors (app) {
       reply.type('application/json; charset=utf-8')
       return rpcError(answer, (request.body as { id?: unknown } | undefined)?.id, request.id)
     }
+    if (problemDetails) {
+      reply.type('application/problem+json; charset=utf-8')
+      return problemOf(answer, request.id)
+    }
     return { error: answer.reason, message: answer.message, ...answer.data, requestId: request.id }
   })
 }, { name: 'secure-mcp/errors', fastify: '5.x', dependencies: ['secure-mcp/request-context'] })
+
+/** RFC 9457: `type` names the reason, which docs/errors.md explains. */
+function problemOf ({ reason, message, status, data }: ErrorAnswer, requestId: string) {
+  return {
+    type: `urn:secure-mcp-server:${reason}`,
+    title: STATUS_CODES[status],
+    status,
+    detail: message,
+    instance: requestId,
+    error: reason,
+    requestId,
+    ...data
+  }
+}
 
 /** The cause, for whoever set this server up; the answer does not say it. */
 function tell (request: FastifyRequest, { status, reason, rule }: ErrorAnswer, error: unknown, sampling: Sampling): void {

@@ -3,7 +3,7 @@ import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { RefreshPolicies } from './auth/oauth2/from-settings.ts'
 import { pathPrefix, routedTarget } from './core/request-target.ts'
 import { compose } from './plugin.ts'
-import { buildRuntime, type RuntimeOptions } from './runtime.ts'
+import { buildRuntime, type Runtime, type RuntimeOptions } from './runtime.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import { LazyChildLogger } from './telemetry/log.ts'
@@ -19,6 +19,8 @@ export interface AppOptions {
   logger: FastifyBaseLogger
   /** Shared with the management listener, where there is one. */
   metrics?: Metrics
+  /** The same; closed with the app. */
+  runtime?: Runtime
   /** Definitions beside the built-in ones and those of TOOLS_DIR. For tests. */
   sources?: readonly Source[]
   /** Load tools again when their files change. */
@@ -37,7 +39,7 @@ export interface AppOptions {
 
 export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   const { config, store, logger, metrics = createMetrics(), judgeStreamsMs, quietMs, fastLane } = options
-  const runtime = await buildRuntime({ ...options, upstreamCounts: metrics.upstreams })
+  const runtime = options.runtime ?? await buildRuntime({ ...options, upstreamCounts: metrics.upstreams })
   const requestId = requestIds()
   const app = listener(config, logger, requestId)
   await compose(app, new SecureMcp(app.log), {

@@ -1,41 +1,131 @@
 /** Composition of the management listener, like src/app.ts. Listens on nothing. */
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import type { Identify } from './auth/chain.ts'
-import { addressedHostCheck } from './core/origin.ts'
+import { authenticationChain } from './auth/chain.ts'
+import { addressedHostCheck, hostCheck, originCheck } from './core/origin.ts'
 import { routedTarget } from './core/request-target.ts'
+import { sealer } from './core/seal.ts'
 import { AppError } from './errors.ts'
+import { Idempotency } from './operate/idempotency.ts'
+import type { OperateContext, ProcessStatus } from './operate/operation.ts'
+import { Performer } from './operate/perform.ts'
+import type { Runtime } from './runtime.ts'
+import { PRODUCT } from './settings/identity.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import address from '../plugins/address.ts'
 import auth from '../plugins/auth.ts'
 import errors from '../plugins/errors.ts'
+import jsonBody from '../plugins/json-body.ts'
 import origin from '../plugins/origin.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestContext, { requestIds } from '../plugins/request-context.ts'
 import requestLog from '../plugins/request-log.ts'
+import sameSite from '../plugins/same-site.ts'
 import { SecureMcp } from '../plugins/service.ts'
 import state from '../plugins/state.ts'
 import strangers from '../plugins/strangers.ts'
 import transport from '../plugins/transport.ts'
+import operationRoutes from '../routes/api/operations.ts'
 import metricsRoute from '../routes/metrics.ts'
 
 export interface ManagementOptions {
   config: Config
   /** Opened by the caller, who closes it. */
   store: Store
-  identify: Identify
+  /** That of the public listener, whose offer it shows. */
+  runtime: Runtime
+  /** How much that listener has to do. */
+  traffic: { readonly inFlight: number, readonly streams: number, readonly draining: boolean }
   metrics: Metrics
   logger: FastifyBaseLogger
 }
 
 /** Everything here but `/metrics` needs an operator's credential, and is found out to be absent only with one. */
-export async function buildManagement ({ config, store, identify, metrics, logger }: ManagementOptions): Promise<FastifyInstance> {
+export async function buildManagement (options: ManagementOptions): Promise<FastifyInstance> {
+  const { config, store, runtime, metrics, logger } = options
   const requestId = requestIds()
+  const app = listener(logger, requestId)
+  // Nothing of another origin has business here.
+  const { host, protocol } = new URL(config.MANAGEMENT_URL)
+  const [isAddress, isOwn] = [addressedHostCheck(config.MANAGEMENT_HOST), hostCheck([host], protocol)]
+  const allowed = {
+    isHost: (host: string | undefined) => isAddress(host) || isOwn(host),
+    isOrigin: (origin: string | undefined) => origin === undefined
+  }
+  const { authenticators, rules } = runtime
+  // An operator shows a credential also where callers need none.
+  const identify = authenticationChain({ authenticators, store, required: true, rules })
+
+  app.decorate('secureMcp', new SecureMcp(app.log))
+  await app.register(requestContext)
+  await app.register(errors, { problemDetails: true })
+  await app.register(requestLog)
+  await app.register(state, { store, borrowed: true })
+  await app.register(origin, allowed)
+  await app.register(sameSite)
+  await app.register(address, { isProxy: () => false })
+  await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
+  await app.register(strangers, { rule: rules.none })
+  await app.register(auth, { identify, publicUrl: '', operatorsOnly: true })
+  await app.register(rateLimit, { rule: rules.none })
+  await app.register(jsonBody)
+  app.setNotFoundHandler(() => { throw new AppError('NOT_FOUND', 'There is nothing here') })
+
+  await app.register(metricsRoute, { metrics })
+  const idempotency = new Idempotency(store, sealer(runtime.secrets, 'idempotency'))
+  const performer = new Performer(() => contextOf(options), idempotency)
+  await app.register(operationRoutes, { performer, product: PRODUCT })
+  return app
+}
+
+/** What operations work on, as it is now. */
+function contextOf ({ config, store, runtime, traffic }: ManagementOptions): OperateContext {
+  const { offer, inspection, authenticators, rules } = runtime
+  const hosts = {
+    isHost: hostCheck(config.ALLOWED_HOSTS, new URL(config.PUBLIC_URL).protocol),
+    isOrigin: originCheck(config.ALLOWED_ORIGINS)
+  }
+  return {
+    store,
+    catalogue: offer.current,
+    inspection,
+    authenticators,
+    rules,
+    hosts,
+    seesCounts: true,
+    url: `${config.PUBLIC_URL}/mcp`,
+    keepRevocationsMs: config.OAUTH2_MAX_TOKEN_AGE_MS + config.OAUTH2_CLOCK_SKEW_MS,
+    status: () => statusOf(config, runtime, traffic)
+  }
+}
+
+const STARTED = Date.now()
+
+function statusOf (
+  config: Config, { authentication, oauth2 }: Runtime, { inFlight, streams, draining }: ManagementOptions['traffic']
+): ProcessStatus {
+  return {
+    version: PRODUCT.version,
+    node: process.version,
+    started: STARTED,
+    inFlight,
+    streams,
+    draining,
+    authentication,
+    issuers: oauth2?.issuers.map(
+      ({ name, metadataUrl }) => ({ issuer: name, metadata: metadataUrl !== undefined })
+    ) ?? [],
+    inspection: config.INSPECTION
+  }
+}
+
+function listener (logger: FastifyBaseLogger, requestId: () => string): FastifyInstance {
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     rewriteUrl: ({ url }) => routedTarget(url ?? '/', ''),
+    routerOptions: { maxParamLength: 1024 },
     bodyLimit: 65_536,
     requestTimeout: 10_000,
     keepAliveTimeout: 72_000,
@@ -45,23 +135,7 @@ export async function buildManagement ({ config, store, identify, metrics, logge
     clientErrorHandler: (error, socket) => app.secureMcp.transport.unreadable(error, socket)
   }) as unknown as FastifyInstance
   app.server.maxConnections = 100
-  // Nothing of another origin has business here.
-  const allowed = { isHost: addressedHostCheck(config.MANAGEMENT_HOST), isOrigin: (origin: string | undefined) => origin === undefined }
-  const rule = { limit: config.RATE_LIMIT_DEFAULT, windowMs: config.RATE_LIMIT_WINDOW_MS }
-
-  app.decorate('secureMcp', new SecureMcp(app.log))
-  await app.register(requestContext)
-  await app.register(errors)
-  await app.register(requestLog)
-  await app.register(state, { store, borrowed: true })
-  await app.register(origin, allowed)
-  await app.register(address, { isProxy: () => false })
-  await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
-  await app.register(strangers, { rule })
-  await app.register(auth, { identify, publicUrl: '', role: 'operator' })
-  await app.register(rateLimit, { rule })
-  app.setNotFoundHandler(() => { throw new AppError('NOT_FOUND', 'There is nothing here') })
-
-  await app.register(metricsRoute, { metrics })
+  // A DELETE names everything in its path.
+  app.addHttpMethod('DELETE', { hasBody: false, overrideExisting: true })
   return app
 }

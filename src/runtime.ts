@@ -57,6 +57,8 @@ export interface Runtime {
   /** What `identify` is made of. */
   chain: ChainOptions
   sealer: ReturnType<typeof sealer>
+  /** What seals and signs, the first first: STATE_SECRET, or one of this process. */
+  secrets: readonly string[]
   sessionIds: SessionIds
   authentication: { required: boolean, types: readonly string[] }
   /** Absent where it is off. */
@@ -106,6 +108,7 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
     identify: authenticationChain(chain),
     chain,
     sealer: sealer(secrets, 'request state'),
+    secrets,
     sessionIds: sessionIds(secrets),
     authentication: { required: config.MCP_AUTH_ENABLED, types: given ? ['custom'] : links.map(({ type }) => type) },
     oauth2,

@@ -17,6 +17,7 @@ import type { Config } from './settings/schema.ts'
 import { openStore } from './state/open.ts'
 import type { Store } from './state/store.ts'
 import { buildManagement } from './management.ts'
+import { buildRuntime } from './runtime.ts'
 
 type ProcessEnvironment = Record<string, string | undefined>
 type App = Awaited<ReturnType<typeof buildApp>>
@@ -44,8 +45,10 @@ export async function serve (
   const metrics = createMetrics({ process: true, version: PRODUCT.version })
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
-  const app = await buildApp({ config, store, logger: log, metrics, reload: dev })
-  const management = await buildManagement({ config, store, identify: app.secureMcp.identify, metrics, logger: log })
+  const runtime = await buildRuntime({ config, store, logger: log, reload: dev, upstreamCounts: metrics.upstreams })
+  const app = await buildApp({ config, store, logger: log, metrics, runtime })
+  const { traffic } = app.secureMcp
+  const management = await buildManagement({ config, store, runtime, traffic, metrics, logger: log })
   try {
     await listen(app, { host: config.HOST, port: config.PORT, prefix: '' })
     await listenAside(management, config, log)

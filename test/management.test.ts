@@ -1,13 +1,15 @@
 import t, { type Test } from 'tap'
 import { buildManagement } from '../src/management.ts'
+import { buildRuntime } from '../src/runtime.ts'
 import { createMetrics } from '../src/telemetry/metrics.ts'
 import { addKey, build, silent } from './support/app.ts'
 import { exchange, listening, statusOf } from './support/raw.ts'
 
 async function management (t: Test, env: Record<string, string> = {}) {
   const { app, config, store } = await build(t, { env })
-  const managed = await buildManagement({ config, store, identify: app.secureMcp.identify, metrics: createMetrics(), logger: silent })
-  t.teardown(() => managed.close())
+  const runtime = await buildRuntime({ config, store, logger: silent })
+  const managed = await buildManagement({ config, store, runtime, traffic: app.secureMcp.traffic, metrics: createMetrics(), logger: silent })
+  t.teardown(() => Promise.all([managed.close(), runtime.close()]))
   return { app: managed, store }
 }
 
@@ -30,7 +32,7 @@ t.test('everything else needs an operator key, and is found to be absent only wi
     t.equal(answer.headers['x-request-id'], answer.json().requestId)
     return `${answer.statusCode} ${String(answer.json().error)}`
   }
-  for (const url of ['/api/keys', '/nothing', '/', '/%zz']) {
+  for (const url of ['/api/nothing', '/nothing', '/', '/%zz']) {
     t.equal(await ask(url), '401 AUTHENTICATION_REQUIRED', url)
     t.equal(await ask(url, 'a-wrong-key-of-somebody'), '401 INVALID_CREDENTIAL', url)
     t.equal(await ask(url, caller.key), '403 FORBIDDEN', url)

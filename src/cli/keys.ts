@@ -32,7 +32,8 @@ const HELP = `Usage: secure-mcp keys <create|list|show|change|rotate|revoke|impo
   --json        for scripts
 
 Patterns are tool names: *, an exact name, or a prefix and * (get_*). Without
---allow a caller key may use everything.
+--allow a caller key may use everything. Those of an operator key are over
+operations of the management API (read.*, write.keys).
 
 Example:
   ${COMMAND} keys create ci --allow 'get_*' --expires 90d`
@@ -58,10 +59,12 @@ async function create (args: string[], io: Io): Promise<number> {
   }, 1)
   if (name === undefined) throw new UsageError('Give the key a name without blanks: keys create <name>')
   if (values.role !== 'caller' && values.role !== 'operator') throw new UsageError('--role is caller or operator')
+  // An operator key without patterns may do everything; one from which something is taken away, the rest.
+  const implied = values.role === 'caller' || values.deny !== undefined ? ['*'] : []
   const asked: NewKey = {
     name,
     role: values.role,
-    permissions: permissionsOf(values.role, values.allow, values.deny),
+    permissions: permissionsOf(values.allow ?? implied, values.deny),
     owner: values.owner,
     lifeMs: values.expires === undefined ? undefined : durationMs('--expires', values.expires),
     cidrs: values.cidr?.map(rangeOf),
@@ -123,7 +126,7 @@ async function change (args: string[], io: Io): Promise<number> {
   if (Object.keys(asked).length === 0) {
     throw new UsageError('Say what to change: --allow, --deny, --drop, --expires, --cidr, --limit, --owner')
   }
-  const patterns = permissionsOf('operator', values.allow, values.deny)
+  const patterns = permissionsOf(values.allow ?? [], values.deny)
   const lifeMs = ['never', undefined].includes(values.expires) ? undefined : durationMs('--expires', values.expires!)
   const cidrs = values.cidr?.length === 1 && values.cidr[0] === 'any' ? null : values.cidr?.map(rangeOf)
   const limit = values.limit === undefined ? undefined : values.limit === 'class' ? null : limitOf(values.limit)
@@ -184,8 +187,7 @@ async function importFile (args: string[], io: Io): Promise<number> {
   })
 }
 
-function permissionsOf (role: string, allow: string[] | undefined, deny: string[] = []): string[] {
-  const given = allow ?? (role === 'caller' ? ['*'] : [])
+function permissionsOf (given: string[], deny: string[] = []): string[] {
   const patterns = [...given, ...deny.map(pattern => `!${pattern}`)]
   const form = new RegExp(PERMISSION_PATTERN)
   const wrong = patterns.find((pattern, i) => !form.test(pattern) || (i < given.length && pattern.startsWith('!')))

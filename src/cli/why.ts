@@ -14,7 +14,8 @@ export const why: Command = {
   help: `Usage: secure-mcp why --key <id or name> | --token <file> [options]
 
 Asks every layer in the order in which a request meets them, with the policy of
-now. Nothing is counted and no tool runs.
+now. Nothing is counted and no tool runs. Without Redis the limits are in the
+running server: with MCP_OPERATOR_KEY it is asked.
 
   --key <id or name>   the key that asks
   --token <file>       a file with the key or access token that asks; - reads it
@@ -45,13 +46,18 @@ Example:
     }
     const given = values.args === undefined ? undefined : argumentsOf(values.args)
     const credential = values.token === undefined ? undefined : await credentialIn(values.token, io)
+    const asked = { key, credential, tool, address, args: given }
     return await withStore(io, async (store, config) => {
+      if (store.kind === 'memory' && config.MCP_OPERATOR_KEY !== undefined) {
+        // The counts are in the running server.
+        const { askServer } = await import('./ask-server.ts')
+        tell(await askServer<Explanation>(config, { method: 'POST', path: '/api/why', body: asked }), values.json, io)
+        return 0
+      }
       const { why: ask } = await import('../operate/why.ts')
       const context = await contextOf(store, config, io)
       try {
-        const explanation = await ask({ key, credential, tool, address, args: given }, context)
-        if (values.json) io.out(JSON.stringify(explanation))
-        else print(explanation, io)
+        tell(await ask(asked, context), values.json, io)
       } finally {
         await Promise.all(context.authenticators.map(authenticator => authenticator.close?.()))
       }
@@ -92,6 +98,11 @@ async function credentialIn (path: string, { stdin }: Io): Promise<string> {
   const value = text.trim()
   if (value === '') throw new UsageError('--token: the file is empty')
   return value
+}
+
+function tell (explanation: Explanation, json: boolean, io: Io): void {
+  if (json) io.out(JSON.stringify(explanation))
+  else print(explanation, io)
 }
 
 function print ({ decision, layer, rule, principal, target, layers, mend }: Explanation, { out }: Io): void {

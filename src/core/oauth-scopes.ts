@@ -1,4 +1,5 @@
 /** Scopes and roles of authorization servers, in the words of this server. */
+import { OPERATOR_SCOPE } from './operators.ts'
 import { allows, PERMISSION_PATTERN } from './permissions.ts'
 
 /** The scope that opens the endpoint at all. */
@@ -36,9 +37,10 @@ export function scopesIn (claims: Readonly<Record<string, unknown>>, names: read
   return [...found]
 }
 
-/** Whether a text is a scope of this server: the access scope, or one over tools with a good pattern. */
+/** Whether a text is a scope of this server: the access scope, or one over tools or operations with a good pattern. */
 export function isScope (scope: string): boolean {
-  return scope === ACCESS_SCOPE || (scope.startsWith(TOOL_SCOPE) && PATTERN.test(scope.slice(TOOL_SCOPE.length)))
+  return scope === ACCESS_SCOPE ||
+    [TOOL_SCOPE, OPERATOR_SCOPE].some(kind => scope.startsWith(kind) && PATTERN.test(scope.slice(kind.length)))
 }
 
 /** The patterns over names that scopes give. */

@@ -1,7 +1,8 @@
 /** What an operator does with API keys. */
+import { hash } from 'node:crypto'
 import { byName, hashKey, keyFor, makeKey, ApiKeyRecord } from '../core/api-key.ts'
 import { faultsIn } from '../core/plain-schema.ts'
-import { UsageError } from '../errors.ts'
+import { AppError, UsageError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 
 /** What is asked of a new key. Times are ms. */
@@ -55,16 +56,42 @@ export async function showKey (store: Store, which: string): Promise<KeyView> {
   return viewOf(await findKey(store, which), store.now())
 }
 
+export interface Rotation {
+  readonly overlapMs: number
+  readonly endPrevious: boolean
+  /** The version that the key must have. */
+  readonly ifMatch?: string | undefined
+}
+
+/**
+ * The version of a record: it differs after each change, and is the same on
+ * every replica. When a key was last used is no change.
+ */
+export function versionOf (record: ApiKeyRecord): string {
+  return hash('sha256', JSON.stringify(stored(record)), 'hex').slice(0, 32)
+}
+
+/** Asked with the record that is about to be replaced: the store puts nothing in the place of another. */
+function requireVersion (record: ApiKeyRecord, ifMatch: string | undefined): void {
+  if (ifMatch === undefined || ifMatch === versionOf(record)) return
+  throw new AppError('PRECONDITION_FAILED', 'Somebody changed the key meanwhile: look at it again', {
+    headers: { etag: `"${versionOf(record)}"` }
+  })
+}
+
 /**
  * A new secret for a key. The one before works until the overlap ends.
  *
  * @param endPrevious end an overlap that is still running, which is refused otherwise: it was promised to somebody
  */
-export async function rotateKey (store: Store, which: string, { overlapMs, endPrevious }: { overlapMs: number, endPrevious: boolean }): Promise<{ key: string, record: ApiKeyRecord }> {
+export async function rotateKey (
+  store: Store, which: string, { overlapMs, endPrevious, ifMatch }: Rotation
+): Promise<{ key: string, record: ApiKeyRecord }> {
   const { id } = await findKey(store, which)
   const now = store.now()
   const key = keyFor(id)
   const record = await store.changeKey(id, before => {
+    requireVersion(before, ifMatch)
     refuseRotation(before, now, endPrevious)
     return { ...stored(before), hash: hashKey(key), previous: { hash: before.hash, until: now + overlapMs } }
   })
@@ -85,6 +112,8 @@ function refuseRotation ({ id, name, revoked, expires, previous }: ApiKeyRecord,
 
 /** What of a key is to be otherwise. Absent stays as it is; null takes a bound away. */
 export interface KeyChange {
+  /** Instead of those that are there. */
+  readonly permissions?: readonly string[] | undefined
   /** Patterns that are added, where they are not there yet. */
   readonly allow?: readonly string[] | undefined
   /** Patterns that are taken out, as they stand in the record. */
@@ -101,15 +130,21 @@ export interface KeyChange {
  *
  * @throws {UsageError} for a key that is revoked, a pattern that it does not have, or a record that would not be one
  */
-export async function changeKey (store: Store, which: string, change: KeyChange): Promise<ApiKeyRecord> {
+export async function changeKey (
+  store: Store, which: string, change: KeyChange, ifMatch?: string
+): Promise<ApiKeyRecord> {
   const { id } = await findKey(store, which)
-  const record = await store.changeKey(id, before => changed(stored(before), change))
+  const record = await store.changeKey(id, before => {
+    requireVersion(before, ifMatch)
+    return changed(stored(before), change)
+  })
   if (record === undefined) throw unknownKey(which)
   return record
 }
 
-function changed (before: ApiKeyRecord, { allow = [], drop = [], ...bounds }: KeyChange): ApiKeyRecord {
-  const { name, role, permissions, revoked } = before
+function changed (before: ApiKeyRecord, change: KeyChange): ApiKeyRecord {
+  const { allow = [], drop = [], permissions = before.permissions, ...bounds } = change
+  const { name, role, revoked } = before
   if (revoked !== undefined) throw new UsageError(`Key "${name}" is revoked; make a new one`)
   const absent = drop.find(pattern => !permissions.includes(pattern))
   if (absent !== undefined) {
@@ -117,7 +152,7 @@ function changed (before: ApiKeyRecord, { allow = [], drop = [], ...bounds }: Ke
   }
   const after = [...new Set([...permissions.filter(pattern => !drop.includes(pattern)), ...allow])]
   // An operator key without patterns may do everything: taking the last one away must not widen it.
-  if (role === 'operator' && permissions.length > 0 && after.length === 0) {
+  if (role === 'operator' && before.permissions.length > 0 && after.length === 0) {
     throw new UsageError(`The last pattern of operator key "${name}" cannot be taken away: ` +
       'an operator key without patterns may do everything. Revoke it instead')
   }
@@ -133,20 +168,23 @@ function present (bounds: object): object {
 }
 
 /** All of them, or none if one is unknown. */
-export async function revokeKeys (store: Store, which: readonly string[]): Promise<KeyView[]> {
+export async function revokeKeys (store: Store, which: readonly string[], ifMatch?: string): Promise<KeyView[]> {
   const found = new Map<string, ApiKeyRecord>()
   for (const one of which) {
     const record = await findKey(store, one)
     found.set(record.id, record)
   }
   const revoked: KeyView[] = []
-  for (const id of found.keys()) revoked.push(viewOf(await revoke(store, id)))
+  for (const id of found.keys()) revoked.push(viewOf(await revoke(store, id, ifMatch)))
   return revoked
 }
 
-async function revoke (store: Store, id: string): Promise<ApiKeyRecord> {
+async function revoke (store: Store, id: string, ifMatch?: string): Promise<ApiKeyRecord> {
   const now = store.now()
-  const record = await store.changeKey(id, before => ({ ...stored(before), revoked: before.revoked ?? now }))
+  const record = await store.changeKey(id, before => {
+    requireVersion(before, ifMatch)
+    return { ...stored(before), revoked: before.revoked ?? now }
+  })
   if (record === undefined) throw unknownKey(id)
   // Streams that are open already look here.
   await store.revocations.set(`key:${id}`, { since: now, note: record.name })

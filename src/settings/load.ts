@@ -168,12 +168,13 @@ function isServiceLink (name: string, value: string | undefined): boolean {
 /** The settings with lists split and defaults worked out. */
 function worked (settings: Raw, { chosen, path }: Pick<Config, 'chosen' | 'path'>, problems: string[]): Config {
   const issuers = list(settings.OAUTH2_AUTH_SERVER)
-  const publicUrl = (settings.PUBLIC_URL ?? originOf(settings.HOST, settings.PORT)).replace(/(?<!\/)\/+$/, '')
+  const publicUrl = withoutSlash(settings.PUBLIC_URL ?? originOf(settings.HOST, settings.PORT))
   return {
     ...settings,
     chosen,
     path,
     PUBLIC_URL: publicUrl,
+    MANAGEMENT_URL: withoutSlash(settings.MANAGEMENT_URL ?? originOf(settings.MANAGEMENT_HOST, settings.MANAGEMENT_PORT)),
     TRUST_PROXY: readTrustProxy(settings.TRUST_PROXY, problems),
     ALLOWED_HOSTS: settings.ALLOWED_HOSTS === undefined ? defaultHosts(publicUrl) : list(settings.ALLOWED_HOSTS.toLowerCase()),
     ALLOWED_ORIGINS: settings.ALLOWED_ORIGINS === undefined
@@ -209,6 +210,10 @@ function scopeMap (text: string | undefined, problems: string[]): Config['OAUTH2
   const map = readScopeMap(text ?? '')
   if (map === undefined) problems.push('OAUTH2_SCOPE_MAP must look like "role=mcp:server:access mcp:tool:get_*,other=…"')
   return map ?? new Map()
+}
+
+function withoutSlash (url: string): string {
+  return url.replace(/(?<!\/)\/+$/, '')
 }
 
 function originOf (host: string, port: number): string {

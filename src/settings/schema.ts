@@ -37,9 +37,17 @@ const properties = {
   PORT: Port(3000, 'Port of the public listener; 0 picks a free one.'),
   MANAGEMENT_HOST: text({
     default: '127.0.0.1',
-    description: 'Address of the management listener: metrics.'
+    description: 'Address of the management listener: metrics, management API.'
   }),
   MANAGEMENT_PORT: Port(9090, 'Port of the management listener; 0 picks a free one.'),
+  MANAGEMENT_URL: text({
+    ...URL_FORM,
+    description: 'URL of the management listener: for the commands that ask the running server, and allowed as its Host. ' +
+      'Default: from MANAGEMENT_HOST and MANAGEMENT_PORT.'
+  }),
+  MCP_OPERATOR_KEY: text({
+    description: 'Operator key that those commands present.'
+  }),
   PUBLIC_URL: text({
     ...URL_FORM,
     description: 'URL at which clients reach the server, without `/mcp`. Every URL in an answer begins with it. Default: ' +
@@ -394,7 +402,7 @@ type WithDefault = { [N in SettingName]: Properties[N] extends { default: unknow
 export type Raw = { [N in WithDefault]: Value<Properties[N]> } & { [N in Exclude<SettingName, WithDefault>]?: Value<Properties[N]> }
 
 /** What the rest of the code reads: the settings, with lists split and defaults worked out. */
-export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES' |
+export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'MANAGEMENT_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES' |
   'STATE_SECRET' | 'SERVER_ICONS' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
   /** Settings that were given a value, wherever it came from. */
     chosen: ReadonlySet<SettingName>
@@ -402,6 +410,8 @@ export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'TRUST_PROXY' | 'ALLOWED_
     path: string
     /** No trailing slash. */
     PUBLIC_URL: string
+    /** No trailing slash. */
+    MANAGEMENT_URL: string
     TRUST_PROXY: false | number | readonly string[]
     ALLOWED_HOSTS: readonly string[]
     ALLOWED_ORIGINS: readonly string[]

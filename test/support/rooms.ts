@@ -30,10 +30,10 @@ export const ROOMS: readonly Room[] = [
   { name: 'jwt-verifiers', holds: '@fastify/jwt, one verifier for each issuer', may: ['auth'] },
   { name: 'runtime', holds: 'what both listeners, stdio and the commands share', may: [...DOMAIN, 'settings', 'secrets', 'jwt-verifiers', 'upstreams'] },
   { name: 'plugins', holds: 'thin Fastify plugins, one concern each', may: [...DOMAIN, 'upstreams', 'mcp'] },
-  { name: 'routes', holds: 'encapsulated routes', may: [...DOMAIN, 'settings', 'mcp', 'plugins'] },
+  { name: 'routes', holds: 'encapsulated routes', may: [...DOMAIN, 'settings', 'mcp', 'plugins', 'operate'] },
   { name: 'plugin', holds: 'the composition of plugins and routes, in order, and the plugin for apps of others', may: [...DOMAIN, 'settings', 'mcp', 'plugins', 'routes', 'operate', 'runtime'] },
   { name: 'app', holds: 'the public listener', may: [...DOMAIN, 'settings', 'plugins', 'plugin', 'runtime'] },
-  { name: 'management', holds: 'the management listener', may: [...DOMAIN, 'settings', 'plugins', 'routes', 'runtime'] },
+  { name: 'management', holds: 'the management listener', may: [...DOMAIN, 'settings', 'plugins', 'routes', 'runtime', 'operate'] },
   { name: 'server', holds: 'the process: start, signals, orderly end', may: ['settings', 'secrets', 'state', 'auth', 'mcp', 'app', 'management', 'runtime'] },
   { name: 'operate', holds: 'what an operator does, one function each', may: [...DOMAIN, 'settings', 'secrets', 'upstreams'] },
   { name: 'cli', holds: 'one file a command: arguments in, text or JSON out', may: [...DOMAIN, 'settings', 'secrets', 'upstreams', 'mcp', 'runtime', 'operate', 'server'] }
