@@ -125,7 +125,7 @@ export default fp<LoadSheddingOptions>(async function loadShedding (app, { maxIn
     traffic.ended(request.secureMcp)
     done()
   })
-}, { name: 'secure-mcp/load-shedding', fastify: '5.x', dependencies: ['secure-mcp/request-log'] })
+}, { name: 'secure-mcp/load-shedding', fastify: '5.x', dependencies: ['secure-mcp/errors'] })
 
 /** Counts how often in a row the event loop was late. */
 function watchEventLoop (): { readonly samples: number, stop (): void } {
