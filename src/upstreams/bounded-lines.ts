@@ -1,10 +1,13 @@
 /** Bytes to lines of bounded length; what is longer is skipped and not kept, but for its ends. */
 
+/** The first and the last bytes of a line that is not kept. */
+export interface LineEnds { readonly head: string, readonly tail?: string }
+
 export interface LineReceiver {
   /** @param bytes of the line, for whoever counts */
   onLine (line: string, bytes: number): void
   /** A line is too long: told when that is known, with its first bytes, and again at its end, with its last. */
-  onTooLong (ends: { readonly head: string, readonly tail?: string }): void
+  onTooLong (ends: LineEnds): void
 }
 
 /** An id stands in the first or the last bytes of a message, as every library writes it. */
@@ -79,7 +82,7 @@ const FIRST = new RegExp(`^\\s*\\{\\s*(?:"jsonrpc"\\s*:\\s*"2\\.0"\\s*,\\s*)?${I
 const LAST = new RegExp(`,\\s*${ID}\\s*(?:,\\s*"jsonrpc"\\s*:\\s*"2\\.0"\\s*)?\\}\\s*$`)
 
 /** The id of a JSON-RPC message of which only the ends are known. */
-export function idOfEnds ({ head, tail }: { readonly head: string, readonly tail?: string }): number | string | undefined {
+export function idOfEnds ({ head, tail }: LineEnds): number | string | undefined {
   const found = FIRST.exec(head)?.[1] ?? (tail === undefined ? undefined : LAST.exec(tail)?.[1])
   return found === undefined ? undefined : found.startsWith('"') ? found.slice(1, -1) : Number(found)
 }

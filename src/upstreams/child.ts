@@ -1,17 +1,17 @@
-/** A child process in a group of its own, with an environment of its own, that leaves nothing behind when it is ended. */
+/** A child process with a group and an environment of its own, that leaves nobody behind when it is ended. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Reaper } from './reaper.ts'
 
-export type Environment = Readonly<Record<string, string | undefined>>
+export type ChildEnvironment = Readonly<Record<string, string | undefined>>
 
 export interface ChildOptions {
   readonly command: string
   readonly args: readonly string[]
   readonly cwd?: string | undefined
   /** The whole of what the child sees: see `childEnvironment`. */
-  readonly env: Environment
+  readonly env: ChildEnvironment
   /** Ends the group if this process is gone without having done so. */
   readonly reaper: Reaper
   /** Between closing its input and SIGTERM, and between SIGTERM and SIGKILL. */
@@ -28,7 +28,7 @@ const PASSED_ON = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'TZ', 'NODE_EXTRA_CA_CERTS'
  * @param ambient the environment of this process, of which a few names are passed on
  * @param own what the entry in the file says; it wins
  */
-export function childEnvironment (ambient: Environment, own: Environment): Record<string, string> {
+export function childEnvironment (ambient: ChildEnvironment, own: ChildEnvironment): Record<string, string> {
   const env: Record<string, string> = {}
   for (const name of PASSED_ON) if (ambient[name] !== undefined) env[name] = ambient[name]
   for (const [name, value] of Object.entries(own)) if (value !== undefined) env[name] = value
@@ -44,7 +44,7 @@ const GONE_MS = 1000
 
 export class Child {
   readonly process: ChildProcessWithoutNullStreams
-  /** Resolves once, when it has ended or could not be started, and what it wrote was read: goes on from "Upstream x". */
+  /** Resolves when it has ended, or could not be started, and what it wrote was read; goes on from "Upstream x". */
   readonly ended: Promise<string>
   readonly #reaper: Reaper
   readonly #endMs: { readonly input: number, readonly term: number }
@@ -78,7 +78,7 @@ export class Child {
     return this.process.pid !== undefined && !this.#leaderIsGone
   }
 
-  /** Close its input, ask it to end, then make it and everyone in its group end. Nobody of the group is left when it resolves. */
+  /** Close its input, ask it to end, then end it and everyone in its group. Nobody of them is left when it resolves. */
   end (): Promise<void> {
     this.#ending ??= this.#end()
     return this.#ending
@@ -138,7 +138,8 @@ async function lastWords ({ stdout, stderr }: ChildProcessWithoutNullStreams): P
 
 /** Node says ENOENT for a missing folder, too. */
 function startFault ({ code }: NodeJS.ErrnoException, command: string, cwd: string | undefined): string {
-  if (cwd !== undefined && statSync(cwd, { throwIfNoEntry: false })?.isDirectory() !== true) return 'cannot be started: its cwd is no folder'
+  const isFolder = cwd === undefined || statSync(cwd, { throwIfNoEntry: false })?.isDirectory() === true
+  if (!isFolder) return 'cannot be started: its cwd is no folder'
   if (code === 'ENOENT') return `cannot be started: no program "${command}" on its PATH`
   if (code === 'EACCES') return `cannot be started: "${command}" may not be executed`
   return `cannot be started (${code ?? 'unknown error'})`

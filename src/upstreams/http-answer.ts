@@ -1,23 +1,32 @@
-/** Reads one answer of an HTTP upstream: a JSON body or an event stream, bounded; everything else is an end with a reason. */
+/** Reads one answer of an HTTP upstream: a bounded JSON body or event stream; all else is an end with a reason. */
 import { StringDecoder } from 'node:string_decoder'
 import { createParser, type EventSourceParser } from 'eventsource-parser'
 import type { Dispatcher } from 'undici'
 import type { ByteBudget } from './byte-budget.ts'
 
-type Headers = Readonly<Record<string, string | string[] | undefined>>
+type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>
+
+/** Not 2xx. */
+export interface StatusEnd {
+  readonly kind: 'status'
+  readonly status: number
+  readonly headers: AnswerHeaders
+  /** The body, where it is JSON. */
+  readonly text: string | undefined
+}
 
 /** How an answer ended. `message` goes on from "Upstream x". */
 export type AnswerEnd =
   /** All of it was told by `onText`, if there was anything; it was an event stream, or not. */
   | { readonly kind: 'done', readonly stream: boolean }
-  | { readonly kind: 'status', readonly status: number, readonly headers: Headers, readonly text: string | undefined }
+  | StatusEnd
   | { readonly kind: 'too_large' | 'not_mcp', readonly message: string }
   /** @property sent false if nothing was, for sure */
   | { readonly kind: 'broken', readonly error: Error, readonly sent: boolean }
 
 export interface AnswerReceiver {
   /** The headers of an answer of 2xx. @returns what is wrong with them */
-  onHeaders (headers: Headers): string | undefined
+  onHeaders (headers: AnswerHeaders): string | undefined
   onText (text: string): void
   /** An event has an id, to go on from. */
   onEventId (id: string): void
@@ -40,7 +49,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #isOver = false
   #status = 0
-  #headers: Headers = {}
+  #headers: AnswerHeaders = {}
   /** What becomes of the bytes of the body. */
   #body: 'json' | 'events' | 'error' | 'ignored' | 'nameless' = 'ignored'
   #chunks: Buffer[] = []
@@ -68,7 +77,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
     if (this.#isOver) controller.abort(new Error('no longer wanted'))
   }
 
-  onResponseStart (_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
+  onResponseStart (_controller: Dispatcher.DispatchController, status: number, headers: AnswerHeaders): void {
     if (status < 200 || this.#isOver) return
     this.#status = status
     this.#headers = headers
@@ -97,8 +106,9 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   onResponseEnd (): void {
     if (this.#isOver) return
     const text = Buffer.concat(this.#chunks).toString('utf8')
-    if (this.#status >= 300) return this.#end({ kind: 'status', status: this.#status, headers: this.#headers, text: this.#body === 'error' ? text : undefined })
-    if (this.#body === 'nameless' && text !== '') return this.#end({ kind: 'not_mcp', message: 'answered with a body of no type' })
+    if (this.#status >= 300) return this.#end(this.#statusEnd(this.#body === 'error' ? text : undefined))
+    const isNameless = this.#body === 'nameless' && text !== ''
+    if (isNameless) return this.#end({ kind: 'not_mcp', message: 'answered with a body of no type' })
     if (this.#body === 'json') {
       this.#spend(this.#size)
       this.#to.onText(text.startsWith('\ufeff') ? text.slice(1) : text)
@@ -126,7 +136,9 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
       // As some answer a notification: 200, and nothing.
       this.#body = 'nameless'
     } else {
-      this.#stop({ kind: 'not_mcp', message: `answered with ${SHOWN_TYPE.test(type) ? type : 'another type'} instead of JSON or an event stream; is this the URL of an MCP endpoint?` })
+      const shown = SHOWN_TYPE.test(type) ? type : 'another type'
+      const message = `answered with ${shown} instead of JSON or an event stream; is this the URL of an MCP endpoint?`
+      this.#stop({ kind: 'not_mcp', message })
     }
   }
 
@@ -153,8 +165,12 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
   }
 
   #over (): void {
-    if (this.#status >= 300) this.#stop({ kind: 'status', status: this.#status, headers: this.#headers, text: undefined })
+    if (this.#status >= 300) this.#stop(this.#statusEnd(undefined))
     else this.#stop({ kind: 'too_large', message: `answered with more than ${this.#bounds.maxBytes} bytes` })
+  }
+
+  #statusEnd (text: string | undefined): StatusEnd {
+    return { kind: 'status', status: this.#status, headers: this.#headers, text }
   }
 
   #stop (end: AnswerEnd): void {
@@ -173,7 +189,7 @@ export class HttpAnswer implements Dispatcher.DispatchHandler {
 const SHOWN_TYPE = /^[a-z]{1,20}\/[a-z0-9.+-]{1,40}$/
 
 /** Of a header that stands once. */
-function mediaType (headers: Headers): string | undefined {
+function mediaType (headers: AnswerHeaders): string | undefined {
   const value = headers['content-type']
   if (value === undefined) return undefined
   return typeof value === 'string' ? value.split(';', 1)[0]!.trim().toLowerCase() : 'several'

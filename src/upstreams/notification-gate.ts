@@ -2,7 +2,10 @@ const MAX_PER_SECOND = 1000
 /** Nothing but notifications, and more than those, for so long: nobody is served by this connection. */
 const MAX_FLOOD_MS = 10_000
 
-/** How a notification begins, in the two orders in which members are written. Another spelling is let through and judged when it is parsed. */
+/**
+ * How a notification begins, in the two orders in which members are written.
+ * Another spelling is let through and judged when it is parsed.
+ */
 const NOTIFICATION = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"method"\s*:\s*"notifications\//
 
 /** Drops notifications of an upstream that sends too many, before anybody parses them. */

@@ -25,19 +25,26 @@ export interface OutgoingOptions {
 }
 
 /** Whatever the file says: credentials of callers, and headers of the connection, of proxies and of the protocol. */
-const NEVER_FORWARDED = /^(?:authorization|proxy-.*|cookie|dpop|host|x-api-key|mcp-.*|forwarded|x-forwarded-.*|x-upstream-.*|connection|keep-alive|te|trailer|transfer-encoding|upgrade|content-.*|accept|accept-encoding|expect)$/
+const NEVER_FORWARDED = new RegExp(`^(?:${[
+  'authorization|cookie|dpop|x-api-key|x-upstream-.*|proxy-.*',
+  'forwarded|x-forwarded-.*|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect',
+  'mcp-.*|content-.*|accept|accept-encoding'
+].join('|')})$`)
 /** RFC 9110 §5.5: everything else ends the header, or is another one. */
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
+type OutgoingHeaders = Readonly<Record<string, string>>
+
 export class Outgoing {
-  readonly #fixed: Readonly<Record<string, string>>
+  readonly #fixed: OutgoingHeaders
   readonly #forwarded: readonly string[]
   readonly #tokens: UpstreamTokens | undefined
 
   /** @throws {TokenTrouble} for a value that is no header */
   constructor ({ headers, forwardHeaders, tokens }: OutgoingOptions) {
     for (const [name, value] of Object.entries(headers)) {
-      if (!HEADER_VALUE.test(value)) throw new TokenTrouble(`cannot be asked: the value of its header ${name} holds a line break or another character that no header may have`)
+      if (HEADER_VALUE.test(value)) continue
+      throw new TokenTrouble(`cannot be asked: its header ${name} has a character that no header may have`)
     }
     this.#fixed = headers
     this.#forwarded = forwardHeaders.filter(name => !NEVER_FORWARDED.test(name) && headers[name] === undefined)
@@ -53,8 +60,9 @@ export class Outgoing {
    * @param caller whose headers and token may go on, where the file says so
    * @throws {TokenTrouble} where a token is needed and there is none
    */
-  headers (caller: WireCaller | undefined): Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>> {
-    const headers = caller === undefined || this.#forwarded.length === 0 ? this.#fixed : { ...this.#forwardedOf(caller), ...this.#fixed }
+  headers (caller: WireCaller | undefined): OutgoingHeaders | Promise<OutgoingHeaders> {
+    const forwards = caller !== undefined && this.#forwarded.length > 0
+    const headers = forwards ? { ...this.#forwardedOf(caller), ...this.#fixed } : this.#fixed
     if (this.#tokens === undefined) return headers
     const token = this.#tokens.get(caller)
     return token instanceof Promise ? token.then(token => withToken(headers, token)) : withToken(headers, token)
@@ -67,7 +75,8 @@ export class Outgoing {
    * @returns whether there is use in trying again
    */
   forgetToken (caller: WireCaller | undefined, authorization: string | undefined): boolean {
-    return this.#tokens !== undefined && authorization !== undefined && this.#tokens.forget(caller, authorization.slice(BEARER.length))
+    if (this.#tokens === undefined || authorization === undefined) return false
+    return this.#tokens.forget(caller, authorization.slice(BEARER.length))
   }
 
   #forwardedOf (caller: WireCaller): Record<string, string> {
@@ -82,7 +91,7 @@ export class Outgoing {
 
 const BEARER = 'Bearer '
 
-function withToken (headers: Readonly<Record<string, string>>, token: string): Readonly<Record<string, string>> {
+function withToken (headers: OutgoingHeaders, token: string): OutgoingHeaders {
   return { ...headers, authorization: BEARER + token }
 }
 
@@ -105,7 +114,10 @@ const FAILED_PAUSE_MS = 1000
 const MIN_LIFE_MS = 5000
 const OWN = ''
 
-/** Access tokens for one upstream: its own (RFC 6749 section 4.4), or one for each caller (RFC 8693). One request at a time for each. */
+/**
+ * Access tokens for one upstream: this server's own (RFC 6749 section 4.4), or
+ * one for each caller (RFC 8693). One request at a time for each.
+ */
 export class UpstreamTokens {
   readonly #auth: ResolvedAuth
   readonly #agents = new Map<string, Agent>()
@@ -116,6 +128,11 @@ export class UpstreamTokens {
 
   constructor (auth: ResolvedAuth) {
     this.#auth = auth
+  }
+
+  /** For masking. */
+  get clientSecret (): string | undefined {
+    return this.#auth.clientSecret
   }
 
   /** @throws {TokenTrouble} */
@@ -148,8 +165,8 @@ export class UpstreamTokens {
   #subject (caller: WireCaller | undefined): string | undefined {
     if (this.#auth.type === 'client_credentials') return undefined
     const subject = caller?.subjectToken?.()
-    if (subject === undefined) throw new TokenTrouble('needs a signed-in user: it takes a token in exchange for that of the caller, and an API key has none')
-    return subject
+    if (subject !== undefined) return subject
+    throw new TokenTrouble('needs a signed-in user: its token is made from that of the caller, and an API key has none')
   }
 
   #fetch (key: string, subject: string | undefined): Promise<string> {
@@ -180,9 +197,11 @@ export class UpstreamTokens {
     const { clientId, clientSecret, scope, resource, audience } = this.#auth
     const server = this.#server ??= await this.#discovered()
     const client: oauth.Client = { client_id: clientId }
-    const method = clientSecret === undefined ? oauth.None() : usesPost(server) ? oauth.ClientSecretPost(clientSecret) : oauth.ClientSecretBasic(clientSecret)
+    const method = clientAuthentication(server, clientSecret)
     const parameters = new URLSearchParams()
-    for (const [name, value] of Object.entries({ scope, resource, audience })) if (value !== undefined) parameters.set(name, value)
+    for (const [name, value] of Object.entries({ scope, resource, audience })) {
+      if (value !== undefined) parameters.set(name, value)
+    }
     const options = this.#options()
     if (subject === undefined) {
       const response = await oauth.clientCredentialsGrantRequest(server, client, method, parameters, options)
@@ -191,9 +210,8 @@ export class UpstreamTokens {
     parameters.set('subject_token', subject)
     parameters.set('subject_token_type', ACCESS_TOKEN)
     parameters.set('requested_token_type', ACCESS_TOKEN)
-    const response = await oauth.genericTokenEndpointRequest(server, client, method, TOKEN_EXCHANGE, parameters, options)
-    // It names a type of token that nobody here reads (RFC 8693 §2.2.1).
-    return await oauth.processGenericTokenEndpointResponse(server, client, response, { recognizedTokenTypes: { n_a: () => {} } })
+    const asked = oauth.genericTokenEndpointRequest(server, client, method, TOKEN_EXCHANGE, parameters, options)
+    return await oauth.processGenericTokenEndpointResponse(server, client, await asked)
   }
 
   /** The token endpoint of the file, or of the metadata of the issuer that the file names. */
@@ -205,7 +223,8 @@ export class UpstreamTokens {
     let last: unknown
     for (const algorithm of ['oauth2', 'oidc'] as const) {
       try {
-        const server = await oauth.processDiscoveryResponse(url, await oauth.discoveryRequest(url, { algorithm, ...options }))
+        const response = await oauth.discoveryRequest(url, { algorithm, ...options })
+        const server = await oauth.processDiscoveryResponse(url, response)
         if (server.token_endpoint === undefined) throw new Error('the issuer names no token endpoint')
         return server
       } catch (error) {
@@ -219,30 +238,39 @@ export class UpstreamTokens {
     return {
       // Plain http is judged by the guard, by where the address lies.
       [oauth.allowInsecureRequests]: true,
-      [oauth.customFetch]: (url: string, init: oauth.CustomFetchOptions<'GET' | 'POST', URLSearchParams | undefined>) => this.#guardedFetch(url, init)
+      [oauth.customFetch]: (url: string, init: TokenRequest) => this.#guardedFetch(url, init)
     }
   }
 
   /** Redirects are given back as they are, which the library takes for an error. */
-  async #guardedFetch (url: string, { method, headers, body }: oauth.CustomFetchOptions<'GET' | 'POST', URLSearchParams | undefined>): Promise<Response> {
+  async #guardedFetch (url: string, { method, headers, body }: TokenRequest): Promise<Response> {
     const where = new URL(url)
     const fault = urlFault(where, undefined, true)
     if (fault !== undefined) throw new Error(`its token endpoint ${fault}`)
     const response = await undiciFetch(where, {
-      method, headers, redirect: 'manual', dispatcher: this.#agent(where), signal: AbortSignal.timeout(TIMEOUT_MS), ...(body === undefined ? {} : { body: body.toString() })
+      method,
+      headers,
+      redirect: 'manual',
+      dispatcher: this.#agent(where),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { body: body.toString() })
     })
     const text = await readBounded(response.body)
-    return new Response(NO_BODY.has(response.status) ? null : text, { status: response.status, headers: [...response.headers] })
+    const { status } = response
+    return new Response(NO_BODY.has(status) ? null : text, { status, headers: [...response.headers] })
   }
 
   #agent ({ hostname, origin }: URL): Agent {
     const known = this.#agents.get(origin)
     if (known !== undefined) return known
-    const agent = new Agent({ connect: { lookup: guardedLookup(networkOfHost(hostname) ?? 'public') } })
+    const lookup = guardedLookup(networkOfHost(hostname) ?? 'public')
+    const agent = new Agent({ connect: { lookup } })
     this.#agents.set(origin, agent)
     return agent
   }
 }
+
+type TokenRequest = oauth.CustomFetchOptions<'GET' | 'POST', URLSearchParams | undefined>
 
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
@@ -253,15 +281,19 @@ function keyOf (subject: string | undefined): string {
   return subject === undefined ? OWN : createHash('sha256').update(subject).digest('base64url')
 }
 
-/** Some know the secret in the body alone (RFC 8414 §2). */
-function usesPost ({ token_endpoint_auth_methods_supported: methods }: oauth.AuthorizationServer): boolean {
-  return Array.isArray(methods) && !methods.includes('client_secret_basic') && methods.includes('client_secret_post')
+/** In a header, unless the server's metadata takes the secret in the body alone (RFC 8414 §2). */
+function clientAuthentication (server: oauth.AuthorizationServer, secret: string | undefined): oauth.ClientAuth {
+  if (secret === undefined) return oauth.None()
+  const { token_endpoint_auth_methods_supported: methods = [] } = server
+  const inBody = methods.includes('client_secret_post') && !methods.includes('client_secret_basic')
+  return inBody ? oauth.ClientSecretPost(secret) : oauth.ClientSecretBasic(secret)
 }
 
 /** Until a JSON Web Token ends; an opaque one is not asked about. */
 function msLeft (token: string): number {
   try {
-    const { exp } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as { exp?: unknown }
+    const claims = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')
+    const { exp } = JSON.parse(claims) as { exp?: unknown }
     return typeof exp === 'number' ? Math.max(exp * 1000 - Date.now(), 0) : Infinity
   } catch {
     return Infinity
@@ -279,9 +311,13 @@ async function readBounded (body: AsyncIterable<Uint8Array> | null): Promise<str
   return Buffer.concat(chunks).toString('utf8')
 }
 
+const SHOWN_ERROR = /^[\w-]{1,64}$/
+
 /** Errors of the library may hold an answer, and an answer what was sent. */
 function reasonOf (error: unknown): string {
-  if (error instanceof oauth.ResponseBodyError) return `its token endpoint refused (${/^[\w-]{1,64}$/.test(error.error) ? error.error : 'an error without a name'})`
+  if (error instanceof oauth.ResponseBodyError) {
+    return `its token endpoint refused (${SHOWN_ERROR.exec(error.error)?.[0] ?? 'no reason'})`
+  }
   if (error instanceof oauth.WWWAuthenticateChallengeError) return 'its token endpoint refused the client'
   if (error instanceof oauth.OperationProcessingError) return 'its token endpoint did not answer as one'
   const { name, message, cause } = error as Error & { cause?: { code?: unknown, message?: string, name?: string } }

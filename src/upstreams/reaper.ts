@@ -51,7 +51,9 @@ export class Reaper {
 
   #start (): void {
     // A session of its own: what ends us by our group or terminal does not end it.
-    const shell = spawn('/bin/sh', ['-c', SCRIPT], { detached: true, cwd: '/', env: { PATH: this.#path }, stdio: ['pipe', 'ignore', 'ignore'] })
+    const shell = spawn('/bin/sh', ['-c', SCRIPT], {
+      detached: true, cwd: '/', env: { PATH: this.#path }, stdio: ['pipe', 'ignore', 'ignore']
+    })
     this.#shell = shell
     // In an image without a shell the container ends with us, and all in it.
     const gone = () => { if (this.#shell === shell) this.#shell = undefined }

@@ -9,7 +9,7 @@ import { backoffMs } from '../resilience/backoff.ts'
 import { AddressRefused, guardedLookup, networkOfHost, urlFault } from './address-guard.ts'
 import { ByteBudget } from './byte-budget.ts'
 import type { Network } from './entry.ts'
-import { HttpAnswer, type AnswerEnd, type AnswerReceiver } from './http-answer.ts'
+import { HttpAnswer, type AnswerEnd, type AnswerReceiver, type StatusEnd } from './http-answer.ts'
 import { NotificationGate } from './notification-gate.ts'
 import { TokenTrouble, type Outgoing } from './outgoing.ts'
 import type { HttpWire, Wire, WireExchange, WireFailure } from './wire.ts'
@@ -39,10 +39,10 @@ const MAX_RESUMES = 5
 /** Visible ASCII (MCP 2025-11-25, transports, session management). */
 const SESSION_ID = /^[\x21-\x7e]{1,256}$/
 const EVENT_ID = /^[\x20-\x7e]{1,1024}$/
-const POST = { accept: 'application/json, text/event-stream', 'content-type': 'application/json', 'user-agent': 'secure-mcp-server' }
 const GET = { accept: 'text/event-stream', 'user-agent': 'secure-mcp-server' }
+const POST = { ...GET, accept: 'application/json, text/event-stream', 'content-type': 'application/json' }
 
-/** One message, or one stream, until nothing more comes; over several requests where a stream is taken up again. */
+/** One message, or one stream, until nothing more comes: several requests where a stream is taken up again. */
 class OpenExchange {
   readonly exchange: WireExchange
   /** Undefined: the stream on which the server speaks by itself. */
@@ -147,8 +147,8 @@ export class UndiciWire implements HttpWire {
     } catch (error) {
       return this.#tokenFailed(one, error as Error)
     }
-    if (headers instanceof Promise) headers.then(headers => this.#dispatch(one, headers), error => this.#tokenFailed(one, error))
-    else this.#dispatch(one, headers)
+    if (!(headers instanceof Promise)) return this.#dispatch(one, headers)
+    headers.then(headers => this.#dispatch(one, headers), error => this.#tokenFailed(one, error))
   }
 
   #dispatch (one: OpenExchange, outgoing: Readonly<Record<string, string>>): void {
@@ -160,13 +160,15 @@ export class UndiciWire implements HttpWire {
     const headers: Record<string, string> = { ...(post ? POST : GET), ...outgoing, ...exchange.headers }
     if (one.session !== undefined) headers['mcp-session-id'] = one.session
     if (lastEventId !== undefined) headers['last-event-id'] = lastEventId
-    one.answer = new HttpAnswer(this.#receiver(one), { maxBytes: this.#options.maxAnswerBytes, budget: this.#budget })
-    this.#pool.dispatch({ path: this.#path, method: post ? 'POST' : 'GET', headers, body: post ? text : null }, one.answer)
+    const answer = new HttpAnswer(this.#receiver(one), { maxBytes: this.#options.maxAnswerBytes, budget: this.#budget })
+    one.answer = answer
+    const body = post ? text : null
+    this.#pool.dispatch({ path: this.#path, method: post ? 'POST' : 'GET', headers, body }, answer)
   }
 
   #receiver (one: OpenExchange): AnswerReceiver {
     return {
-      onHeaders: headers => one.exchange.opensSession === true ? this.#takeSession(headers['mcp-session-id']) : undefined,
+      onHeaders: ({ 'mcp-session-id': id }) => one.exchange.opensSession === true ? this.#takeSession(id) : undefined,
       onText: text => this.#onText(one, text),
       onEventId: id => {
         one.lastEventId = EVENT_ID.test(id) ? id : undefined
@@ -178,7 +180,9 @@ export class UndiciWire implements HttpWire {
   }
 
   #takeSession (id: string | string[] | undefined): string | undefined {
-    if (id !== undefined && (typeof id !== 'string' || !SESSION_ID.test(id))) return 'gave a session id that is not 1 to 256 characters of visible ASCII'
+    if (id !== undefined && (typeof id !== 'string' || !SESSION_ID.test(id))) {
+      return 'gave a session id that is not 1 to 256 characters of visible ASCII'
+    }
     this.session = id
     return undefined
   }
@@ -197,16 +201,17 @@ export class UndiciWire implements HttpWire {
   }
 
   #onNoise (): void {
-    if (this.#noise++ === 0) this.#options.log.warn({}, 'it sends bodies or events that are no messages; they are skipped, and further ones are not told of')
+    if (this.#noise++ > 0) return
+    this.#options.log.warn({}, 'bodies or events that are no messages are skipped; further ones are not logged')
   }
 
   #onEnd (one: OpenExchange, end: AnswerEnd): void {
     if (one.isOver) return
     const { exchange, text } = one
     if (exchange.answered === true) return this.#tell(one)
-    if (end.kind === 'status' && end.status === 401 && !one.tokenRenewed && this.#options.outgoing.forgetToken(exchange.caller, one.authorization)) {
-      one.tokenRenewed = true
-      return this.#request(one)
+    if (end.kind === 'status' && end.status === 401 && !one.tokenRenewed) {
+      one.tokenRenewed = this.#options.outgoing.forgetToken(exchange.caller, one.authorization)
+      if (one.tokenRenewed) return this.#request(one)
     }
     const isOwnStream = text === undefined
     if (isOwnStream || one.lastEventId !== undefined) {
@@ -221,18 +226,18 @@ export class UndiciWire implements HttpWire {
     const again = end.kind === 'done' || end.kind === 'broken' || (end.kind === 'status' && end.status >= 500)
     if (!again || (!isOwnStream && one.failures >= MAX_RESUMES)) return false
     one.failures++
-    const waitMs = one.failures === 1 ? one.retryMs : Math.max(one.retryMs, isOwnStream ? backoffMs(one.failures - 1, MAX_RETRY_MS) : 0)
+    const backoff = isOwnStream && one.failures > 1 ? backoffMs(one.failures - 1, MAX_RETRY_MS) : 0
     one.timer = setTimeout(() => {
       one.timer = undefined
       this.#request(one)
-    }, waitMs)
+    }, Math.max(one.retryMs, backoff))
     one.timer.unref()
     return true
   }
 
   #failureOf (one: OpenExchange, end: Exclude<AnswerEnd, { kind: 'done' }>): WireFailure {
     if (end.kind === 'status') return statusFailure(end, one.session !== undefined, this.#options.url)
-    if (end.kind === 'broken') return brokenFailure(end)
+    if (end.kind === 'broken') return brokenFailure(end.error, end.sent)
     return { kind: end.kind, message: end.message, sent: true }
   }
 
@@ -268,32 +273,39 @@ export class UndiciWire implements HttpWire {
   async #endSession (session: string): Promise<void> {
     try {
       const headers = { ...await this.#options.outgoing.headers(undefined), 'mcp-session-id': session }
-      const { body } = await this.#pool.request({ path: this.#path, method: 'DELETE', headers, signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) })
+      const signal = AbortSignal.timeout(CLOSE_TIMEOUT_MS)
+      const { body } = await this.#pool.request({ path: this.#path, method: 'DELETE', headers, signal })
       await body.dump({ limit: 1024 })
     } catch {}
   }
 }
 
 const CLOSED_EARLY: WireFailure = { kind: 'closed', message: 'closed the stream without an answer', sent: true }
-const NO_MESSAGE: WireFailure = { kind: 'not_mcp', message: 'answered with JSON that is no JSON-RPC message', sent: true }
-
-type StatusEnd = Extract<AnswerEnd, { kind: 'status' }>
+const NO_MESSAGE: WireFailure = { kind: 'not_mcp', message: 'answered with JSON that is no JSON-RPC', sent: true }
 
 /** Never the body, which may hold names of hosts, a page, or what was sent. */
 function statusFailure ({ status, headers, text }: StatusEnd, hadSession: boolean, url: URL): WireFailure {
   const failure = { sent: true, status, ...retryAfter(headers['retry-after']), ...(text === undefined ? {} : { text }) }
-  if (hadSession && (status === 404 || (status === 400 && isAboutSession(text)))) return { ...failure, kind: 'session_lost', message: `does not know its session any more (HTTP ${status})` }
-  return { ...failure, kind: 'refused', message: statusMessage(status, headers.location, url) }
+  if (hadSession && (status === 404 || (status === 400 && isAboutSession(text)))) {
+    return { ...failure, kind: 'session_lost', message: `does not know its session any more (HTTP ${status})` }
+  }
+  const detail = DETAILS[status]?.(url)
+  const message = status < 400 ? redirectMessage(status, headers.location, url) : `answered HTTP ${status}`
+  return { ...failure, kind: 'refused', message, ...(detail === undefined ? {} : { detail }) }
 }
 
-function statusMessage (status: number, location: string | string[] | undefined, url: URL): string {
-  if (status < 400) {
-    const to = typeof location === 'string' && URL.canParse(location, url.href) ? new URL(location, url).origin : 'nowhere'
-    return `redirects to ${to} (HTTP ${status}), where nothing was sent; put the final URL into the file`
-  }
-  if (status === 401) return 'refused the credentials that the file gives it (HTTP 401)'
-  if (status === 403) return `refused the request (HTTP 403): it may not allow the Host ${url.host}, or its credentials; set its allowed hosts, or use the URL that it wants`
-  return `answered HTTP ${status}`
+/** What an operator can do about it. */
+const DETAILS: Readonly<Record<number, (url: URL) => string>> = {
+  401: () => 'it does not accept the credentials in the file',
+  403: ({ host }) => `it may not allow the Host "${host}" (set its allowed hosts, or use the URL that it wants) or these credentials`,
+  404: ({ pathname }) => `there is no "${pathname}": is it the path of its MCP endpoint?`,
+  405: ({ pathname }) => `"${pathname}" takes no POST: is it the path of its MCP endpoint?`
+}
+
+function redirectMessage (status: number, location: string | string[] | undefined, url: URL): string {
+  const isUrl = typeof location === 'string' && URL.canParse(location, url.href)
+  const to = isUrl ? new URL(location, url).origin : 'nowhere'
+  return `redirects to ${to} (HTTP ${status}), where nothing was sent; put the final URL into the file`
 }
 
 /** A 400 to a request with a session is about that session unless it is an error of JSON-RPC about the message. */
@@ -316,10 +328,11 @@ function retryAfter (value: string | string[] | undefined): { retryAfterMs?: num
 }
 
 /** Texts of errors name hosts and addresses: their codes do not. */
-function brokenFailure ({ error, sent }: Extract<AnswerEnd, { kind: 'broken' }>): WireFailure {
+function brokenFailure (error: Error, sent: boolean): WireFailure {
   if (sent) return { kind: 'closed', message: `closed the connection without an answer (${codeOf(error)})`, sent }
-  const refused = [error, ...(error instanceof AggregateError ? error.errors : [])].find(each => each instanceof AddressRefused)
-  return { kind: 'unreachable', message: refused instanceof AddressRefused ? `cannot be asked: ${refused.message}` : `cannot be reached (${codeOf(error)})`, sent }
+  const isRefused = error instanceof AddressRefused
+  const message = isRefused ? `cannot be asked: ${error.message}` : `cannot be reached (${codeOf(error)})`
+  return { kind: 'unreachable', message, sent }
 }
 
 function codeOf (error: Error): string {

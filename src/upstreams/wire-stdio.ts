@@ -1,6 +1,6 @@
 /** JSON-RPC as lines to and from a child (MCP, transports, stdio). What the child writes is a stranger's text. */
 import type { Log } from '../telemetry/log.ts'
-import { BoundedLines, idOfEnds } from './bounded-lines.ts'
+import { BoundedLines, idOfEnds, type LineEnds } from './bounded-lines.ts'
 import { ByteBudget } from './byte-budget.ts'
 import { Child, type ChildOptions } from './child.ts'
 import { NotificationGate } from './notification-gate.ts'
@@ -123,11 +123,11 @@ export class StdioWire implements Wire {
   #onNoise (line: string): void {
     if (this.#noise++ > 0) return
     const begins = this.#options.mask(line.slice(0, MASKED_NOISE)).slice(0, SHOWN_NOISE)
-    this.#options.log.warn({ begins }, 'it writes lines to stdout that are no messages; they are skipped, and further ones are not told of')
+    this.#options.log.warn({ begins }, 'lines on stdout that are no messages are skipped; further ones are not logged')
   }
 
   /** Called twice a line: the call is failed as soon as its id is known. */
-  #onTooLong (ends: { readonly head: string, readonly tail?: string }): void {
+  #onTooLong (ends: LineEnds): void {
     if (this.#isOver) return
     if (ends.tail === undefined) this.#countTooLong()
     const told = ends.tail !== undefined && this.#toldTooLarge
@@ -140,7 +140,8 @@ export class StdioWire implements Wire {
     const now = performance.now()
     this.#tooLong = this.#tooLong.filter(at => now - at < TOO_LONG_WINDOW_MS)
     this.#tooLong.push(now)
-    if (this.#tooLong.length >= MAX_TOO_LONG) this.#fail(`wrote ${MAX_TOO_LONG} lines of over ${this.#options.maxAnswerBytes} bytes within a minute`)
+    if (this.#tooLong.length < MAX_TOO_LONG) return
+    this.#fail(`wrote ${MAX_TOO_LONG} lines of over ${this.#options.maxAnswerBytes} bytes within a minute`)
   }
 
   #fail (why: string): void {

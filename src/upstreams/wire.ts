@@ -4,11 +4,14 @@
 export interface WireCaller {
   /** @param name in lower case */
   header (name: string): string | undefined
-  /** The access token that the caller presented, for token exchange (RFC 8693). Undefined where there is none, e.g. with an API key. */
+  /** The access token that the caller presented, for token exchange (RFC 8693); undefined with an API key. */
   subjectToken? (): string | undefined
 }
 
-/** One message that goes out. Over HTTP it is one request and its answer, which may be a stream; what comes on it belongs to the message. */
+/**
+ * One message that goes out. Over HTTP it is one request and its answer, which
+ * may be a stream; what comes on it belongs to the message.
+ */
 export interface WireExchange {
   /** Headers for this message alone, in lower case, e.g. `mcp-protocol-version`, `mcp-name`. */
   readonly headers?: Readonly<Record<string, string>>
@@ -36,6 +39,8 @@ export interface WireFailure {
   readonly kind: 'unreachable' | 'refused' | 'session_lost' | 'too_large' | 'not_mcp' | 'closed'
   /** Goes on from "Upstream x", e.g. "answered HTTP 403"; names no secret and nothing that the upstream wrote. */
   readonly message: string
+  /** What an operator can do about it; not for callers. */
+  readonly detail?: string
   /** The message may have reached the upstream. */
   readonly sent: boolean
   /** HTTP status, where there was one. */
@@ -47,11 +52,11 @@ export interface WireFailure {
 }
 
 export interface Wire {
-  /** Send one JSON-RPC message. Trouble is told by the exchange's `onEnd`; `onClose` tells if the whole wire is gone. */
+  /** Send one JSON-RPC message. Trouble is told by its `onEnd`, or by `onClose` if the whole wire is gone. */
   send (text: string, exchange?: WireExchange): void
   /** Nothing more of it is wanted: its request ends, `onEnd` is not called. */
   abandon (exchange: WireExchange): void
-  /** End in order. Nothing is told from here on; nothing of ours is left running when it resolves. */
+  /** End in order. Nothing is told from here on; nothing of ours runs any more when it resolves. */
   close (): Promise<void>
   /**
    * One text came; over HTTP with the exchange that it came on.
@@ -67,11 +72,12 @@ export interface Wire {
 
 /** Streamable HTTP: what it has beyond lines. */
 export interface HttpWire extends Wire {
-  /** Sent with every message after `initialize`. May be set to one that another replica opened; undefined ends nothing at the upstream. */
+  /** Goes with every message after `initialize`. May be set to one that another replica opened. */
   session: string | undefined
   /**
    * Open the stream on which a 2025 server speaks by itself, and open it again whenever it ends. What comes
-   * bears this exchange. `onEnd` tells when there is no use in trying: 405 where the server has none, 409 where another has it.
+   * bears this exchange. `onEnd` tells when there is no use in trying: 405 where the server has none, 409 where
+   * another has it.
    */
   listen (exchange: WireExchange): void
 }
