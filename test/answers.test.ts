@@ -19,7 +19,7 @@ const TOOLS = [
   defineTool({ name: 'breaks', description: 'Fails.', input: noInput, run () { throw new Error('canary: password=hunter2 at /srv/app/secret.ts') } }),
   defineTool({ name: 'breaks_late', description: 'Fails later.', input: noInput, async run () { await null; throw new Error('canary: password=hunter2 at /srv/app/secret.ts') } }),
   defineTool({ name: 'declines', description: 'Says why not.', input: noInput, run () { throw new ToolError('Try another city') } }),
-  defineTool({ name: 'breaks_its_word', description: 'Gives something else than it said.', input: noInput, output: Type.Object({ n: Type.Number() }), run: () => ({ n: 'canary' }) }),
+  defineTool({ name: 'breaks_its_word', description: 'Gives something else than it said.', input: noInput, output: Type.Object({ n: Type.Number() }), run: () => ({ n: 'canary' as unknown as number }) }),
   defineTool({ name: 'rare', description: 'Has a limit of its own.', input: noInput, rate: { limit: 2, windowMs: 60_000 }, run: () => 'done' }),
   defineTool({ name: 'dear', description: 'Costs much.', input: noInput, cost: 5, run: () => 'done' }),
   defineTool({ name: 'holds', description: 'Waits.', input: noInput, run: () => new Promise<string>(resolve => { release = () => resolve('done') }) }),

@@ -181,14 +181,18 @@ export function judgeParamHeaders ({ target, args, headers }: LayerInput, offere
   return { outcome: 'refuse', reason: 'HEADER_MISMATCH', layer: 'param-headers', target, rule: fault.header, text: fault.message, data: { header: fault.header } }
 }
 
-/** Arguments fit the tool's schema. */
-export function judgeArguments (target: Target, input: unknown, { input: schema }: OfferedTool): Refusal | undefined {
+/**
+ * Arguments fit the tool's schema. A schema of another library reads them where
+ * the call runs (tools/call.ts): that may take time, and runs the author's code.
+ */
+export function judgeArguments (target: Target, input: unknown, { input: { check } }: OfferedTool): Refusal | undefined {
   const inexact = inexactNumberIn(input)
   if (inexact !== undefined) {
     return { outcome: 'refuse', reason: 'INVALID_ARGUMENTS', layer: 'arguments', target, rule: 'inexact number', text: `${inexact.path.join('.').slice(0, 200)} is a number that would be read as another one (whole numbers are exact up to 2^53 - 1): send it as text` }
   }
-  if (schema.fits(input)) return undefined
-  return { outcome: 'refuse', reason: 'INVALID_ARGUMENTS', layer: 'arguments', target, rule: 'input schema', text: schema.problems(input).join('; ') }
+  if (check === undefined || check.fits(input)) return undefined
+  const text = check.problems(input).join('; ')
+  return { outcome: 'refuse', reason: 'INVALID_ARGUMENTS', layer: 'arguments', target, rule: 'input schema', text }
 }
 
 /** Methods whose words reach an author's code, beside `tools/call`. */

@@ -6,7 +6,7 @@ import type { Refusal } from '../decision/layers.ts'
 import type { Trace } from '../decision/trace.ts'
 import { AppError } from '../errors.ts'
 import { redact } from '../telemetry/redact.ts'
-import { FailedCall, failure, type CallOutcome } from '../tools/call.ts'
+import { FailedCall, failure, invalidArguments, type CallOutcome } from '../tools/call.ts'
 import type { ToolResult } from '../tools/result.ts'
 import type { InputNeeded } from '../tools/tool.ts'
 
@@ -56,7 +56,7 @@ export function resultOf (refusal: Refusal, trace: Trace): ToolResult {
       return { content: [{ type: 'text', text: SUSPICIOUS }, { type: 'text', text: found(data!) }], isError: true }
     case 'INVALID_ARGUMENTS':
       trace.refuse(reason, rule)
-      return failure(redact(`Invalid arguments: ${text}`, 4000))
+      return invalidArguments(text!)
     default:
       throw errorOf(refusal)
   }

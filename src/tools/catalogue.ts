@@ -2,12 +2,12 @@
 import type { Principal } from '../core/principal.ts'
 import { mayUse } from '../core/permissions.ts'
 import { paramHeaders, type ParamHeader } from '../core/param-headers.ts'
-import { compileSchema, type Check } from '../core/schema.ts'
+import type { Reader } from '../core/standard-schema.ts'
 import { hasHiddenCharacters } from '../core/visible-text.ts'
-import type { SchemaObject } from '../core/subschemas.ts'
 import { UsageError } from '../errors.ts'
-import { listableSchema, schemaFault } from './schema-fault.ts'
-import type { Definition, Prompt, Resource, Tool } from './tool.ts'
+import { authorSchema, type AuthorSchema } from './author-schema.ts'
+import { promptInput, type Fail, type PromptInput } from './prompt-input.ts'
+import type { Definition, Prompt, PromptArgument, Resource, Tool } from './tool.ts'
 import { uriTemplate, type UriTemplate } from './uri-template.ts'
 
 /** A definition and the file that it came from, for messages. */
@@ -18,8 +18,8 @@ export interface Source {
 
 export interface OfferedTool {
   readonly tool: Tool
-  readonly input: Check
-  readonly output: Check | undefined
+  readonly input: Reader
+  readonly output: Reader | undefined
   /** Arguments that headers repeat. */
   readonly headers: readonly ParamHeader[]
   /** As it stands in `tools/list`. */
@@ -45,6 +45,10 @@ export interface FoundResource {
 
 export interface OfferedPrompt {
   readonly prompt: Prompt
+  /** Absent where its arguments are any texts. */
+  readonly input: Reader | undefined
+  /** As it declares them, or as its `input` does. */
+  readonly arguments: readonly PromptArgument[]
   readonly listed: Readonly<Record<string, unknown>>
   readonly exempt: ReadonlySet<string>
 }
@@ -127,11 +131,8 @@ export function resourceAt ({ resources, templates }: Catalogue, principal: Prin
   return undefined
 }
 
-type Fail = (fault: string) => never
-
 function offerTool (tool: Tool, patterns: Patterns, fail: Fail): OfferedTool {
   if (typeof tool?.name !== 'string' || !NAME.test(tool.name)) fail('a tool\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
-  describe(tool, `tool "${tool.name}"`, fail)
   if (typeof tool.description !== 'string' || tool.description.trim() === '') fail(`tool "${tool.name}" needs a description: the model chooses by it`)
   if (typeof tool.run !== 'function') fail(`tool "${tool.name}" needs a run function`)
   if (tool.cost !== undefined && !(Number.isInteger(tool.cost) && tool.cost >= 1 && tool.cost <= 10_000)) fail(`tool "${tool.name}": cost must be a whole number from 1 to 10000`)
@@ -139,9 +140,9 @@ function offerTool (tool: Tool, patterns: Patterns, fail: Fail): OfferedTool {
   if (tool.rate !== undefined && !(Number.isInteger(tool.rate.limit) && tool.rate.limit >= 1 && Number.isInteger(tool.rate.windowMs) && tool.rate.windowMs >= 1000)) {
     fail(`tool "${tool.name}": rate must be { limit, windowMs } in whole numbers, windowMs at least 1000`)
   }
-  const inputSchema = listedSchema(tool, 'input', fail)
-  const outputSchema = tool.output === undefined ? undefined : listedSchema(tool, 'output', fail)
-  const declared = paramHeaders(inputSchema)
+  const input = offerSchema(`tool "${tool.name}"`, tool.input, 'input', fail)
+  const output = tool.output === undefined ? undefined : offerSchema(`tool "${tool.name}"`, tool.output, 'output', fail)
+  const declared = paramHeaders(input.listed)
   if ('problem' in declared) return fail(`tool "${tool.name}": ${declared.problem}`)
 
   checkListed(`tool "${tool.name}"`, { ...tool }, fail)
@@ -150,23 +151,20 @@ function offerTool (tool: Tool, patterns: Patterns, fail: Fail): OfferedTool {
     name: tool.name,
     ...optional({ title: tool.title }),
     description: tool.description,
-    inputSchema,
-    ...optional({ outputSchema }),
+    inputSchema: input.listed,
+    ...optional({ outputSchema: output?.listed }),
     ...optional({ annotations: tool.annotations })
   }
-  try {
-    return {
-      tool,
-      input: compileSchema(tool.input),
-      output: tool.output === undefined ? undefined : compileSchema(tool.output),
-      headers: declared.headers,
-      listed,
-      exempt: exemptions(`tool "${tool.name}"`, tool.exempt, patterns, fail),
-      cost: tool.cost ?? 1,
-      timeoutMs: tool.timeoutMs ?? 60_000
-    }
-  } catch (error) {
-    return fail(`tool "${tool.name}": its schema cannot be compiled: ${(error as Error).message}`)
+  requireVisible(listed, `tool "${tool.name}"`, fail)
+  return {
+    tool,
+    input: input.reader,
+    output: output?.reader,
+    headers: declared.headers,
+    listed,
+    exempt: exemptions(`tool "${tool.name}"`, tool.exempt, patterns, fail),
+    cost: tool.cost ?? 1,
+    timeoutMs: tool.timeoutMs ?? 60_000
   }
 }
 
@@ -174,7 +172,6 @@ function offerResource (resource: Resource, patterns: Patterns, fail: Fail): Off
   if (typeof resource?.uri !== 'string' || !/^[a-z][a-z0-9+.-]*:[^\s]{1,2000}$/i.test(resource.uri)) fail('a resource\'s uri must be an absolute URI')
   if (typeof resource.name !== 'string' || resource.name === '') fail(`resource "${resource.uri}" needs a name`)
   if (typeof resource.read !== 'function') fail(`resource "${resource.uri}" needs a read function`)
-  describe(resource, `resource "${resource.uri}"`, fail)
   checkListed(`resource "${resource.uri}"`, { ...resource }, fail)
   const template = resource.uri.includes('{') ? uriTemplate(resource.uri) : undefined
   if (template === null) fail(`resource "${resource.uri}": a template may hold simple {variables} only, with text between them`)
@@ -183,22 +180,24 @@ function offerResource (resource: Resource, patterns: Patterns, fail: Fail): Off
     name: resource.name,
     ...optional({ title: resource.title, description: resource.description, mimeType: resource.mimeType })
   }
+  requireVisible(listed, `resource "${resource.uri}"`, fail)
   return { resource, template: template ?? undefined, listed, exempt: exemptions(`resource "${resource.uri}"`, resource.exempt, patterns, fail) }
 }
 
 function offerPrompt (prompt: Prompt, patterns: Patterns, fail: Fail): OfferedPrompt {
   if (typeof prompt?.name !== 'string' || !NAME.test(prompt.name)) fail('a prompt\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
   if (typeof prompt.get !== 'function') fail(`prompt "${prompt.name}" needs a get function`)
-  describe(prompt, `prompt "${prompt.name}"`, fail)
   checkListed(`prompt "${prompt.name}"`, { ...prompt }, fail)
-  checkArguments(prompt, fail)
-  const args = prompt.arguments?.map(({ name, title, description, required }) => ({ name, ...optional({ title, description, required }) }))
+  const { input, args } = prompt.input === undefined ? declaredArguments(prompt, fail) : promptInput(prompt, fail)
   const listed = {
     name: prompt.name,
     ...optional({ title: prompt.title, description: prompt.description }),
-    ...(args === undefined ? {} : { arguments: args })
+    ...optional({
+      arguments: args?.map(({ name, title, description, required }) => ({ name, ...optional({ title, description, required }) }))
+    })
   }
-  return { prompt, listed, exempt: exemptions(`prompt "${prompt.name}"`, prompt.exempt, patterns, fail) }
+  requireVisible(listed, `prompt "${prompt.name}"`, fail)
+  return { prompt, input, arguments: args ?? [], listed, exempt: exemptions(`prompt "${prompt.name}"`, prompt.exempt, patterns, fail) }
 }
 
 /** Names of the patterns that do not apply, each with the author's reason. */
@@ -211,22 +210,17 @@ function exemptions (what: string, exempt: Readonly<Record<string, string>> | un
 }
 
 /** Text that a model reads must be text that a reviewer can see. */
-function describe (value: object, what: string, fail: Fail): void {
-  const { description, title, input, output, ...rest } = value as Record<string, unknown>
-  const text = JSON.stringify([description, title, input, output, rest.name, rest.arguments]) ?? ''
-  if (hasHiddenCharacters(text)) fail(`${what} has invisible characters in its name, description or schema`)
+function requireVisible (listed: object, what: string, fail: Fail): void {
+  if (hasHiddenCharacters(JSON.stringify(listed))) fail(`${what} has invisible characters in its name, description or schema`)
 }
 
-/** A schema as it stands in `tools/list`: one that every served revision can list. */
-function listedSchema (tool: Tool, which: 'input' | 'output', fail: Fail): SchemaObject {
-  const what = `tool "${tool.name}"`
-  const given: unknown = tool[which]
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) fail(`${what}: ${which} must be a schema of an object, such as Type.Object({})`)
-  const schema = plain(given)
-  const fault = schemaFault(schema)
-  if (fault !== undefined) fail(`${what}: ${fault} (${which})`)
-  const listable = listableSchema(schema)
-  return 'fault' in listable ? fail(`${what}: ${which} ${listable.fault}`) : listable.schema
+function offerSchema (what: string, given: unknown, side: 'input' | 'output', fail: Fail): AuthorSchema {
+  if (given === undefined) fail(`${what} needs an ${side}: a schema of an object, such as Type.Object({}) or z.object({})`)
+  try {
+    return authorSchema(given, side)
+  } catch (error) {
+    return fail(`${what}: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 /** One member of the wrong type makes clients refuse the whole list. */
@@ -244,8 +238,9 @@ function checkListed (what: string, members: Record<string, unknown>, fail: Fail
   }
 }
 
-function checkArguments ({ name, arguments: args }: Prompt, fail: Fail): void {
-  if (args === undefined) return
+function declaredArguments ({ name, arguments: args, complete }: Prompt, fail: Fail): PromptInput {
+  if (complete !== undefined) fail(`prompt "${name}": complete belongs to input; with arguments each has its own`)
+  if (args === undefined) return { input: undefined, args }
   if (!Array.isArray(args)) fail(`prompt "${name}": arguments must be a list`)
   const seen = new Set<string>()
   for (const argument of args) {
@@ -257,11 +252,7 @@ function checkArguments ({ name, arguments: args }: Prompt, fail: Fail): void {
       fail(`prompt "${name}", argument "${argument.name}": required must be true or false`)
     }
   }
-}
-
-/** Plain JSON: without TypeBox's symbols and hidden members. */
-function plain (value: unknown): Record<string, unknown> {
-  return JSON.parse(JSON.stringify(value)) as Record<string, unknown>
+  return { input: undefined, args }
 }
 
 function optional (members: Record<string, unknown>): Record<string, unknown> {

@@ -1,6 +1,9 @@
 import type { Principal } from '../core/principal.ts'
 import type { Log } from '../telemetry/log.ts'
-import type { CallerInfo, Change, Context, Level } from './tool.ts'
+import { redact } from '../telemetry/redact.ts'
+import type { Reader } from '../core/standard-schema.ts'
+import { readerOf } from './author-schema.ts'
+import { ToolError, type CallerInfo, type Change, type Context, type Level, type OutputOf, type Schema } from './tool.ts'
 
 /** What a way of serving (HTTP, stdio) lends to one call. */
 export interface Host {
@@ -44,9 +47,25 @@ export class CallContext implements Context {
   get clientCapabilities () { return this.#host.clientCapabilities ?? NOTHING }
   get answers () { return this.#host.answers ?? NOTHING }
   get state (): unknown { return this.#host.state }
+  get answer () { return <S extends Schema>(name: string, schema: S) => readForm(this.answers, name, schema) }
 
   // Functions of their own, because handlers take them apart: `({ progress }) => …`.
   readonly progress = (done: number, total?: number, message?: string): void => { this.#host.progress?.(done, total, message) }
   readonly message = (level: Level, data: unknown, logger?: string): void => { this.#host.message?.(level, data, logger) }
   readonly changed = (what: Change): void => { this.#host.changed?.(what) }
+}
+
+/** Readers of forms, by their schemas: a handler asks the same few again and again. */
+const readers = new WeakMap<object, Reader>()
+
+/** @throws {ToolError} for content that the schema refuses */
+function readForm<S extends Schema> (answers: Context['answers'], name: string, schema: S): OutputOf<S> | undefined {
+  const { action, content }: { action?: unknown, content?: unknown } = (Object.hasOwn(answers, name) ? answers[name] : undefined) ?? {}
+  if (action !== 'accept') return undefined
+  let reader = readers.get(schema)
+  if (reader === undefined) readers.set(schema, reader = readerOf(schema))
+  const read = reader.read(content)
+  if (read instanceof Promise) throw new Error(`answer("${name}"): its schema validates asynchronously; an answer is read at once`)
+  if ('problems' in read) throw new ToolError(redact(`The answer "${name}" does not fit: ${read.problems.join('; ')}`, 1000))
+  return read.value as OutputOf<S>
 }

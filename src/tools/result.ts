@@ -1,4 +1,5 @@
 /** What a handler returned, as the result that the protocol has for it. */
+import type { Reader, ReadValue } from '../core/standard-schema.ts'
 import type { Content } from './tool.ts'
 
 /** A `tools/call` result as it goes on the wire, apart from what each era adds. */
@@ -6,6 +7,13 @@ export interface ToolResult {
   content: readonly Content[]
   structuredContent?: unknown
   isError?: boolean
+}
+
+/** What is wrong with what a handler returned, for its author. */
+export interface ResultFault {
+  readonly fault: string
+  /** A sentence each; they may hold parts of the value. */
+  readonly problems?: readonly string[] | undefined
 }
 
 /** Members that each kind of content needs, all of them texts (MCP 2025-11-25, server/tools, Tool Result). */
@@ -21,7 +29,7 @@ const CONTENT: ReadonlyMap<unknown, readonly string[]> = new Map([
  * @param fits whether a structured result keeps to the tool's output schema; absent where it has none
  * @returns the result, or what is wrong with the value, for the author
  */
-export function resultOf (outcome: unknown, fits?: (value: unknown) => boolean): ToolResult | { fault: string } {
+export function resultOf (outcome: unknown, fits?: (value: unknown) => boolean): ToolResult | ResultFault {
   if (fits === undefined) {
     if (typeof outcome === 'string') return { content: [{ type: 'text', text: outcome }] }
     if (outcome === undefined) return { content: [] }
@@ -36,11 +44,44 @@ export function resultOf (outcome: unknown, fits?: (value: unknown) => boolean):
   if ('fault' in json) return json
   const { value, text } = json
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-  if (fits !== undefined && !(isObject && fits(value))) return { fault: 'what it returned does not fit its output schema' }
+  if (fits !== undefined && !(isObject && fits(value))) return { fault: MISFIT }
   return isObject
     ? { content: [{ type: 'text', text }], structuredContent: value }
     : { content: [{ type: 'text', text }] }
 }
+
+/**
+ * The same where another library's schema reads the result: what is sent is
+ * what the schema makes of it, which is what the listed schema describes.
+ */
+export function resultRead (outcome: unknown, output: Reader): ResultOrFault | Promise<ResultOrFault> {
+  if (!isContentResult(outcome) || (outcome.structuredContent === undefined && outcome.isError !== true)) {
+    return afterReading(output.read(outcome), structured)
+  }
+  const fault = contentFault(outcome)
+  if (fault !== undefined) return { fault }
+  if (outcome.isError === true) return outcome
+  return afterReading(output.read(outcome.structuredContent), value => {
+    const result = structured(value)
+    return 'fault' in result ? result : { ...outcome, structuredContent: result.structuredContent }
+  })
+}
+
+type ResultOrFault = ToolResult | ResultFault
+
+function afterReading (read: ReadValue | Promise<ReadValue>, judge: (value: unknown) => ResultOrFault): ResultOrFault | Promise<ResultOrFault> {
+  if (read instanceof Promise) return read.then(read => afterReading(read, judge))
+  return 'value' in read ? judge(read.value) : { fault: MISFIT, problems: read.problems }
+}
+
+function structured (given: unknown): ResultOrFault {
+  const json = jsonOf(given)
+  if ('fault' in json) return json
+  const { value, text } = json
+  return isPlainObject(value) ? { content: [{ type: 'text', text }], structuredContent: value } : { fault: MISFIT }
+}
+
+const MISFIT = 'what it returned does not fit its output schema'
 
 /** An object whose `content` is a list of what looks like content; any other object is a structured result. */
 function isContentResult (outcome: unknown): outcome is ToolResult {

@@ -50,11 +50,13 @@ function endless (root: SchemaObject, schema: unknown, path: Set<unknown>): bool
  * schema (revision 2025-11-25 and older allow no other), and its properties
  * are object schemas: clients of those revisions refuse the whole list for one
  * that is not.
+ *
+ * @param example an object schema in the words of the author's library
  */
-export function listableSchema (schema: SchemaObject): { schema: SchemaObject } | { fault: string } {
+export function listableSchema (schema: SchemaObject, example: string): { schema: SchemaObject } | { fault: string } {
   const { type, properties, required } = schema
   const root = type === undefined && isUnionOfObjects(schema) ? { ...schema, type: 'object' } : schema
-  if (root.type !== 'object') return { fault: 'must be a schema of an object: put it into one, such as Type.Object({ result: … })' }
+  if (root.type !== 'object') return { fault: `must be a schema of an object: put it into one, such as ${example}` }
   if (required !== undefined && !(Array.isArray(required) && required.every(name => typeof name === 'string'))) {
     return { fault: '"required" must be a list of names' }
   }

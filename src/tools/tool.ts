@@ -5,7 +5,9 @@
  */
 import type { Static, TSchema } from 'typebox'
 import type { AuthType } from '../core/principal.ts'
+import type { StandardSchema } from '../core/standard-schema.ts'
 import type { Log } from '../telemetry/log.ts'
+import { formOf } from './form.ts'
 import type { Relayed } from './relayed.ts'
 
 // A folder of tools may bring a copy of this package: what comes of it is known by its mark, whichever copy made it.
@@ -65,6 +67,13 @@ export interface Context {
   readonly clientCapabilities: Readonly<Record<string, unknown>>
   /** Answers to what `ask` asked for, by name. From the client: check them. */
   readonly answers: Readonly<Record<string, unknown>>
+  /**
+   * What the user filled into the form that `elicit` asked for by this name, as the schema reads it.
+   * Undefined where there is no answer, and where the user declined or cancelled.
+   *
+   * @throws {ToolError} for an answer that the schema refuses
+   */
+  answer<S extends Schema>(name: string, schema: S): OutputOf<S> | undefined
   /** What `ask` was given as state, unaltered, or undefined in the first round. */
   readonly state: unknown
 }
@@ -114,9 +123,14 @@ export function ask (questions: Readonly<Record<string, Question>>, state?: unkn
   return new InputNeeded(questions, state)
 }
 
-/** Ask the user to fill a form. The schema is flat: strings, numbers, booleans, enums. */
-export function elicit (message: string, requestedSchema: TSchema | Record<string, unknown>): Question {
-  return { method: 'elicitation/create', params: { mode: 'form', message, requestedSchema } }
+/**
+ * Ask the user to fill a form. The schema is flat: strings, numbers, booleans, enums.
+ * `context.answer` reads what was filled in.
+ *
+ * @throws {Error} for a schema that its library cannot write as JSON Schema
+ */
+export function elicit (message: string, schema: Schema | Record<string, unknown>): Question {
+  return { method: 'elicitation/create', params: { mode: 'form', message, requestedSchema: formOf(schema) } }
 }
 
 /** Ask the client's model. */
@@ -133,9 +147,9 @@ export function listRoots (): Question {
  * Text, content, an object (structured, held to `output` where that is given),
  * or any other value: nothing is no content, a scalar or a list is its JSON text.
  */
-export type Outcome = string | number | bigint | boolean | null | undefined | void | {
-  readonly content: readonly Content[], readonly isError?: boolean
-} | object | InputNeeded
+export type Outcome =
+  | string | number | bigint | boolean | null | undefined | void | object | InputNeeded
+  | { readonly content: readonly Content[], readonly isError?: boolean }
 
 export interface Annotations {
   title?: string
@@ -145,7 +159,30 @@ export interface Annotations {
   openWorldHint?: boolean
 }
 
-export interface Tool<Input extends TSchema = TSchema> {
+/** TypeBox or JSON Schema; or a schema of another library, by the interface of standardschema.dev. */
+export type Schema = TSchema | StandardSchema
+
+/** What a schema gives: defaults filled in, transforms done. */
+export type OutputOf<S> = S extends { readonly '~standard': { readonly types?: infer T } }
+  ? NonNullable<T> extends { readonly output: infer Output } ? Output : never
+  : S extends TSchema ? Static<S> : never
+
+/** What a schema takes. */
+export type InputOf<S> = S extends { readonly '~standard': { readonly types?: infer T } }
+  ? NonNullable<T> extends { readonly input: infer Input } ? Input : never
+  : S extends TSchema ? Static<S> : never
+
+type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T
+
+/** What `run` returns: where there is an output schema, what that takes. */
+export type RunResult<O> = [O] extends [undefined] ? Outcome : Frozen<InputOf<O>> | ResultOf<O> | InputNeeded
+
+/** A result in the form of the protocol, beside the structured one. */
+type ResultOf<O> =
+  | { readonly content: readonly Content[], readonly structuredContent: Frozen<InputOf<O>>, readonly isError?: false }
+  | { readonly content: readonly Content[], readonly isError: true }
+
+export interface Tool<Input extends Schema = Schema, Output = Schema | undefined, Result = Outcome> {
   /** snake_case, 1 to 64 characters of `A-Z a-z 0-9 _ - .` */
   name: string
   title?: string
@@ -153,8 +190,8 @@ export interface Tool<Input extends TSchema = TSchema> {
   description: string
   annotations?: Annotations
   input: Input
-  /** Schema of a structured result. */
-  output?: TSchema
+  /** Schema of a structured result. What is sent is what it makes of the value that `run` returns. */
+  output?: Output
   /** Units a call takes from the caller's limit. Default 1. */
   cost?: number
   /** A window of its own for each caller, inside the caller's limit. */
@@ -163,7 +200,7 @@ export interface Tool<Input extends TSchema = TSchema> {
   timeoutMs?: number
   /** Inspection patterns that do not apply to its arguments, by name, each with the reason. */
   exempt?: Readonly<Record<string, string>>
-  run (input: Static<Input>, context: Context): Outcome | Promise<Outcome>
+  run (input: OutputOf<Input>, context: Context): Result | Promise<Result>
 }
 
 /** Values, and how many there are, as an upstream says it. */
@@ -180,7 +217,9 @@ export interface Completed {
  */
 export type Complete = (
   typed: string, others: Readonly<Record<string, string>>, context: Context
-) => readonly string[] | Promise<readonly string[] | Relayed<Completed>>
+) => MaybePromise<readonly string[] | Relayed<Completed>>
+
+type MaybePromise<T> = T | Promise<T>
 
 export interface Resource {
   /** A fixed URI, or an RFC 6570 template of simple `{variables}`. */
@@ -194,7 +233,7 @@ export interface Resource {
   /** Values for a template's variable that begin with what was typed. */
   complete?: Readonly<Record<string, Complete>>
   read (at: { uri: string, variables: Readonly<Record<string, string>> }, context: Context):
-  string | Uint8Array | readonly ResourceContents[] | InputNeeded | Promise<string | Uint8Array | readonly ResourceContents[] | InputNeeded | Relayed<object>>
+  MaybePromise<string | Uint8Array | readonly ResourceContents[] | InputNeeded | Relayed<object>>
 }
 
 export interface PromptArgument {
@@ -210,15 +249,23 @@ export interface PromptMessage {
   readonly content: Content
 }
 
-export interface Prompt {
+export interface Prompt<Input extends Schema | undefined = Schema | undefined> {
   name: string
   title?: string
   description?: string
+  /** Its arguments as a schema of an object of texts, which checks them: instead of `arguments`. */
+  input?: Input
   arguments?: readonly PromptArgument[]
+  /** With `input`: values for an argument that begin with what was typed, by its name. */
+  complete?: Readonly<Record<string, Complete>>
   /** Inspection patterns that do not apply to its arguments, by name, each with the reason. */
   exempt?: Readonly<Record<string, string>>
-  get (values: Readonly<Record<string, string>>, context: Context): string | readonly PromptMessage[] | InputNeeded | Promise<string | readonly PromptMessage[] | InputNeeded | Relayed<object>>
+  get (values: PromptValues<Input>, context: Context): MaybePromise<PromptResult>
 }
+
+type PromptResult = string | readonly PromptMessage[] | InputNeeded | Relayed<object>
+
+export type PromptValues<Input> = [Input] extends [undefined] ? Readonly<Record<string, string>> : OutputOf<Input>
 
 function isMarked (value: unknown, mark: symbol): boolean {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, mark)
@@ -230,8 +277,12 @@ export type Definition =
   | { readonly kind: 'resource', readonly resource: Resource }
   | { readonly kind: 'prompt', readonly prompt: Prompt }
 
-/** Declare a tool; the input's type reaches `run`. */
-export function defineTool<Input extends TSchema> (tool: Tool<Input>): Definition {
+/** Declare a tool; the input's type reaches `run`, and what `run` returns is held to the output's. */
+export function defineTool<
+  const Input extends Schema,
+  const Output extends Schema | undefined = undefined,
+  const Result extends RunResult<Output> = RunResult<Output>
+> (tool: Tool<Input, Output, Result>): Definition {
   return { kind: 'tool', tool: tool as unknown as Tool }
 }
 
@@ -240,7 +291,7 @@ export function defineResource (resource: Resource): Definition {
   return { kind: 'resource', resource }
 }
 
-/** Declare a prompt. */
-export function definePrompt (prompt: Prompt): Definition {
-  return { kind: 'prompt', prompt }
+/** Declare a prompt; the type of its `input` reaches `get`. */
+export function definePrompt<const Input extends Schema | undefined = undefined> (prompt: Prompt<Input>): Definition {
+  return { kind: 'prompt', prompt: prompt as unknown as Prompt }
 }

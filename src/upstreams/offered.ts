@@ -6,6 +6,7 @@
 import { allows } from '../core/permissions.ts'
 import { paramHeaders, type ParamHeader } from '../core/param-headers.ts'
 import { compileSchema, type Check } from '../core/schema.ts'
+import { builtInReader } from '../core/standard-schema.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { OfferedPrompt, OfferedResource, OfferedTool } from '../tools/catalogue.ts'
 import { Relayed } from '../tools/relayed.ts'
@@ -118,8 +119,8 @@ function offerTool (deps: OfferedDeps, tool: Members): readonly [string, Offered
       cost,
       run
     },
-    input: new ForeignCheck(inputSchema),
-    output,
+    input: builtInReader(new ForeignCheck(inputSchema)),
+    output: output === undefined ? undefined : builtInReader(output),
     headers,
     listed,
     exempt: new Set(Object.keys(forTool(entry.exempt, name) ?? {})),
@@ -228,15 +229,18 @@ function offerPrompt (deps: OfferedDeps, prompt: Members): readonly [string, Off
     )
     : []
   const ref = { type: 'ref/prompt', name }
+  const completed = args.map(one => ({ name: one.name as string, complete: completer(deps, ref, one.name as string) }))
   return [named, {
     prompt: {
       name: named,
-      arguments: args.map(one => ({ name: one.name as string, complete: completer(deps, ref, one.name as string) })),
+      arguments: completed,
       async get (values, context) {
         const result = await calls.call('prompts/get', { name, arguments: values, ...repeated(context) }, context)
         return inputNeeded(result) ?? new Relayed(sound(promptResultOf(result), { ...deps, name }))
       }
     },
+    input: undefined,
+    arguments: completed,
     listed: { ...prompt, name: named },
     exempt: NO_EXEMPTIONS
   }]

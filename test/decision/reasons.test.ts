@@ -29,7 +29,7 @@ const TOOLS = [
   defineTool({ name: 'throws', description: 'Fails.', input: noInput, run () { throw new Error('canary') } }),
   defineTool({ name: 'throws_late', description: 'Fails later.', input: noInput, async run () { await null; throw new Error('canary') } }),
   defineTool({ name: 'sleeps', description: 'Takes too long.', input: noInput, timeoutMs: 20, run: () => new Promise<string>(() => {}) }),
-  defineTool({ name: 'breaks_its_word', description: 'Gives something else than it said.', input: noInput, output: Type.Object({ n: Type.Number() }), run: () => ({ n: 'canary' }) }),
+  defineTool({ name: 'breaks_its_word', description: 'Gives something else than it said.', input: noInput, output: Type.Object({ n: Type.Number() }), run: () => ({ n: 'canary' as unknown as number }) }),
   defineTool({ name: 'dear', description: 'Costs much.', input: noInput, cost: 10_000, run: () => 'done' }),
   defineTool({ name: 'rare', description: 'Has a limit of its own.', input: noInput, rate: { limit: 1, windowMs: 60_000 }, run: () => 'done' }),
   defineTool({ name: 'asks', description: 'Asks first.', input: noInput, run: (_input, { answers }) => answers.who === undefined ? ask({ who: elicit('Who?', Type.Object({ name: Type.String() })) }) : 'heard' }),

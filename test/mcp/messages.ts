@@ -24,7 +24,7 @@ export const TOOLS: Definition[] = [
   defineTool({ name: 'list', description: 'Gives a list.', input: Type.Object({}), run: () => [1, 2, 3] }),
   defineTool({ name: 'refuses', description: 'Fails in words.', input: Type.Object({}), run () { throw new ToolError('Try a larger one') } }),
   defineTool({ name: 'breaks', description: 'Fails.', input: Type.Object({}), async run () { throw new Error('secret') } }),
-  defineTool({ name: 'breaks_word', description: 'Breaks its schema.', input: Type.Object({}), output: Type.Object({ n: Type.Number() }), run: () => ({ n: 'no' }) }),
+  defineTool({ name: 'breaks_word', description: 'Breaks its schema.', input: Type.Object({}), output: Type.Object({ n: Type.Number() }), run: () => ({ n: 'no' as unknown as number }) }),
   defineTool({ name: 'picture', description: 'Gives a picture.', input: Type.Object({}), run: () => ({ content: [{ type: 'image', data: 'AAAA', mimeType: 'image/png' }] }) }),
   defineTool({ name: 'remarks', description: 'Text with a remark.', input: Type.Object({}), run: () => ({ content: [{ type: 'text', text: 'x', annotations: { priority: 1 } }] }) }),
   defineTool({ name: 'nonsense', description: 'Gives what is no content.', input: Type.Object({}), run: () => ({ content: [{ type: 'text', txt: 1 } as never] }) }),

@@ -116,9 +116,9 @@ t.test('thousands of values, properties or branches are offered and judged', asy
     { properties: { a: { pattern: '^v' } }, dependentRequired: { b: values } }
   ]
   for (const schema of schemas) {
-    const { input } = offer(tool({ input: { type: 'object', ...schema } })).tools.get('fine')!
-    t.ok(input.fits({ a: 'v4999' }))
-    t.notOk(input.fits({ a: 'x' }))
-    t.ok(input.problems({ a: 'x' }).length > 0)
+    const { check } = offer(tool({ input: { type: 'object', ...schema } })).tools.get('fine')!.input
+    t.ok(check?.fits({ a: 'v4999' }))
+    t.notOk(check?.fits({ a: 'x' }))
+    t.ok(check!.problems({ a: 'x' }).length > 0)
   }
 })

@@ -25,7 +25,7 @@ export async function complete (request: HandledRequest): Promise<object> {
 
 function completerOf (offered: OfferedPrompt | OfferedResource | undefined, name: string): Complete | undefined {
   if (offered === undefined) return undefined
-  if ('prompt' in offered) return offered.prompt.arguments?.find(arg => arg.name === name)?.complete
+  if ('prompt' in offered) return offered.arguments.find(arg => arg.name === name)?.complete
   const { complete = {} } = offered.resource
   return Object.hasOwn(complete, name) ? complete[name] : undefined
 }
