@@ -1,5 +1,6 @@
 /** JSON-RPC as lines to and from a child (MCP, transports, stdio). What the child writes is a stranger's text. */
 import type { Log } from '../telemetry/log.ts'
+import { redact } from '../telemetry/redact.ts'
 import { BoundedLines, idOfEnds, type LineEnds } from './bounded-lines.ts'
 import { ByteBudget } from './byte-budget.ts'
 import { Child, type ChildOptions } from './child.ts'
@@ -12,7 +13,7 @@ export interface StdioWireOptions {
   readonly maxAnswerBytes: number
   /** Lines bear the name of the upstream already. */
   readonly log: Log
-  /** Takes secrets out of what the child writes. */
+  /** Takes out of what the child writes the secrets that it was given. */
   readonly mask: (text: string) => string
 }
 
@@ -45,7 +46,7 @@ export class StdioWire implements Wire {
   constructor (options: StdioWireOptions) {
     this.#options = options
     this.#child = new Child(options.child)
-    this.#stderr = new StderrTail(options.log, options.mask)
+    this.#stderr = new StderrTail(options.log, text => this.#masked(text))
     this.#lines = new BoundedLines(options.maxAnswerBytes, {
       onLine: (line, bytes) => this.#onLine(line, bytes),
       onTooLong: ends => this.#onTooLong(ends)
@@ -97,6 +98,10 @@ export class StdioWire implements Wire {
     await this.#child.end()
   }
 
+  #masked (text: string): string {
+    return redact(this.#options.mask(text))
+  }
+
   #flush (): void {
     const text = this.#waiting.join('')
     this.#waiting = []
@@ -122,7 +127,7 @@ export class StdioWire implements Wire {
 
   #onNoise (line: string): void {
     if (this.#noise++ > 0) return
-    const begins = this.#options.mask(line.slice(0, MASKED_NOISE)).slice(0, SHOWN_NOISE)
+    const begins = this.#masked(line.slice(0, MASKED_NOISE)).slice(0, SHOWN_NOISE)
     this.#options.log.warn({ begins }, 'lines on stdout that are no messages are skipped; further ones are not logged')
   }
 
