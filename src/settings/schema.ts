@@ -14,6 +14,8 @@ export interface SettingSchema extends PlainSchema {
   readonly unit?: string
   /** It must be a URL. */
   readonly url?: boolean
+  /** It is or may hold a secret, which goes to nobody else. */
+  readonly secret?: boolean
 }
 
 const text = <const T extends object>(more: T): T & { readonly type: 'string' } => ({ minLength: 1, maxLength: 4096, ...more, type: 'string' })
@@ -66,6 +68,7 @@ const properties = {
     description: 'Comma list of browser origins (`https://app.example.com`) that are served. Default: from PUBLIC_URL.'
   }),
   REDIS_URL: text({
+    secret: true,
     description: 'Redis that holds the state of all replicas: `redis://host:6379`, or `rediss://` with TLS. Without Redis ' +
       'the state is in this process and its files, for one replica.'
   }),
@@ -82,12 +85,14 @@ const properties = {
     description: 'User of Redis. Not together with a user in REDIS_URL.'
   }),
   REDIS_PASSWORD: text({
+    secret: true,
     description: 'Password of Redis, as it is: no percent-encoding. Not together with a password in REDIS_URL.'
   }),
   REDIS_SENTINEL_USERNAME: text({
     description: 'User of the Sentinels, if they require one.'
   }),
   REDIS_SENTINEL_PASSWORD: text({
+    secret: true,
     description: 'Password of REDIS_SENTINEL_USERNAME, or of the Sentinels\' default user.'
   }),
   REDIS_TLS: flag({
@@ -121,6 +126,7 @@ const properties = {
     description: 'Number of replicas. While Redis is unreachable, each allows limit ÷ REPLICAS. Above 1 needs Redis.'
   }),
   STATE_SECRET: text({
+    secret: true,
     description: 'Secret that signs request state, session ids and cookies; at least 32 random characters. A comma list ' +
       'rotates it: the first signs, all are accepted. Required with Redis.'
   }),
@@ -129,6 +135,7 @@ const properties = {
     description: '`false` serves everyone without a credential; refused unless HOST is a loopback address.'
   }),
   MCP_API_KEY: text({
+    secret: true,
     maxLength: 4096,
     description: 'API key named `default` with permission `*`. A key that a store knows keeps its own record instead. ' +
       'Over stdio also the credential of the client.'
@@ -162,6 +169,7 @@ const properties = {
     description: 'Client id for browser login and introspection.'
   }),
   OAUTH2_CLIENT_SECRET: text({
+    secret: true,
     description: 'Client secret for browser login and introspection.'
   }),
   OAUTH2_AUDIENCE: text({
@@ -192,6 +200,7 @@ const properties = {
       '9864) as well.'
   }),
   OAUTH2_JWT_SECRET: text({
+    secret: true,
     description: 'Shared secret that verifies HS256, HS384 and HS512 tokens, at least 32 characters. Public keys are not ' +
       'accepted then. With one issuer only.'
   }),
@@ -311,6 +320,7 @@ const properties = {
     description: 'File of settings, some encrypted as `encrypted_<name>` (`config set`).'
   }),
   CONFIG_ENCRYPTION_KEY: text({
+    secret: true,
     description: 'Key that decrypts that file. A comma list rotates it: the first encrypts, all decrypt.'
   }),
   CONFIG_ENCRYPTION_KEY_FILE: text({
@@ -395,6 +405,11 @@ export const Settings = { type: 'object', properties, additionalProperties: fals
 
 type Properties = typeof properties
 export type SettingName = keyof Properties
+
+/** Settings that are or may hold a secret. */
+export const SECRET_SETTINGS: ReadonlySet<string> =
+  new Set(Object.entries<SettingSchema>(properties).filter(([, { secret }]) => secret === true).map(([name]) => name))
+
 type Value<S> = S extends { type: 'integer' } ? number : S extends { type: 'boolean' } ? boolean : S extends { enum: ReadonlyArray<infer V> } ? V : string
 type WithDefault = { [N in SettingName]: Properties[N] extends { default: unknown } ? N : never }[SettingName]
 
