@@ -4,8 +4,22 @@
  * wrong is told in words for the operator, with the setting that named the file.
  */
 import {
-  chownSync, closeSync, fchmodSync, fchownSync, fsyncSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync,
-  watch, writeFileSync, writeSync, type Stats
+  chownSync,
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+  writeSync,
+  type Stats
 } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, resolve } from 'node:path'
@@ -50,7 +64,9 @@ export function readJsonIfThere (path: string, setting?: string): unknown {
 /** @throws {UsageError} */
 export function jsonOf (text: string, path: string, setting?: string): unknown {
   const parsed = parseJson(text)
-  if ('problem' in parsed) throw new UsageError(`${nameOf({ path, setting })} ${parsed.problem}; correct it or move it away`)
+  if ('problem' in parsed) {
+    throw new UsageError(`${nameOf({ path, setting })} ${parsed.problem}; correct it or move it away`)
+  }
   return parsed.value
 }
 
@@ -63,7 +79,11 @@ export function jsonOf (text: string, path: string, setting?: string): unknown {
  * @param mode of a new file; 0600 unless said
  * @throws {UsageError} if it cannot be written, or not without changing its owner; nothing was changed then
  */
-export function writeAtomically (path: string, text: string, { mode = 0o600, setting }: { mode?: number, setting?: string | undefined } = {}): void {
+export function writeAtomically (
+  path: string,
+  text: string,
+  { mode = 0o600, setting }: { mode?: number; setting?: string | undefined } = {}
+): void {
   const file = { path, setting }
   makeFolder(file)
   const target = realPathOf(path)
@@ -101,8 +121,10 @@ function keepOwner (handle: number, before: Stats | undefined, folder: Stats, fi
   } catch {
     const groupMatters = (before.mode & 0o070) !== 0
     if (before.uid !== uid || groupMatters) {
-      throw new UsageError(`${nameOf(file)} belongs to uid ${before.uid}, and a change by uid ${uid} would take it away from the server. ` +
-        'Nothing was changed: run this as that user')
+      throw new UsageError(
+        `${nameOf(file)} belongs to uid ${before.uid}, and a change by uid ${uid} would take it away from the server. ` +
+          'Nothing was changed: run this as that user'
+      )
     }
   }
   fchmodSync(handle, before.mode & 0o777)
@@ -116,7 +138,13 @@ function keepOwner (handle: number, before: Stats | undefined, folder: Stats, fi
 function makeFolder (file: NamedFile): void {
   const missing: string[] = []
   try {
-    for (let folder = dirname(resolve(file.path)); statSync(folder, { throwIfNoEntry: false }) === undefined; folder = dirname(folder)) missing.unshift(folder)
+    for (
+      let folder = dirname(resolve(file.path));
+      statSync(folder, { throwIfNoEntry: false }) === undefined;
+      folder = dirname(folder)
+    ) {
+      missing.unshift(folder)
+    }
     for (const folder of missing) {
       try {
         mkdirSync(folder, 0o700)
@@ -159,7 +187,10 @@ function nameOf ({ path, setting }: NamedFile): string {
 }
 
 function cannotWrite (file: NamedFile, error: unknown): string {
-  const remedy = file.setting === undefined ? '' : `; let this user write there, or set ${file.setting} to a file in a folder that it may write`
+  const remedy =
+    file.setting === undefined
+      ? ''
+      : `; let this user write there, or set ${file.setting} to a file in a folder that it may write`
   return `${nameOf(file)} cannot be written: ${reasonOf(error)}${remedy}`
 }
 
@@ -192,7 +223,9 @@ export async function withLock<T> (path: string, change: () => T | Promise<T>, s
       closeSync(file)
       break
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw new UsageError(cannotWrite({ path, setting }, error))
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+        throw new UsageError(cannotWrite({ path, setting }, error))
+      }
       if (holderIsGone(lock)) rmSync(lock, { force: true })
       else if (Date.now() > until) throw new Error(`${lock} is held by another process; remove it if none is running`)
       else await sleep(5 + Math.random() * 20)

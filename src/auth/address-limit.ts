@@ -38,7 +38,9 @@ export class AddressLimit {
     const until = this.#overUntil.get(group)
     if (until === undefined) return undefined
     const waitMs = Math.ceil(until - performance.now())
-    if (waitMs > 0) return { allowed: false, ...this.#rule, remaining: 0, retryAfterMs: waitMs, resetMs: waitMs, slice: 0 }
+    if (waitMs > 0) {
+      return { allowed: false, ...this.#rule, remaining: 0, retryAfterMs: waitMs, resetMs: waitMs, slice: 0 }
+    }
     this.#overUntil.delete(group)
     return undefined
   }
@@ -61,7 +63,9 @@ export class AddressLimit {
     const group = addressGroup(address)
     const result = await this.#store.hit(this.#prefix + group, this.#rule)
     // The last one that fits makes it over: the next needs no count to be refused.
-    if (result.remaining === 0) remember(this.#overUntil, group, performance.now() + (result.allowed ? result.resetMs : result.retryAfterMs))
+    if (result.remaining === 0) {
+      remember(this.#overUntil, group, performance.now() + (result.allowed ? result.resetMs : result.retryAfterMs))
+    }
     remember(this.#countedUntil, group, performance.now() + this.#rule.windowMs)
     return result
   }

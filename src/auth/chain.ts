@@ -33,7 +33,10 @@ export interface ChainOptions {
   rules: Readonly<Record<AuthType, RateLimit>>
 }
 
-/** Wrong credentials an address may present; then it may use those alone that succeeded before or that nobody can guess. */
+/**
+ * Wrong credentials an address may present; then it may use those alone that succeeded before or that nobody
+ * can guess.
+ */
 export const FAILURES: RateLimit = { limit: 20, windowMs: 60_000 }
 
 /** Beginning of the names of their counters; the address group follows. */
@@ -65,10 +68,18 @@ export function authenticationChain (options: ChainOptions): Identify {
     // Before anything is looked up, for the limit is there to prevent that.
     const over = failures.refusal(address)
     try {
-      return await ask(options, credential, over !== undefined || failures.hasCounted(address) ? { ...presented, standing: over === undefined ? 'failed' : 'over' } : presented)
+      return await ask(
+        options,
+        credential,
+        over !== undefined || failures.hasCounted(address)
+          ? { ...presented, standing: over === undefined ? 'failed' : 'over' }
+          : presented
+      )
     } catch (error) {
       const refusal = asRefusal(error)
-      if (refusal.code === 'INVALID_CREDENTIAL' && !(refusal instanceof EndedCredential)) refuseOver(over ?? await failures.count(address), address)
+      if (refusal.code === 'INVALID_CREDENTIAL' && !(refusal instanceof EndedCredential)) {
+        refuseOver(over ?? (await failures.count(address)), address)
+      }
       throw refusal
     }
   }
@@ -101,13 +112,17 @@ export async function identifyGiven (
 
 /** Counted apart from everything else: other callers behind the same address are not touched. */
 function refuseOver (counted: RateLimitResult, address: string): void {
-  if (!counted.allowed) throw rateLimited(counted, { reason: 'TOO_MANY_FAILURES', rule: `failures of ${addressGroup(address)}` })
+  if (!counted.allowed) {
+    throw rateLimited(counted, { reason: 'TOO_MANY_FAILURES', rule: `failures of ${addressGroup(address)}` })
+  }
 }
 
 /** Whatever is not a refusal is a fault on the way to one. */
 function asRefusal (error: unknown): AppError {
   if (error instanceof AppError) return error
-  return new AppError('STATE_UNAVAILABLE', 'Authentication is out of reach; try again', { cause: error, headers: { 'retry-after': '2' } })
+  return new AppError('STATE_UNAVAILABLE', 'Authentication is out of reach; try again', {
+    cause: error, headers: { 'retry-after': '2' }
+  })
 }
 
 async function ask (options: ChainOptions, credential: Credential, presented: RequestFacts): Promise<Caller> {
@@ -115,15 +130,21 @@ async function ask (options: ChainOptions, credential: Credential, presented: Re
     const found = await authenticator.authenticate(credential, presented)
     if (found === undefined) continue
     refuseEnded(options.store, found.principal)
-    return await counted(options, found, { store: options.store, authenticator, credential, presented, principal: found.principal })
+    return await counted(options, found, {
+      store: options.store, authenticator, credential, presented, principal: found.principal
+    })
   }
   const why = options.authenticators.map(authenticator => authenticator.explain?.(credential)).find(Boolean)
   throw new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: why ?? 'no authenticator knows it' })
 }
 
-async function counted ({ store, rules }: ChainOptions, found: Authentication, presentation: Presentation): Promise<Caller> {
+async function counted (
+  { store, rules }: ChainOptions,
+  found: Authentication,
+  presentation: Presentation
+): Promise<Caller> {
   const counters = countersOf(found, rules)
-  const rateLimit = found.rateLimit ?? await countIn(store, counters, 1)
+  const rateLimit = found.rateLimit ?? (await countIn(store, counters, 1))
   return { principal: found.principal, ...counters, rateLimit, recheck: () => recheck(presentation) }
 }
 
@@ -133,7 +154,10 @@ export function countersOf (found: Authentication, rules: ChainOptions['rules'])
   const subject = found.subject ?? `sub:${principal.id}`
   const rule = found.rule ?? rules[principal.authType]
   const holder = holderOf(principal)
-  const shared = holder === principal.id ? undefined : { subject: `sub:${holder}`, rule: { limit: rule.limit * CLIENTS_OF_SUBJECT, windowMs: rule.windowMs } }
+  const shared =
+    holder === principal.id
+      ? undefined
+      : { subject: `sub:${holder}`, rule: { limit: rule.limit * CLIENTS_OF_SUBJECT, windowMs: rule.windowMs } }
   return { subject, rule, shared }
 }
 
@@ -146,7 +170,9 @@ interface Presentation {
   readonly principal: Principal
 }
 
-async function recheck ({ store, authenticator, credential, presented, principal }: Presentation): Promise<Principal | undefined> {
+async function recheck ({
+  store, authenticator, credential, presented, principal
+}: Presentation): Promise<Principal | undefined> {
   try {
     const now = await authenticator.recheck(credential, presented, principal)
     // Somebody else now: whatever was opened is not theirs.
@@ -164,8 +190,12 @@ async function recheck ({ store, authenticator, credential, presented, principal
 function refuseEnded ({ revocations }: Store, principal: Principal): void {
   const { authType, authenticatedAt, expiresAt } = principal
   const revocation = revokedBy(principal, revocations.entries())
-  if (revocation !== undefined) throw new EndedCredential('revoked', { rule: `revoked ${revocation.id}`, principal: principal.id })
-  if (expiresAt !== undefined && expiresAt <= authenticatedAt) throw new EndedCredential('expired', { rule: 'expired', principal: principal.id })
+  if (revocation !== undefined) {
+    throw new EndedCredential('revoked', { rule: `revoked ${revocation.id}`, principal: principal.id })
+  }
+  if (expiresAt !== undefined && expiresAt <= authenticatedAt) {
+    throw new EndedCredential('expired', { rule: 'expired', principal: principal.id })
+  }
   if (authType !== 'api_key' && revocations.ageMs() > REVOCATIONS_MAX_AGE_MS) {
     throw new AppError('STATE_UNAVAILABLE', 'State is out of reach; try again', {
       cause: 'the copy of the revocations is old', headers: { 'retry-after': '2' }
@@ -176,8 +206,21 @@ function refuseEnded ({ revocations }: Store, principal: Principal): void {
 async function anonymous ({ store, rules }: ChainOptions, { address }: RequestFacts): Promise<Caller> {
   const id = `none:${addressGroup(address)}`
   const principal: Principal = {
-    id, name: 'anonymous', authType: 'none', role: 'caller', permissions: ['*'], authenticatedAt: Date.now(), revocableAs: []
+    id,
+    name: 'anonymous',
+    authType: 'none',
+    role: 'caller',
+    permissions: ['*'],
+    authenticatedAt: Date.now(),
+    revocableAs: []
   }
   const subject = `sub:${id}`
-  return { principal, subject, rule: rules.none, shared: undefined, rateLimit: await store.hit(subject, rules.none), recheck: async () => principal }
+  return {
+    principal,
+    subject,
+    rule: rules.none,
+    shared: undefined,
+    rateLimit: await store.hit(subject, rules.none),
+    recheck: async () => principal
+  }
 }

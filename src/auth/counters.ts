@@ -24,10 +24,18 @@ export interface Counters extends Counter {
  * @returns the count that refused, or the caller's own with the smaller rest
  * @throws {AppError} STATE_UNAVAILABLE
  */
-export async function countIn (store: Store, { subject, rule, shared }: Counters, cost: number): Promise<RateLimitResult> {
+export async function countIn (
+  store: Store,
+  { subject, rule, shared }: Counters,
+  cost: number
+): Promise<RateLimitResult> {
   if (shared === undefined) return await store.hit(subject, rule, { cost })
-  const [own, all] = await Promise.all([store.hit(subject, rule, { cost }), store.hit(shared.subject, shared.rule, { cost })])
-  if (own.allowed && all.allowed) return { ...own, remaining: Math.min(own.remaining, all.remaining), sharedSlice: all.slice }
+  const [own, all] = await Promise.all([
+    store.hit(subject, rule, { cost }), store.hit(shared.subject, shared.rule, { cost })
+  ])
+  if (own.allowed && all.allowed) {
+    return { ...own, remaining: Math.min(own.remaining, all.remaining), sharedSlice: all.slice }
+  }
   if (own.allowed) await store.giveBack(subject, own.slice, { cost })
   if (all.allowed) await store.giveBack(shared.subject, all.slice, { cost })
   return own.allowed ? all : own
@@ -57,13 +65,21 @@ export async function foresee (
 }
 
 /** Give units back that were counted with `result`. Best effort. */
-export async function giveBackIn (store: Store, { subject, shared }: Counters, { slice, sharedSlice }: RateLimitResult, cost: number): Promise<void> {
+export async function giveBackIn (
+  store: Store,
+  { subject, shared }: Counters,
+  { slice, sharedSlice }: RateLimitResult,
+  cost: number
+): Promise<void> {
   await store.giveBack(subject, slice, { cost })
   if (shared !== undefined && sharedSlice !== undefined) await store.giveBack(shared.subject, sharedSlice, { cost })
 }
 
 /** Which limit a count was held to, for the log. */
-export function limitOf ({ principal, rule }: Counter & { readonly principal: Principal }, { limit }: RateLimitResult): string {
+export function limitOf (
+  { principal, rule }: Counter & { readonly principal: Principal },
+  { limit }: RateLimitResult
+): string {
   if (limit !== rule.limit) return 'limit of the subject'
   return rule.of === 'key' ? 'limit of the key' : `limit of ${principal.authType}`
 }

@@ -104,7 +104,9 @@ export async function loadCustomAuthenticator (path: string): Promise<Authentica
     throw new UsageError(`AUTHENTICATOR: cannot load ${path}: ${(cause as Error).message}`)
   }
   if (typeof module.default !== 'function') {
-    throw new UsageError(`AUTHENTICATOR: the default export of ${path} must be a function (credential, presented) => identity`)
+    throw new UsageError(
+      `AUTHENTICATOR: the default export of ${path} must be a function (credential, presented) => identity`
+    )
   }
   return customAuthenticator(module.default as CustomAuthenticator)
 }

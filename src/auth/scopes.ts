@@ -3,7 +3,10 @@ import { scopeFor, type Target } from '../core/permissions.ts'
 import type { Principal } from '../core/principal.ts'
 import { AppError } from '../errors.ts'
 
-/** An access token lacks scopes. What to ask for depends on its authorization server: whoever writes the challenge decides it. */
+/**
+ * An access token lacks scopes. What to ask for depends on its authorization server: whoever writes the
+ * challenge decides it.
+ */
 export class InsufficientScope extends AppError {
   /** Of this server, as the token has them. */
   readonly held: readonly string[]
@@ -13,7 +16,9 @@ export class InsufficientScope extends AppError {
 
   /** @param rule what decided, for the log */
   constructor (held: readonly string[], wanted: readonly string[], issuer: string | undefined, rule?: string) {
-    super('INSUFFICIENT_SCOPE', 'The token lacks a scope that this call needs', { data: { scope: [...new Set([...held, ...wanted])].join(' ') }, rule })
+    super('INSUFFICIENT_SCOPE', 'The token lacks a scope that this call needs', {
+      data: { scope: [...new Set([...held, ...wanted])].join(' ') }, rule
+    })
     this.held = held
     this.wanted = wanted
     this.issuer = issuer
@@ -26,6 +31,10 @@ export class InsufficientScope extends AppError {
 }
 
 /** What an OAuth2 caller lacks for something it named. */
-export function insufficientScope ({ scopes, issuer }: Principal, { kind, name }: Target, rule?: string): InsufficientScope {
+export function insufficientScope (
+  { scopes, issuer }: Principal,
+  { kind, name }: Target,
+  rule?: string
+): InsufficientScope {
   return new InsufficientScope(scopes ?? [], [ACCESS_SCOPE, scopeFor(kind, name)], issuer, rule)
 }

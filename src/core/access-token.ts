@@ -59,7 +59,12 @@ const ID_TOKEN_CLAIMS = ['at_hash', 'c_hash', 's_hash']
  * @param token its claims, and whether its header says that it is an access token (RFC 9068 §2.1)
  * @param now ms since the epoch
  */
-export function judgeJwt (token: { claims: Claims, marked: boolean }, issuer: string, rules: TokenRules, now: number): Judged {
+export function judgeJwt (
+  token: { claims: Claims; marked: boolean },
+  issuer: string,
+  rules: TokenRules,
+  now: number
+): Judged {
   const claims = withoutNulls(token.claims)
   if (claims.iss !== issuer) return { refused: `issuer: ${shown(claims.iss)}` }
   if (!time(claims.exp) || !time(claims.iat)) return { refused: 'exp or iat is not a time' }
@@ -81,8 +86,14 @@ export function judgeJwt (token: { claims: Claims, marked: boolean }, issuer: st
  */
 export function judgeIntrospection (answer: Claims, issuer: string, rules: TokenRules, now: number): Judged {
   const said = withoutNulls(answer)
-  if (said.active !== true) return { refused: said.active === false ? 'not active' : `not active: \`active\` is ${shown(said.active)} instead of true` }
-  if (said.iss !== undefined && said.iss !== issuer) return { refused: `issuer: ${shown(said.iss)} seen, ${shown(issuer)} wanted` }
+  if (said.active !== true) {
+    return {
+      refused: said.active === false ? 'not active' : `not active: \`active\` is ${shown(said.active)} instead of true`
+    }
+  }
+  if (said.iss !== undefined && said.iss !== issuer) {
+    return { refused: `issuer: ${shown(said.iss)} seen, ${shown(issuer)} wanted` }
+  }
   const type = said.token_type
   if (type !== undefined && !isAccessType(type)) return { refused: `token_type: ${shown(type)}` }
   if (said.aud === undefined && rules.introspectionWithoutAud === 'accept') said.aud = rules.audiences[0]
@@ -97,15 +108,24 @@ export function judgeIntrospection (answer: Claims, issuer: string, rules: Token
  */
 export function judgeTokenInfo (answer: Claims, issuer: string, rules: TokenRules, now: number): Judged {
   const said = withoutNulls(answer)
-  if (said.error !== undefined || said.error_description !== undefined) return { refused: `not active: ${shown(said.error)}` }
+  if (said.error !== undefined || said.error_description !== undefined) {
+    return { refused: `not active: ${shown(said.error)}` }
+  }
   const left = number(said.expires_in)
   const exp = number(said.exp) ?? (left === undefined ? undefined : now / 1000 + left)
   if (exp === undefined) return { refused: 'exp' }
   const { nbf: _nbf, ...rest } = withNumbers(said)
-  return judge({ ...rest, exp, aud: said.aud ?? said.audience, sub: said.sub ?? said.user_id }, issuer, rules, { now, marked: true })
+  return judge({ ...rest, exp, aud: said.aud ?? said.audience, sub: said.sub ?? said.user_id }, issuer, rules, {
+    now, marked: true
+  })
 }
 
-function judge (claims: Claims, issuer: string, rules: TokenRules, { now, marked }: { now: number, marked: boolean }): Judged {
+function judge (
+  claims: Claims,
+  issuer: string,
+  rules: TokenRules,
+  { now, marked }: { now: number; marked: boolean }
+): Judged {
   const { exp, iat, nbf, jti } = claims
   if (!isForUs(claims.aud, rules.audiences)) return { refused: wrongAudience(claims.aud, rules.audiences) }
   if (!isAccessToken(claims, marked)) return { refused: 'not an access token' }
@@ -159,11 +179,15 @@ function isAccessToken (claims: Claims, marked: boolean): boolean {
   const { typ, token_use: use, nonce } = claims
   if (typeof typ === 'string' && !isAccessType(typ)) return false
   if (use !== undefined && use !== 'access' && use !== 'access_token') return false
-  return nonce === undefined || marked || typeof typ === 'string' || claims.scope !== undefined || claims.scp !== undefined
+  return (
+    nonce === undefined || marked || typeof typ === 'string' || claims.scope !== undefined || claims.scp !== undefined
+  )
 }
 
 function isAccessType (type: unknown): boolean {
-  return typeof type === 'string' && /^(bearer|dpop|(urn:ietf:params:oauth:token-type:)?access_token|at\+jwt)$/i.test(type)
+  return (
+    typeof type === 'string' && /^(bearer|dpop|(urn:ietf:params:oauth:token-type:)?access_token|at\+jwt)$/i.test(type)
+  )
 }
 
 /**
@@ -188,7 +212,9 @@ function withoutNulls (claims: Claims): Record<string, unknown> {
 
 /** Some servers write the times of an answer as text. */
 function withNumbers (claims: Claims): Record<string, unknown> {
-  const times = ['exp', 'iat', 'nbf'].filter(name => claims[name] !== undefined).map(name => [name, number(claims[name]) ?? claims[name]])
+  const times = ['exp', 'iat', 'nbf']
+    .filter(name => claims[name] !== undefined)
+    .map(name => [name, number(claims[name]) ?? claims[name]])
   return { ...claims, ...Object.fromEntries(times) as Claims }
 }
 

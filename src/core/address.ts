@@ -18,7 +18,10 @@ export function normalAddress (text: string): string | undefined {
   return full.map(part => part.toString(16)).join(':')
 }
 
-/** Whether a hop of the way here is a proxy of ours, which says by whom it was asked. Hop 0 is the peer of the connection. */
+/**
+ * Whether a hop of the way here is a proxy of ours, which says by whom it was asked. Hop 0 is the peer of the
+ * connection.
+ */
 export type IsProxy = (address: string, hop: number) => boolean
 
 /**
@@ -192,9 +195,10 @@ function prefixOf (digits: string, bits: number): string {
 
 function expandIpv6 (text: string): number[] {
   const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text)
-  const plain = dotted === null
-    ? text
-    : `${dotted[1]}${(Number(dotted[2]) * 256 + Number(dotted[3])).toString(16)}:${(Number(dotted[4]) * 256 + Number(dotted[5])).toString(16)}`
+  const plain =
+    dotted === null
+      ? text
+      : `${dotted[1]}${(Number(dotted[2]) * 256 + Number(dotted[3])).toString(16)}:${(Number(dotted[4]) * 256 + Number(dotted[5])).toString(16)}`
   const [left = '', right] = plain.split('::')
   const head = left === '' ? [] : left.split(':')
   const tail = right === undefined || right === '' ? [] : right.split(':')

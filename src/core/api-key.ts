@@ -35,7 +35,12 @@ export const ApiKeyRecord = {
     /** Requests per window instead of the class's limit. */
     limit: { type: 'integer', minimum: 1, maximum: 1_000_000_000 },
     /** The key before the last rotation, accepted until `until`. */
-    previous: { type: 'object', properties: { hash: Hash, until: Time }, required: ['hash', 'until'], additionalProperties: false },
+    previous: {
+      type: 'object',
+      properties: { hash: Hash, until: Time },
+      required: ['hash', 'until'],
+      additionalProperties: false
+    },
     /** Coarse: written at most once a minute. */
     lastUsed: Time,
     revoked: Time

@@ -10,7 +10,10 @@ export type Credential =
 
 export const NO_CREDENTIAL: Credential = { type: 'none' }
 
-/** Tokens that list the groups of an account have 8 kB and more. All headers together may have twice as much (src/app.ts). */
+/**
+ * Tokens that list the groups of an account have 8 kB and more. All headers together may have twice as much
+ * (src/app.ts).
+ */
 const MAX_LENGTH = 16_384
 
 /** RFC 6750 §2.1 b64token, which also fits our keys and plain `sk-…` values. */
@@ -68,12 +71,18 @@ export function readMessageCredential (params: unknown): Credential {
       return { type: 'bearer', value: bounded(auth.access_token) }
     }
   }
-  throw new AppError('MALFORMED_CREDENTIAL', 'auth must be {"type": "api_key", "api_key": …} or {"type": "oauth2", "access_token": …}')
+  throw new AppError(
+    'MALFORMED_CREDENTIAL',
+    'auth must be {"type": "api_key", "api_key": …} or {"type": "oauth2", "access_token": …}'
+  )
 }
 
 function bounded (value: string): string {
   if (value.length > MAX_LENGTH || !TOKEN.test(value)) {
-    throw new AppError('MALFORMED_CREDENTIAL', 'The credential is empty, too long, or has characters that no credential has')
+    throw new AppError(
+      'MALFORMED_CREDENTIAL',
+      'The credential is empty, too long, or has characters that no credential has'
+    )
   }
   return value
 }

@@ -17,7 +17,10 @@ const SPACE = 0x20
 /** Whether a text could change at all. */
 const CHANGES = /[%&\\+\u0080-\uffff]/
 
-/** HTML entities of the ASCII characters that attacks are made of; the first four count without their semicolon, too. */
+/**
+ * HTML entities of the ASCII characters that attacks are made of; the first four count without their
+ * semicolon, too.
+ */
 const ENTITIES: ReadonlyMap<string, number> = new Map(([
   ['lt', '<'], ['gt', '>'], ['amp', '&'], ['quot', '"'], ['apos', "'"], ['colon', ':'], ['sol', '/'], ['bsol', '\\'],
   ['period', '.'], ['comma', ','], ['semi', ';'], ['lpar', '('], ['rpar', ')'], ['lsqb', '['], ['rsqb', ']'],
@@ -30,12 +33,14 @@ const BARE_ENTITIES: ReadonlySet<string> = new Set(['lt', 'gt', 'amp', 'quot'])
 
 /** Where characters stand that normalise (NFKC) to ASCII; a test holds the list to the whole of Unicode. */
 const COMPATIBLE: ReadonlyArray<readonly [first: number, last: number]> = [
-  [0xa0, 0x2ff], [0x37e, 0x37e], [0x1d00, 0x1dbf], [0x1fef, 0x1fef], [0x2000, 0x24ff], [0x2a74, 0x2a76], [0x2c7c, 0x2c7d], [0x3000, 0x3000], [0x3200, 0x33ff],
-  [0xa7f1, 0xa7f4], [0xfb00, 0xfb29], [0xfe10, 0xfe6f], [0xff00, 0xff5e], [0x107a5, 0x107a5], [0x1ccd6, 0x1ccf9], [0x1d400, 0x1d7ff], [0x1f100, 0x1f1ad], [0x1fbf0, 0x1fbf9]
+  [0xa0, 0x2ff], [0x37e, 0x37e], [0x1d00, 0x1dbf], [0x1fef, 0x1fef], [0x2000, 0x24ff], [0x2a74, 0x2a76],
+  [0x2c7c, 0x2c7d], [0x3000, 0x3000], [0x3200, 0x33ff], [0xa7f1, 0xa7f4], [0xfb00, 0xfb29], [0xfe10, 0xfe6f],
+  [0xff00, 0xff5e], [0x107a5, 0x107a5], [0x1ccd6, 0x1ccf9], [0x1d400, 0x1d7ff], [0x1f100, 0x1f1ad], [0x1fbf0, 0x1fbf9]
 ]
 /** Characters that are not seen: they part a word for a filter and for nobody else. */
 const UNSEEN: ReadonlyArray<readonly [first: number, last: number]> = [
-  [0xad, 0xad], [0x34f, 0x34f], [0x61c, 0x61c], [0x180b, 0x180f], [0x200b, 0x200f], [0x202a, 0x202e], [0x2060, 0x206f], [0xfe00, 0xfe0f], [0xfeff, 0xfeff], [0xe0000, 0xe0fff]
+  [0xad, 0xad], [0x34f, 0x34f], [0x61c, 0x61c], [0x180b, 0x180f], [0x200b, 0x200f], [0x202a, 0x202e],
+  [0x2060, 0x206f], [0xfe00, 0xfe0f], [0xfeff, 0xfeff], [0xe0000, 0xe0fff]
 ]
 
 /** Signs that some readers take for a separator of paths. */
@@ -117,7 +122,9 @@ class Decoder {
     }
     const units = this.#out.subarray(0, this.#length)
     // One byte a character where that is enough: what searches it is then twice as fast.
-    return this.#seen < 0x100 ? Buffer.from(units).toString('latin1') : Buffer.from(units.buffer, 0, units.byteLength).toString('utf16le')
+    return this.#seen < 0x100
+      ? Buffer.from(units).toString('latin1')
+      : Buffer.from(units.buffer, 0, units.byteLength).toString('utf16le')
   }
 
   #write (unit: number): void {
@@ -166,7 +173,20 @@ class Decoder {
     this.#at += 3
     if (lead < 0x80) return this.#write(lead)
     if (lead === 0xc0 || lead === 0xc1) return this.#overlong(lead)
-    const more = lead >= 0xfe ? 0 : lead >= 0xfc ? 5 : lead >= 0xf8 ? 4 : lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0
+    const more =
+      lead >= 0xfe
+        ? 0
+        : lead >= 0xfc
+          ? 5
+          : lead >= 0xf8
+            ? 4
+            : lead >= 0xf0
+              ? 3
+              : lead >= 0xe0
+                ? 2
+                : lead >= 0xc0
+                  ? 1
+                  : 0
     // The space of Latin-1, which databases take for one.
     if (lead === 0xa0) return this.#write(SPACE)
     // A byte that begins nothing is dropped, as lenient readers do.
@@ -203,7 +223,9 @@ class Decoder {
       if (hex) at++
       let code = 0
       let digits = 0
-      for (let digit; (digit = digitOf(text.charCodeAt(at))) >= 0 && digit < base; at++, digits++) code = Math.min(code * base + digit, 0x110000)
+      for (let digit; (digit = digitOf(text.charCodeAt(at))) >= 0 && digit < base; at++, digits++) {
+        code = Math.min(code * base + digit, 0x110000)
+      }
       if (digits > 0) {
         this.#at = text.charCodeAt(at) === SEMICOLON ? at + 1 : at
         return code <= 0x10ffff ? this.#emit(code) : undefined
@@ -233,11 +255,25 @@ class Decoder {
     while (text.charCodeAt(at) === BACKSLASH) at++
     this.#at = at
     switch (text[at]) {
-      case 'u': return text[at + 1] === '{' ? this.#escaped(this.#braced(at + 2)) : this.#escaped({ code: this.#hex(at + 1, 4), end: at + 5 })
-      case 'x': return this.#escaped({ code: this.#hex(at + 1, 2), end: at + 3 })
-      case 'n': case 'r': case 't': case 'f': case 'v': return this.#escaped({ code: SPACE, end: at + 1 })
-      case '/': case '"': case "'": case '`': return this.#escaped({ code: text.charCodeAt(at), end: at + 1 })
-      default: this.#write(BACKSLASH)
+      case 'u':
+        return text[at + 1] === '{'
+          ? this.#escaped(this.#braced(at + 2))
+          : this.#escaped({ code: this.#hex(at + 1, 4), end: at + 5 })
+      case 'x':
+        return this.#escaped({ code: this.#hex(at + 1, 2), end: at + 3 })
+      case 'n':
+      case 'r':
+      case 't':
+      case 'f':
+      case 'v':
+        return this.#escaped({ code: SPACE, end: at + 1 })
+      case '/':
+      case '"':
+      case "'":
+      case '`':
+        return this.#escaped({ code: text.charCodeAt(at), end: at + 1 })
+      default:
+        this.#write(BACKSLASH)
     }
   }
 
@@ -253,7 +289,9 @@ class Decoder {
   #braced (at: number): { code: number, end: number } {
     const start = at
     let code = 0
-    for (let digit; (digit = digitOf(this.#text.charCodeAt(at))) >= 0; at++) code = Math.min(code * 16 + digit, 0x110000)
+    for (let digit; (digit = digitOf(this.#text.charCodeAt(at))) >= 0; at++) {
+      code = Math.min(code * 16 + digit, 0x110000)
+    }
     return { code: at > start && this.#text[at] === '}' && code <= 0x10ffff ? code : -1, end: at + 1 }
   }
 

@@ -12,7 +12,9 @@ const MAX_LENGTH = 2048
  * @returns undefined if it must not be used
  */
 export function endpointUrl (value: unknown, issuer: string): string | undefined {
-  if (typeof value !== 'string' || value.length > MAX_LENGTH || !URL.canParse(value) || !URL.canParse(issuer)) return undefined
+  if (typeof value !== 'string' || value.length > MAX_LENGTH || !URL.canParse(value) || !URL.canParse(issuer)) {
+    return undefined
+  }
   const url = new URL(value)
   if (url.username !== '' || url.password !== '' || url.hash !== '') return undefined
   if (url.protocol === 'https:') return url.href

@@ -78,7 +78,10 @@ export function inexactNumbers (text: string): Array<Array<string | number>> {
   return [...paths.values()]
 }
 
-/** Whether a number, as it is written, is not what it is read as. Written with an exponent it is an approximation anyway. */
+/**
+ * Whether a number, as it is written, is not what it is read as. Written with an exponent it is an
+ * approximation anyway.
+ */
 function isInexact (token: string): boolean {
   const value = Number(token)
   if (!Number.isFinite(value)) return true

@@ -25,7 +25,9 @@ export interface InspectorOptions {
 }
 
 /** What is found where a value unfolds to more text than is looked at. */
-export const TOO_MUCH_TEXT: Pattern = { name: 'too_much_text', description: 'More text than inspection looks at, escapes unfolded.' }
+export const TOO_MUCH_TEXT: Pattern = {
+  name: 'too_much_text', description: 'More text than inspection looks at, escapes unfolded.'
+}
 
 /** How often a text is decoded: a reader behind the tool may decode again what the one before it decoded. */
 const ROUNDS = 3
@@ -52,7 +54,9 @@ class LazyPattern {
   constructor ({ name, sources, needs, unless, strict }: PatternSource, level: InspectionLevel) {
     this.name = name
     this.#needs = needs
-    this.#source = [...sources, ...(strict === undefined || level !== 'strict' ? [] : [strict])].map(source => `(?:${source})`).join('|')
+    this.#source = [...sources, ...(strict === undefined || level !== 'strict' ? [] : [strict])]
+      .map(source => `(?:${source})`)
+      .join('|')
     this.#unless = level === 'strict' ? undefined : unless
   }
 
@@ -82,7 +86,9 @@ export class Inspector {
   readonly #maxCharacters: number
 
   constructor ({ level = 'default', own = [], maxCharacters = MAX_CHARACTERS }: InspectorOptions = {}) {
-    this.patterns = new Map([...PATTERNS, ...own, TOO_MUCH_TEXT].map(({ name, description }) => [name, { name, description }]))
+    this.patterns = new Map(
+      [...PATTERNS, ...own, TOO_MUCH_TEXT].map(({ name, description }) => [name, { name, description }])
+    )
     this.#asked = [...SHIPPED[level], ...own.map(pattern => new LazyPattern(pattern, level))]
     this.#maxCharacters = maxCharacters
   }
@@ -129,7 +135,9 @@ export class Inspector {
         const pattern = yield * this.#inText(value, work)
         if (pattern !== undefined) return { pattern, path: pathOf(place) }
       } else if (Array.isArray(value)) {
-        for (let i = value.length - 1; i >= 0; i--) if (holdsText(value[i])) stack.push({ value: value[i], key: String(i), above: place })
+        for (let i = value.length - 1; i >= 0; i--) {
+          if (holdsText(value[i])) stack.push({ value: value[i], key: String(i), above: place })
+        }
       } else if (typeof value === 'object' && value !== null) {
         const keys = Object.keys(value)
         for (const key of keys) {

@@ -46,7 +46,10 @@ export function waitOf ({ retryAfterMs, windowMs }: Pick<RateLimitResult, 'retry
 }
 
 /** The refusal of a count. */
-export function rateLimited (result: Pick<RateLimitResult, 'retryAfterMs' | 'windowMs'>, { reason = 'RATE_LIMITED', rule }: Limited = {}): AppError {
+export function rateLimited (
+  result: Pick<RateLimitResult, 'retryAfterMs' | 'windowMs'>,
+  { reason = 'RATE_LIMITED', rule }: Limited = {}
+): AppError {
   const retryAfterMs = waitOf(result)
   return new AppError(reason, 'Rate limit exceeded', {
     data: { retryAfterMs }, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }, rule

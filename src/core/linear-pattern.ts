@@ -6,7 +6,8 @@
 import { RE2JS } from 're2js'
 
 /** White space as JavaScript means it; RE2 knows ASCII alone. */
-const SPACES = '\\t\\n\\v\\f\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}'
+const SPACES =
+  '\\t\\n\\v\\f\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}'
 const ANY_BUT_LINE_END = '[^\\n\\r\\x{2028}\\x{2029}]'
 
 /** An expression that TypeBox takes for a RegExp; only its `test` is ever called. */
@@ -34,12 +35,22 @@ export function linearPattern (text: string): RegExp {
   const native = nativePattern(text)
   if (cannotBacktrack(text)) return native
   const unfit = /\(\?(<?[=!])/.exec(text)
-  if (unfit !== null) throw new Error(`the pattern ${shown(text)} looks around (\`(?${unfit[1]!}\`), which takes more than time in proportion to the text; split it into several patterns in allOf`)
-  if (/\\(?:[1-9]|k<)/.test(text)) throw new Error(`the pattern ${shown(text)} refers back to a group, which takes more than time in proportion to the text`)
+  if (unfit !== null) {
+    throw new Error(
+      `the pattern ${shown(text)} looks around (\`(?${unfit[1]!}\`), which takes more than time in proportion to the text; split it into several patterns in allOf`
+    )
+  }
+  if (/\\(?:[1-9]|k<)/.test(text)) {
+    throw new Error(
+      `the pattern ${shown(text)} refers back to a group, which takes more than time in proportion to the text`
+    )
+  }
   try {
     return new LinearPattern(text, RE2JS.compile(forRe2(text)))
   } catch (error) {
-    throw new Error(`the pattern ${shown(text)} cannot be run in time proportional to the text (RE2): ${(error as Error).message}`)
+    throw new Error(
+      `the pattern ${shown(text)} cannot be run in time proportional to the text (RE2): ${(error as Error).message}`
+    )
   }
 }
 
@@ -50,7 +61,11 @@ export function linearPattern (text: string): RegExp {
  */
 export function requireNoBacktracking (text: string): void {
   nativePattern(text)
-  if (!cannotBacktrack(text)) throw new Error(`the pattern ${shown(text)} may take more than time in proportion to the text; begin it with ^ and repeat one thing at most`)
+  if (!cannotBacktrack(text)) {
+    throw new Error(
+      `the pattern ${shown(text)} may take more than time in proportion to the text; begin it with ^ and repeat one thing at most`
+    )
+  }
 }
 
 function nativePattern (text: string): RegExp {
@@ -108,7 +123,13 @@ function cannotBacktrack (text: string): boolean {
         break
       case '{': {
         const counts = /^\{(\d+)(,?)(\d*)\}/.exec(text.slice(at, at + 24))
-        if (counts !== null && (Number(counts[1]) > LONG_REPEAT || (counts[2] === ',' && (counts[3] === '' || Number(counts[3]) > LONG_REPEAT)))) repeats++
+        if (
+          counts !== null &&
+          (Number(counts[1]) > LONG_REPEAT ||
+            (counts[2] === ',' && (counts[3] === '' || Number(counts[3]) > LONG_REPEAT)))
+        ) {
+          repeats++
+        }
       }
     }
   }
@@ -151,21 +172,46 @@ function escapeForRe2 (text: string, at: number, inClass: boolean): { spelled: s
   const unit = /^\\u(?:([0-9a-fA-F]{4})|\{([0-9a-fA-F]{1,6})\})/.exec(rest)
   if (unit !== null) {
     const code = Number.parseInt(unit[1] ?? unit[2]!, 16)
-    const low = code >= 0xd800 && code < 0xdc00 ? /^\\u([dD][c-fC-F][0-9a-fA-F]{2})/.exec(text.slice(at + unit[0].length, at + unit[0].length + 6)) : null
+    const low =
+      code >= 0xd800 && code < 0xdc00
+        ? /^\\u([dD][c-fC-F][0-9a-fA-F]{2})/.exec(text.slice(at + unit[0].length, at + unit[0].length + 6))
+        : null
     if (low === null) return { spelled: `\\x{${code.toString(16)}}`, length: unit[0].length }
-    return { spelled: `\\x{${((code - 0xd800) * 0x400 + Number.parseInt(low[1]!, 16) - 0xdc00 + 0x10000).toString(16)}}`, length: unit[0].length + low[0].length }
+    return {
+      spelled: `\\x{${((code - 0xd800) * 0x400 + Number.parseInt(low[1]!, 16) - 0xdc00 + 0x10000).toString(16)}}`,
+      length: unit[0].length + low[0].length
+    }
   }
   const property = /^\\([pP])\{(?:Script|sc|General_Category|gc)=(\w+)\}/.exec(text.slice(at, at + 64))
   if (property !== null) return { spelled: `\\${property[1]!}{${property[2]!}}`, length: property[0].length }
   const letter = text[at + 1] ?? ''
   switch (letter) {
-    case 's': return { spelled: inClass ? SPACES : `[${SPACES}]`, length: 2 }
-    case 'S': return { spelled: inClass ? '\\S' : `[^${SPACES}]`, length: 2 }
-    case '0': return { spelled: '\\x{0}', length: 2 }
-    case 'c': return { spelled: `\\x{${((text.charCodeAt(at + 2) || 0) & 31).toString(16)}}`, length: 3 }
-    case 'b': return { spelled: inClass ? '\\x{8}' : '\\b', length: 2 }
-    case 'B': case 'd': case 'D': case 'w': case 'W': case 'n': case 'r': case 't': case 'f': case 'v': case 'x': case 'p': case 'P': return { spelled: `\\${letter}`, length: 2 }
+    case 's':
+      return { spelled: inClass ? SPACES : `[${SPACES}]`, length: 2 }
+    case 'S':
+      return { spelled: inClass ? '\\S' : `[^${SPACES}]`, length: 2 }
+    case '0':
+      return { spelled: '\\x{0}', length: 2 }
+    case 'c':
+      return { spelled: `\\x{${((text.charCodeAt(at + 2) || 0) & 31).toString(16)}}`, length: 3 }
+    case 'b':
+      return { spelled: inClass ? '\\x{8}' : '\\b', length: 2 }
+    case 'B':
+    case 'd':
+    case 'D':
+    case 'w':
+    case 'W':
+    case 'n':
+    case 'r':
+    case 't':
+    case 'f':
+    case 'v':
+    case 'x':
+    case 'p':
+    case 'P':
+      return { spelled: `\\${letter}`, length: 2 }
     // Any other letter stands for itself, where the pattern is one without the flag.
-    default: return { spelled: /[a-zA-Z]/.test(letter) ? letter : `\\${letter}`, length: 2 }
+    default:
+      return { spelled: /[a-zA-Z]/.test(letter) ? letter : `\\${letter}`, length: 2 }
   }
 }

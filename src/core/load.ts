@@ -9,7 +9,10 @@ export interface Load {
 /** A look that comes so much after its time found the event loop late, ms. */
 export const LATE_MS = 500
 
-/** So many late looks in a row are a state, not a stumble: a collection of garbage, a neighbour's burst, one slow tool. */
+/**
+ * So many late looks in a row are a state, not a stumble: a collection of garbage, a neighbour's burst, one
+ * slow tool.
+ */
 export const LATE_LOOKS = 3
 
 /** The count of late looks after one more, which came `lateMs` after its time. */

@@ -1,7 +1,11 @@
 /** What is said to clients that look for an authorization server here. */
 
-/** Where clients look: RFC 8414 §3, OpenID Connect Discovery §4, RFC 9728 §3, and the default paths of MCP revision 2025-03-26. */
-const LOOKED_FOR = /^\/(?:(?:[^?]*\/)?\.well-known\/(?:oauth-authorization-server|openid-configuration|oauth-protected-resource)(?:\/[^?]*)?|(?:authorize|token|register|revoke)\/?)$/
+/**
+ * Where clients look: RFC 8414 §3, OpenID Connect Discovery §4, RFC 9728 §3, and the default paths of MCP
+ * revision 2025-03-26.
+ */
+const LOOKED_FOR =
+  /^\/(?:(?:[^?]*\/)?\.well-known\/(?:oauth-authorization-server|openid-configuration|oauth-protected-resource)(?:\/[^?]*)?|(?:authorize|token|register|revoke)\/?)$/
 
 /**
  * One sentence for a path of OAuth at which there is nothing: clients show

@@ -21,7 +21,11 @@ const MOST_VALUES = 512
  *
  * @returns undefined if there are more values than anyone needs
  */
-export function scopesIn (claims: Readonly<Record<string, unknown>>, names: readonly string[], map: ScopeMap): string[] | undefined {
+export function scopesIn (
+  claims: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+  map: ScopeMap
+): string[] | undefined {
   const found = new Set<string>()
   let values = 0
   for (const name of names) {
@@ -50,7 +54,10 @@ export function permissionsOf (scopes: readonly string[]): string[] {
 
 /** Whether a scope is one of those held, or lies within one of them (`mcp:tool:get_*` holds `mcp:tool:get_time`). */
 export function covers (held: readonly string[], scope: string): boolean {
-  return held.includes(scope) || (scope.startsWith(TOOL_SCOPE) && isScope(scope) && allows(permissionsOf(held), scope.slice(TOOL_SCOPE.length)))
+  return (
+    held.includes(scope) ||
+    (scope.startsWith(TOOL_SCOPE) && isScope(scope) && allows(permissionsOf(held), scope.slice(TOOL_SCOPE.length)))
+  )
 }
 
 /** Scopes as the authorization server knows them: what a client must ask it for. */
@@ -96,7 +103,11 @@ export function loginScopes ({ login, map, published }: GrantableScopes): string
  * @param held scopes of the token, as this server reads them: some clients do not accumulate them
  * @param wanted scopes of this server
  */
-export function stepUpScopes (held: readonly string[], wanted: readonly string[], { login, map, published }: GrantableScopes): string[] {
+export function stepUpScopes (
+  held: readonly string[],
+  wanted: readonly string[],
+  { login, map, published }: GrantableScopes
+): string[] {
   // Where roles of the account decide, no scope of ours is known there and nothing more can be asked for.
   if (!login.some(isScope)) return [...login]
   const known = ofThisServer(published, map)

@@ -14,7 +14,8 @@ export function defaultHosts (publicUrl: string): string[] {
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' }
 
 /** A name or address in brackets, then perhaps a port (RFC 9110 §7.2). No user, no path. */
-const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9_\u0080-\uffff-](?:[a-z0-9_.\u0080-\uffff-]*[a-z0-9_\u0080-\uffff-])?)\.?(?::(\d*))?$/
+const HOST =
+  /^(\[[0-9a-f:.]+\]|[a-z0-9_\u0080-\uffff-](?:[a-z0-9_.\u0080-\uffff-]*[a-z0-9_\u0080-\uffff-])?)\.?(?::(\d*))?$/
 
 /**
  * The one form of a Host value: lower case, without the port that goes without
@@ -31,7 +32,10 @@ export function normalHost (host: string, protocol: string): string | undefined 
   return port === undefined || port === '' || port === DEFAULT_PORTS[protocol] ? name : `${name}:${port}`
 }
 
-/** The one form of a browser's origin: its scheme, and its host in the form of `normalHost`; or `null`, as pages without one say. */
+/**
+ * The one form of a browser's origin: its scheme, and its host in the form of `normalHost`; or `null`, as
+ * pages without one say.
+ */
 export function normalOrigin (origin: string): string | undefined {
   if (origin === 'null') return origin
   const match = /^([a-z][a-z0-9+.-]*:)\/\/(.+)$/i.exec(origin)

@@ -64,7 +64,8 @@ const SCHEME = raw`(?:j[\s\x00-\x1f]*a[\s\x00-\x1f]*v[\s\x00-\x1f]*a|v[\s\x00-\x
 export const PATTERNS: readonly PatternSource[] = [
   {
     name: 'path_traversal',
-    description: 'A path that climbs out of its folder with `../` or `..\\`. In longer text: one that climbs to a file of the system, or far.',
+    description:
+      'A path that climbs out of its folder with `../` or `..\\`. In longer text: one that climbs to a file of the system, or far.',
     strict: raw`\.\./`,
     needs: /\.\./,
     sources: [
@@ -78,7 +79,8 @@ export const PATTERNS: readonly PatternSource[] = [
   },
   {
     name: 'script_tag',
-    description: '`<script>`, an event handler inside a tag or behind a quote that ends an attribute, or a `javascript:` URL.',
+    description:
+      '`<script>`, an event handler inside a tag or behind a quote that ends an attribute, or a `javascript:` URL.',
     strict: raw`<script`,
     needs: /[<=:]/,
     sources: [
@@ -107,7 +109,8 @@ export const PATTERNS: readonly PatternSource[] = [
   },
   {
     name: 'sql_tautology',
-    description: 'A value that ends early and a condition that is always true, a comment, a delay or a second statement behind it.',
+    description:
+      'A value that ends early and a condition that is always true, a comment, a delay or a second statement behind it.',
     unless: STATEMENT,
     needs: /['"`();=%,+|#*-]|xp_|true/i,
     sources: [
@@ -127,7 +130,8 @@ export const PATTERNS: readonly PatternSource[] = [
   },
   {
     name: 'code_eval',
-    description: '`eval(…)` of something, `__import__(…)`, `require("child_process")` and the like, `system(…)` of a command.',
+    description:
+      '`eval(…)` of something, `__import__(…)`, `require("child_process")` and the like, `system(…)` of a command.',
     strict: raw`eval\(`,
     needs: /[([]|process\.|!!python|o:\d|powershell|\$_/i,
     sources: [
@@ -161,7 +165,12 @@ export const PATTERNS: readonly PatternSource[] = [
       raw`[?&]\w+=[\w.-]*(?:\||;|\$\(|\x60)\s*${COMMAND}(?:\s|$|\x60|\)|;)`
     ]
   },
-  { name: 'null_byte', description: 'A NUL character, which ends strings early elsewhere.', needs: /\0/, sources: [raw`\x00`] },
+  {
+    name: 'null_byte',
+    description: 'A NUL character, which ends strings early elsewhere.',
+    needs: /\0/,
+    sources: [raw`\x00`]
+  },
   {
     name: 'xxe',
     description: 'An XML entity or an external document type.',
@@ -172,7 +181,8 @@ export const PATTERNS: readonly PatternSource[] = [
   },
   {
     name: 'template_injection',
-    description: 'A look-up such as `jndi:…` in braces, or a template (`{{…}}`, `<%…%>`) that calls into the language behind it.',
+    description:
+      'A look-up such as `jndi:…` in braces, or a template (`{{…}}`, `<%…%>`) that calls into the language behind it.',
     needs: /[{%#@$]|<!--|<esi|freemarker|th:/i,
     sources: [
       raw`\$\{\s*jndi\s*:|\$\{\s*\$\{|\$\{\s*(?:lower|upper|::|date|base64|sys|env|java|bundle|ctx)\s*:[^{}]*\$\{|\$\{\s*(?:lower|upper|::)\s*-?:?[^{}]{0,3}\}|\$\{(?:\w*:)+\w*:-[a-z:]\}`,
@@ -197,16 +207,28 @@ const OWN_NAME = /^[a-z][a-z0-9_]{0,63}$/
  * @throws {UsageError} naming the pattern and the fault
  */
 export function readPatterns (value: unknown): PatternSource[] {
-  if (!Array.isArray(value)) throw new UsageError('must hold a list: [{"name": "…", "description": "…", "pattern": "…"}]')
+  if (!Array.isArray(value)) {
+    throw new UsageError('must hold a list: [{"name": "…", "description": "…", "pattern": "…"}]')
+  }
   const names = new Set(PATTERNS.map(({ name }) => name))
   return value.map((entry: unknown, i) => {
-    const { name, description, pattern, ...rest } = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>
-    if (typeof name !== 'string' || !OWN_NAME.test(name)) throw new UsageError(`entry ${i + 1}: "name" must be 1 to 64 of a-z 0-9 _, a letter first`)
+    const { name, description, pattern, ...rest } = (
+      typeof entry === 'object' && entry !== null ? entry : {}
+    ) as Record<string, unknown>
+    if (typeof name !== 'string' || !OWN_NAME.test(name)) {
+      throw new UsageError(`entry ${i + 1}: "name" must be 1 to 64 of a-z 0-9 _, a letter first`)
+    }
     if (names.has(name)) throw new UsageError(`entry ${i + 1}: there is already a pattern "${name}"`)
-    if (typeof description !== 'string' || description.trim() === '') throw new UsageError(`pattern "${name}" needs a description: whoever is refused reads it`)
-    if (typeof pattern !== 'string' || pattern === '') throw new UsageError(`pattern "${name}" needs a "pattern" in RE2 syntax`)
+    if (typeof description !== 'string' || description.trim() === '') {
+      throw new UsageError(`pattern "${name}" needs a description: whoever is refused reads it`)
+    }
+    if (typeof pattern !== 'string' || pattern === '') {
+      throw new UsageError(`pattern "${name}" needs a "pattern" in RE2 syntax`)
+    }
     const [unknown] = Object.keys(rest)
-    if (unknown !== undefined) throw new UsageError(`pattern "${name}": unknown member "${unknown}"; there are name, description and pattern`)
+    if (unknown !== undefined) {
+      throw new UsageError(`pattern "${name}": unknown member "${unknown}"; there are name, description and pattern`)
+    }
     names.add(name)
     let compiled: RE2JS
     try {
@@ -214,7 +236,9 @@ export function readPatterns (value: unknown): PatternSource[] {
     } catch (error) {
       throw new UsageError(`pattern "${name}" is not RE2: ${(error as Error).message}`)
     }
-    if (compiled.test('')) throw new UsageError(`pattern "${name}" matches the empty text, so it would refuse everything`)
+    if (compiled.test('')) {
+      throw new UsageError(`pattern "${name}" matches the empty text, so it would refuse everything`)
+    }
     return { name, description, sources: [pattern] }
   })
 }

@@ -70,9 +70,14 @@ export function mayUse (principal: Principal, kind: Kind, name: string): boolean
 export function mayUseSome (principal: Principal, kind: Kind, beginning: string): boolean {
   if (principal.role !== 'caller') return false
   const prefix = spelled(kind, beginning)
-  const isWhole = (pattern: string) => pattern === '*' || (pattern.endsWith('*') && pattern.length > kindLength(prefix) && prefix.startsWith(pattern.slice(0, -1)))
-  return principal.permissions.some(pattern => !pattern.startsWith('!') && (isWhole(pattern) || pattern.startsWith(prefix))) &&
-    !principal.permissions.some(pattern => pattern.startsWith('!') && isWhole(pattern.slice(1)))
+  const isWhole = (pattern: string) =>
+    pattern === '*' ||
+    (pattern.endsWith('*') && pattern.length > kindLength(prefix) && prefix.startsWith(pattern.slice(0, -1)))
+  return (
+    principal.permissions.some(
+      pattern => !pattern.startsWith('!') && (isWhole(pattern) || pattern.startsWith(prefix))
+    ) && !principal.permissions.some(pattern => pattern.startsWith('!') && isWhole(pattern.slice(1)))
+  )
 }
 
 /** The same decision with what made it: for the log, the audit and explanations. */

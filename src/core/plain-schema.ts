@@ -33,11 +33,20 @@ export function fits (schema: PlainSchema, value: unknown): boolean {
 
 function look (schema: PlainSchema, value: unknown, at: string, faults: string[]): void {
   const wrong = (what: string) => { faults.push(`${at === '' ? '' : `${at} `}${what}`) }
-  if (schema.enum !== undefined && !schema.enum.includes(value)) return wrong(`must be ${schema.enum.map(String).join(', ').replace(/, (?=[^,]*$)/, ' or ')}`)
+  if (schema.enum !== undefined && !schema.enum.includes(value)) {
+    return wrong(
+      `must be ${schema.enum
+        .map(String)
+        .join(', ')
+        .replace(/, (?=[^,]*$)/, ' or ')}`
+    )
+  }
   switch (schema.type) {
     case 'integer':
       if (typeof value !== 'number' || !Number.isSafeInteger(value)) wrong('must be a whole number')
-      else if (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity)) wrong(`must be from ${schema.minimum ?? 'any'} to ${schema.maximum ?? 'any'}`)
+      else if (value < (schema.minimum ?? -Infinity) || value > (schema.maximum ?? Infinity)) {
+        wrong(`must be from ${schema.minimum ?? 'any'} to ${schema.maximum ?? 'any'}`)
+      }
       return
     case 'boolean':
       if (typeof value !== 'boolean') wrong('must be true or false')
@@ -46,19 +55,31 @@ function look (schema: PlainSchema, value: unknown, at: string, faults: string[]
     case 'array':
       if (!Array.isArray(value)) return wrong('must be a list')
       if (value.length > (schema.maxItems ?? Infinity)) wrong(`must have at most ${schema.maxItems} items`)
-      if (schema.items !== undefined) for (const [i, item] of value.entries()) look(schema.items, item, inside(at, String(i)), faults)
+      if (schema.items !== undefined) {
+        for (const [i, item] of value.entries()) look(schema.items, item, inside(at, String(i)), faults)
+      }
       return
     case 'object': return lookAtObject(schema, value, at, faults)
   }
 }
 
-function lookAtText ({ minLength = 0, maxLength = Infinity, pattern }: PlainSchema, value: unknown, wrong: (what: string) => void): void {
+function lookAtText (
+  { minLength = 0, maxLength = Infinity, pattern }: PlainSchema,
+  value: unknown,
+  wrong: (what: string) => void
+): void {
   if (typeof value !== 'string') wrong('must be a text')
-  else if (value.length < minLength || value.length > maxLength) wrong(`must have ${minLength} to ${maxLength} characters`)
-  else if (pattern !== undefined && !expressionOf(pattern).test(value)) wrong('has a form that is not allowed')
+  else if (value.length < minLength || value.length > maxLength) {
+    wrong(`must have ${minLength} to ${maxLength} characters`)
+  } else if (pattern !== undefined && !expressionOf(pattern).test(value)) wrong('has a form that is not allowed')
 }
 
-function lookAtObject ({ properties = {}, required = [], additionalProperties: others = true }: PlainSchema, value: unknown, at: string, faults: string[]): void {
+function lookAtObject (
+  { properties = {}, required = [], additionalProperties: others = true }: PlainSchema,
+  value: unknown,
+  at: string,
+  faults: string[]
+): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     faults.push(`${at === '' ? '' : `${at} `}must be an object`)
     return

@@ -11,7 +11,8 @@ export interface RedisUrl {
   readonly family: 0 | 4 | 6
 }
 
-const ENCODE = 'Write special characters of the user or password in percent-encoding (/ is %2F, # is %23, ? is %3F, @ is %40, % is %25), or set REDIS_USERNAME and REDIS_PASSWORD'
+const ENCODE =
+  'Write special characters of the user or password in percent-encoding (/ is %2F, # is %23, ? is %3F, @ is %40, % is %25), or set REDIS_USERNAME and REDIS_PASSWORD'
 
 /** @returns what to correct, without a word of the URL, which may hold a password */
 export function readRedisUrl (text: string): RedisUrl | { readonly problem: string } {
@@ -28,7 +29,9 @@ export function readRedisUrl (text: string): RedisUrl | { readonly problem: stri
   if (url.hostname === '') return { problem: `names no host. ${ENCODE}` }
   const username = decoded(url.username)
   const password = decoded(url.password)
-  if (username === undefined || password === undefined) return { problem: `has a % that begins no percent-encoding. ${ENCODE}` }
+  if (username === undefined || password === undefined) {
+    return { problem: `has a % that begins no percent-encoding. ${ENCODE}` }
+  }
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? 6379 : Number(url.port),

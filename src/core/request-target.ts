@@ -44,7 +44,10 @@ export function decodedPath (target: string): string | undefined {
   }
 }
 
-/** Whether a path that is not the endpoint was meant to be: `/mcp/`, `//mcp`, `/MCP`. Who asks there speaks JSON-RPC. */
+/**
+ * Whether a path that is not the endpoint was meant to be: `/mcp/`, `//mcp`, `/MCP`. Who asks there speaks
+ * JSON-RPC.
+ */
 export function resemblesEndpoint (path: string): boolean {
   return path.replace(/\/+/g, '/').replace(/\/$/, '').toLowerCase() === '/mcp'
 }

@@ -1,7 +1,10 @@
 /** What a revocation reaches. */
 import type { Principal } from './principal.ts'
 
-/** Clocks of authorization servers may be ahead: a token dated this much after a revocation still counts as older, ms. */
+/**
+ * Clocks of authorization servers may be ahead: a token dated this much after a revocation still counts as
+ * older, ms.
+ */
 const SKEW_MS = 5000
 
 /** The entry that revoked somebody. */
@@ -28,7 +31,9 @@ export function revokedBy ({ revocableAs, issuedAt }: Revocable, revoked: Revoca
     const entry = revoked.get(id)
     if (entry === undefined) continue
     const dated = id.startsWith('sub:') || id.startsWith('client:')
-    if (!dated || issuedAt === undefined || issuedAt <= entry.since + SKEW_MS) return { id, since: entry.since, note: entry.note }
+    if (!dated || issuedAt === undefined || issuedAt <= entry.since + SKEW_MS) {
+      return { id, since: entry.since, note: entry.note }
+    }
   }
   return undefined
 }

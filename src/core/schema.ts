@@ -40,7 +40,10 @@ function withLinearKeywords (schema: Record<string, unknown>): void {
   // The validator's own report of doubles copies a list for each.
   if (schema.uniqueItems === true) {
     delete schema.uniqueItems
-    schema['~refine'] = [...(schema['~refine'] as readonly Refinement[] | undefined ?? []), { check: hasNoDoubles, error: () => 'must not have duplicate items' }]
+    schema['~refine'] = [
+      ...((schema['~refine'] as readonly Refinement[] | undefined) ?? []),
+      { check: hasNoDoubles, error: () => 'must not have duplicate items' }
+    ]
   }
 }
 
@@ -50,7 +53,11 @@ function hasNoDoubles (value: unknown): boolean {
 
 /** Equal for what JSON Schema calls equal: members in whatever order. */
 function identityOf (value: unknown): unknown {
-  return typeof value === 'object' && value !== null ? JSON.stringify(value, inOrder) : typeof value === 'string' ? `"${value}` : value
+  return typeof value === 'object' && value !== null
+    ? JSON.stringify(value, inOrder)
+    : typeof value === 'string'
+      ? `"${value}`
+      : value
 }
 
 function inOrder (_key: string, value: unknown): unknown {
@@ -58,8 +65,14 @@ function inOrder (_key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
 }
 
-/** Compiled; interpreted where the compiled code would be nested too deeply for the stack, as for an enum of thousands of values. */
-function validatorOf (schema: TSchema): { check: (value: unknown) => boolean, errors: (value: unknown) => readonly Problem[] } {
+/**
+ * Compiled; interpreted where the compiled code would be nested too deeply for the stack, as for an enum of
+ * thousands of values.
+ */
+function validatorOf (schema: TSchema): {
+  check: (value: unknown) => boolean
+  errors: (value: unknown) => readonly Problem[]
+} {
   try {
     const compiled = Compile(schema)
     return { check: value => compiled.Check(value), errors: value => compiled.Errors(value) }
@@ -71,7 +84,10 @@ function validatorOf (schema: TSchema): { check: (value: unknown) => boolean, er
 
 interface Problem { keyword?: string, schemaPath?: string, instancePath?: string, message?: string, params?: unknown }
 
-/** A property that is not allowed is reported twice, by itself and by the object that holds it; the second says it in words. */
+/**
+ * A property that is not allowed is reported twice, by itself and by the object that holds it; the second
+ * says it in words.
+ */
 function repeated ({ keyword, schemaPath = '' }: Problem): boolean {
   return keyword === 'boolean' && schemaPath.endsWith('/additionalProperties')
 }

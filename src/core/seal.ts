@@ -36,7 +36,11 @@ export function sealer (secrets: readonly string[], purpose: string): Sealer {
           const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12), { authTagLength: 16 })
             .setAAD(associated(binding, expires))
             .setAuthTag(bytes.subarray(12, 28))
-          return { value: JSON.parse(Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')) as unknown }
+          return {
+            value: JSON.parse(
+              Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')
+            ) as unknown
+          }
         } catch {
           // Not this key, or not ours at all: the next key decides.
         }

@@ -1,4 +1,7 @@
-/** What can be said of a session of the older revisions without looking it up: whose it may be, and whether its id is ours. */
+/**
+ * What can be said of a session of the older revisions without looking it up: whose it may be, and whether
+ * its id is ours.
+ */
 import { createHash, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 
 export interface SessionIds {
@@ -48,6 +51,9 @@ export interface SessionRule {
   readonly maxOfOwner: number
   /** Of all owners together. */
   readonly maxTotal: number
-  /** A digest whose sessions are held to `maxOfOwner`, too, whatever owners it has: an OAuth2 subject makes clients at will. */
+  /**
+   * A digest whose sessions are held to `maxOfOwner`, too, whatever owners it has: an OAuth2 subject makes
+   * clients at will.
+   */
   readonly holder?: string | undefined
 }

@@ -1,8 +1,11 @@
-/** Walks a JSON Schema (2020-12, and what draft-07 spells otherwise) by the keywords that hold schemas, so that data is never read as one. */
+/**
+ * Walks a JSON Schema (2020-12, and what draft-07 spells otherwise) by the keywords that hold schemas, so
+ * that data is never read as one.
+ */
 
 const SCHEMA = new Set([
-  'additionalItems', 'additionalProperties', 'contains', 'contentSchema', 'else', 'if', 'items', 'not', 'propertyNames', 'then',
-  'unevaluatedItems', 'unevaluatedProperties'
+  'additionalItems', 'additionalProperties', 'contains', 'contentSchema', 'else', 'if', 'items', 'not',
+  'propertyNames', 'then', 'unevaluatedItems', 'unevaluatedProperties'
 ])
 const LIST = new Set(['allOf', 'anyOf', 'items', 'oneOf', 'prefixItems'])
 const MAP = new Set(['$defs', 'definitions', 'dependencies', 'dependentSchemas', 'patternProperties', 'properties'])
@@ -35,15 +38,20 @@ export function * subschemas (root: SchemaObject): Generator<Subschema> {
  * is kept. Booleans and what is no schema stay as they are.
  */
 export function mapSchemas (schema: SchemaObject, change: (copy: Record<string, unknown>) => void): SchemaObject {
-  const copy = Object.create(Object.getPrototypeOf(schema), Object.getOwnPropertyDescriptors(schema)) as Record<string, unknown>
-  const put = (keyword: string, value: unknown) => Object.defineProperty(copy, keyword, { value, enumerable: true, configurable: true, writable: true })
+  const copy = Object.create(Object.getPrototypeOf(schema), Object.getOwnPropertyDescriptors(schema)) as Record<
+    string,
+    unknown
+  >
+  const put = (keyword: string, value: unknown) =>
+    Object.defineProperty(copy, keyword, { value, enumerable: true, configurable: true, writable: true })
   const mapped = (value: unknown) => isSchema(value) ? mapSchemas(value, change) : value
   for (const [keyword, value] of Object.entries(schema)) {
     if (Array.isArray(value)) {
       if (LIST.has(keyword)) put(keyword, value.map(mapped))
     } else if (isSchema(value)) {
-      if (MAP.has(keyword)) put(keyword, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, mapped(inner)])))
-      else if (SCHEMA.has(keyword)) put(keyword, mapped(value))
+      if (MAP.has(keyword)) {
+        put(keyword, Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, mapped(inner)])))
+      } else if (SCHEMA.has(keyword)) put(keyword, mapped(value))
     }
   }
   change(copy)

@@ -1,4 +1,7 @@
-/** Text and JSON out of bytes that people and editors write: byte order marks, other encodings, and where a fault stands. */
+/**
+ * Text and JSON out of bytes that people and editors write: byte order marks, other encodings, and where a
+ * fault stands.
+ */
 
 import { doubledNameAt } from './doubled-names.ts'
 
@@ -31,7 +34,9 @@ export function parseJson (text: string): Parsed {
     return { problem: `is not JSON (${placeOf(text)})` }
   }
   const doubled = doubledNameAt(text)
-  return doubled === undefined ? { value } : { problem: `has a name that stands twice in one object (${lineAndColumn(text, doubled)}): leave one of them out` }
+  return doubled === undefined
+    ? { value }
+    : { problem: `has a name that stands twice in one object (${lineAndColumn(text, doubled)}): leave one of them out` }
 }
 
 function lineAndColumn (text: string, offset: number): string {

@@ -14,7 +14,13 @@ export interface Breaker {
  * One miss is enough if nothing at all was heard since the question was asked;
  * where other answers came in between, it takes `most` misses in a row.
  */
-export function breaker ({ most, pauseMs, probe }: { most: number, pauseMs: number, probe: () => Promise<unknown> }): Breaker {
+export function breaker ({
+  most, pauseMs, probe
+}: {
+  most: number
+  pauseMs: number
+  probe: () => Promise<unknown>
+}): Breaker {
   let misses = 0
   let heard = -Infinity
   let timer: NodeJS.Timeout | undefined
@@ -26,15 +32,23 @@ export function breaker ({ most, pauseMs, probe }: { most: number, pauseMs: numb
     timer = undefined
   }
   const tryAgain = () => {
-    const mine = timer = setTimeout(() => {
-      probe().then(answered, () => { if (timer === mine) tryAgain() })
-    }, pauseMs)
+    const mine = (timer = setTimeout(() => {
+      probe().then(answered, () => {
+        if (timer === mine) tryAgain()
+      })
+    }, pauseMs))
     timer.unref()
   }
   return {
-    get open () { return timer !== undefined },
-    missed (since) { if (timer === undefined && (heard < since || ++misses >= most)) tryAgain() },
+    get open () {
+      return timer !== undefined
+    },
+    missed (since) {
+      if (timer === undefined && (heard < since || ++misses >= most)) tryAgain()
+    },
     answered,
-    close () { clearTimeout(timer) }
+    close () {
+      clearTimeout(timer)
+    }
   }
 }

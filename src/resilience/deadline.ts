@@ -45,12 +45,20 @@ export function deadlines (ms: number): Deadlines {
       clearInterval(timer)
       timer = undefined
     }
-    if (late.length > 0) setImmediate(() => setImmediate(() => { for (const wait of late) if (!wait.settled) wait.giveUp() }))
+    if (late.length > 0) {
+      setImmediate(() =>
+        setImmediate(() => {
+          for (const wait of late) if (!wait.settled) wait.giveUp()
+        })
+      )
+    }
   }
 
   return {
     within: work => new Promise((resolve, reject) => {
-      const wait: Wait = { due: advance() + ms, settled: false, giveUp: () => reject(new TooLate(`no answer within ${ms} ms`)) }
+      const wait: Wait = {
+        due: advance() + ms, settled: false, giveUp: () => reject(new TooLate(`no answer within ${ms} ms`))
+      }
       waits.push(wait)
       timer ??= setInterval(look, TICK_MS)
       work.then(

@@ -126,7 +126,10 @@ export class RefreshingCache<T> {
     this.#timer.unref()
   }
 
-  /** A timer may fire up to a millisecond before its time by the clock: nothing would be fetched then, nor ever again. */
+  /**
+   * A timer may fire up to a millisecond before its time by the clock: nothing would be fetched then, nor
+   * ever again.
+   */
   #due (): void {
     const earlyMs = this.#lastStart + this.#gapMs() - performance.now()
     if (this.#underWay === undefined && earlyMs > 0) this.#schedule(earlyMs)

@@ -20,7 +20,9 @@ export function openFernet (token: string, key: Buffer): string | undefined {
   const bytes = Buffer.from(token, 'base64url')
   if (bytes.length < 1 + 8 + 16 + 16 + 32 || bytes[0] !== 0x80 || (bytes.length - 57) % 16 !== 0) return undefined
   const signed = bytes.subarray(0, -32)
-  if (!timingSafeEqual(createHmac('sha256', key.subarray(0, 16)).update(signed).digest(), bytes.subarray(-32))) return undefined
+  if (!timingSafeEqual(createHmac('sha256', key.subarray(0, 16)).update(signed).digest(), bytes.subarray(-32))) {
+    return undefined
+  }
   try {
     const decipher = createDecipheriv('aes-128-cbc', key.subarray(16), signed.subarray(9, 25))
     return Buffer.concat([decipher.update(signed.subarray(25)), decipher.final()]).toString('utf8')

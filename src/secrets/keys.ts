@@ -37,8 +37,10 @@ export function readKeys ({ keys, keyFile }: KeySource): ConfigKey[] {
   // Kubernetes mounts secrets as root's, readable for the pod's group: the process could not change that.
   const othersMayRead = (mode & 0o007) !== 0 || ((mode & 0o070) !== 0 && uid !== 0)
   if (othersMayRead || (mode & 0o022) !== 0) {
-    throw new UsageError(`${keyFile} can be read by others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}): chmod 600 ${keyFile}, ` +
-      'or for a mounted Secret set its mode where it is mounted: defaultMode: 0440 (Kubernetes), mode: 0440 (Docker Compose)')
+    throw new UsageError(
+      `${keyFile} can be read by others (mode ${(mode & 0o777).toString(8).padStart(4, '0')}): chmod 600 ${keyFile}, ` +
+        'or for a mounted Secret set its mode where it is mounted: defaultMode: 0440 (Kubernetes), mode: 0440 (Docker Compose)'
+    )
   }
   return parseKeys(text.split('\n'), keyFile)
 }
@@ -60,7 +62,9 @@ function parseKeys (texts: readonly string[], where: string): ConfigKey[] {
   return texts.map(text => text.trim()).filter(text => text !== '' && !text.startsWith('#')).map((text, i) => {
     const bytes = /^[A-Za-z0-9_-]{43}=?$/.test(text) ? Buffer.from(text, 'base64url') : undefined
     if (bytes === undefined || bytes.length !== 32 || new Set(bytes).size < 12) {
-      throw new UsageError(`${where}: key ${i + 1} must be 32 random bytes in base64url (43 characters). Make one with: openssl rand -base64 32 | tr '+/' '-_'`)
+      throw new UsageError(
+        `${where}: key ${i + 1} must be 32 random bytes in base64url (43 characters). Make one with: openssl rand -base64 32 | tr '+/' '-_'`
+      )
     }
     return { id: createHash('sha256').update(bytes).digest('hex').slice(0, 8), bytes }
   })

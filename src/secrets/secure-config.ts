@@ -33,7 +33,9 @@ function refuseDoubled (members: readonly string[], file: string): void {
   for (const member of members) {
     const name = (member.startsWith(PREFIX) ? member.slice(PREFIX.length) : member).toUpperCase()
     const other = seen.get(name)
-    if (other !== undefined) throw new UsageError(`${file}: ${other.slice(0, 80)} and ${member.slice(0, 80)} are the same setting: keep one`)
+    if (other !== undefined) {
+      throw new UsageError(`${file}: ${other.slice(0, 80)} and ${member.slice(0, 80)} are the same setting: keep one`)
+    }
     seen.set(name, member)
   }
 }
@@ -78,12 +80,17 @@ export async function setValue (source: SecureConfig, name: string, value: strin
  */
 export async function rotateKey (source: SecureConfig): Promise<string> {
   if (source.keys !== undefined && source.keys.trim() !== '') {
-    throw new UsageError('The keys come from CONFIG_ENCRYPTION_KEY: put a new key in front of the list there, then run config rotate-key with --rewrite')
+    throw new UsageError(
+      'The keys come from CONFIG_ENCRYPTION_KEY: put a new key in front of the list there, then run config rotate-key with --rewrite'
+    )
   }
   return await withLock(source.file, () => {
     const old = readKeys(source)
     rewritten(source, old, () => false) // everything must be readable first
-    const text = (readIfThere(source.keyFile) ?? '').split('\n').map(line => line.trim()).filter(line => line !== '' && !line.startsWith('#'))
+    const text = (readIfThere(source.keyFile) ?? '')
+      .split('\n')
+      .map(line => line.trim())
+      .filter(line => line !== '' && !line.startsWith('#'))
     const key = newKey()
     writeKeys(source.keyFile, [key, ...text])
     const keys = readKeys(source)
@@ -103,7 +110,11 @@ export async function rewriteAll (source: SecureConfig): Promise<string> {
 }
 
 /** The content with some values encrypted anew, after every one was opened. */
-function rewritten (source: SecureConfig, keys: readonly ConfigKey[], which: (keyId: string) => boolean): Record<string, string> {
+function rewritten (
+  source: SecureConfig,
+  keys: readonly ConfigKey[],
+  which: (keyId: string) => boolean
+): Record<string, string> {
   const content = readContent(source.file)
   for (const [member, text] of Object.entries(content)) {
     if (!member.startsWith(PREFIX)) continue
@@ -127,7 +138,9 @@ function opened ({ file, keyFile }: SecureConfig, member: string, text: string, 
 function readContent (file: string): Record<string, string> {
   const value = readJsonIfThere(file, SETTING)
   if (value === undefined) return {}
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new UsageError(`${file} must hold one JSON object`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new UsageError(`${file} must hold one JSON object`)
+  }
   return Object.fromEntries(Object.entries(value).map(([member, inner]) => {
     if (typeof inner === 'object' || (member.startsWith(PREFIX) && typeof inner !== 'string')) {
       throw new UsageError(`${file}: ${member.slice(0, 80)} must be a plain value: settings do not nest`)

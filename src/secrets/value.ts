@@ -29,7 +29,9 @@ export function decryptValue (text: string, name: string, keys: readonly ConfigK
   // Base64 has several spellings of some endings; only ours is taken.
   if (sealed.toString('base64url') !== match[3]) return { problem: 'altered' }
   try {
-    const decipher = createDecipheriv('aes-256-gcm', key.bytes, Buffer.from(match[2]!, 'base64url'), { authTagLength: 16 })
+    const decipher = createDecipheriv('aes-256-gcm', key.bytes, Buffer.from(match[2]!, 'base64url'), {
+      authTagLength: 16
+    })
       .setAAD(associated(name))
       .setAuthTag(sealed.subarray(0, 16))
     return { value: Buffer.concat([decipher.update(sealed.subarray(16)), decipher.final()]).toString('utf8') }

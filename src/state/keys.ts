@@ -26,7 +26,10 @@ export interface Keys {
    */
   admit (hash: string, rule: RateLimit): Promise<Admission>
 
-  /** Create a key, or put this record in the place of the one with its id, whatever that says. Acknowledged means durable, as far as the store can. */
+  /**
+   * Create a key, or put this record in the place of the one with its id, whatever that says. Acknowledged
+   * means durable, as far as the store can.
+   */
   saveKey (record: ApiKeyRecord): Promise<void>
   /**
    * Change a key. Where another changes it meanwhile, `edit` is asked again

@@ -23,16 +23,29 @@ export interface OpenOptions {
  *
  * @throws {UsageError} for a broken file or an address that Redis refuses
  */
-export async function openStore (config: Config, log: Log, { onDegraded, serving, patienceMs }: OpenOptions = {}): Promise<Store> {
+export async function openStore (
+  config: Config,
+  log: Log,
+  { onDegraded, serving, patienceMs }: OpenOptions = {}
+): Promise<Store> {
   const environment = config.MCP_API_KEY === undefined ? undefined : environmentKey(config.MCP_API_KEY)
   const warn = (message: string) => log.warn({}, message)
   const allowShort = config.ALLOW_SHORT_KEYS
   if (!usesRedis(config)) {
-    return memoryStore({ keysFile: config.API_KEYS_FILE, folder: dirname(config.API_KEYS_FILE), environmentKey: environment, allowShortKeys: allowShort, serving, warn })
+    return memoryStore({
+      keysFile: config.API_KEYS_FILE,
+      folder: dirname(config.API_KEYS_FILE),
+      environmentKey: environment,
+      allowShortKeys: allowShort,
+      serving,
+      warn
+    })
   }
   const { redisStore } = await import('./redis/store.ts')
   let onKeysChange = () => {}
-  const file = openKeyFile({ path: config.API_KEYS_FILE, setting: 'API_KEYS_FILE', allowShort, warn, onChange: () => onKeysChange() })
+  const file = openKeyFile({
+    path: config.API_KEYS_FILE, setting: 'API_KEYS_FILE', allowShort, warn, onChange: () => onKeysChange()
+  })
   try {
     const store = await redisStore({
       ...addressOf(config),
@@ -48,7 +61,9 @@ export async function openStore (config: Config, log: Log, { onDegraded, serving
       ...(onDegraded === undefined ? {} : { onDegraded })
     })
     // The file is this process's own, but nobody minds to look again.
-    onKeysChange = () => { store.bus.publish(KEYS_TOPIC, '').catch(() => {}) }
+    onKeysChange = () => {
+      store.bus.publish(KEYS_TOPIC, '').catch(() => {})
+    }
     return store
   } catch (error) {
     file.close()

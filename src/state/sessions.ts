@@ -38,7 +38,10 @@ export interface SessionStore {
   end (owner: string, id: string, holder?: string): Promise<boolean>
   /** @returns whether there was such a session */
   setLevel (owner: string, id: string, level: string): Promise<boolean>
-  /** Note a resource that the client wants to hear of. @returns false for no such session, `most` noted already, or more than MAX_WATCHED_BYTES */
+  /**
+   * Note a resource that the client wants to hear of. @returns false for no such session, `most` noted
+   * already, or more than MAX_WATCHED_BYTES
+   */
   watch (owner: string, id: string, uri: string, most: number): Promise<boolean>
   unwatch (owner: string, id: string, uri: string): Promise<void>
   /** The resources noted, or undefined for no such session. */

@@ -41,7 +41,10 @@ export interface Store extends Keys, Windows, Ledgers, Values {
   readonly sessions: SessionStore
   readonly bus: Bus
 
-  /** Wait until the processes that serve from these files use them as they are now. Undefined where state is shared: a change is in force when it is acknowledged. */
+  /**
+   * Wait until the processes that serve from these files use them as they are now. Undefined where state is
+   * shared: a change is in force when it is acknowledged.
+   */
   takenUp (): Promise<TakenUp | undefined>
 
   close (): Promise<void>

@@ -69,7 +69,7 @@ export class OAuth2Authenticator implements Authenticator {
     if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
     const hash = createHash('sha256').update(credential.value).digest('base64url')
     const now = Date.now()
-    const known = this.#recall(hash, now) ?? await this.#established(credential.value, hash, presented)
+    const known = this.#recall(hash, now) ?? (await this.#established(credential.value, hash, presented))
     if (known === undefined) return undefined
 
     await this.#checkBinding(credential, known.facts, presented)
@@ -83,15 +83,19 @@ export class OAuth2Authenticator implements Authenticator {
     if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
     const hash = createHash('sha256').update(credential.value).digest('base64url')
     const now = Date.now()
-    const known = this.#recall(hash, now) ?? await this.#established(credential.value, hash, presented)
-    return known?.facts.scopes.includes(ACCESS_SCOPE) === true ? { ...known.principal, authenticatedAt: now } : undefined
+    const known = this.#recall(hash, now) ?? (await this.#established(credential.value, hash, presented))
+    return known?.facts.scopes.includes(ACCESS_SCOPE) === true
+      ? { ...known.principal, authenticatedAt: now }
+      : undefined
   }
 
   /** Why a token was not ours to judge, for the log: its issuer is read, and nothing of it believed. */
   explain (credential: Credential): string | undefined {
     if (credential.type !== 'bearer' && credential.type !== 'dpop') return undefined
     if (!looksLikeJwt(credential.value)) {
-      return this.#options.introspections.length === 0 ? 'not a JWT, and no introspection is configured (OAUTH2_VALIDATION, OAUTH2_CLIENT_ID)' : undefined
+      return this.#options.introspections.length === 0
+        ? 'not a JWT, and no introspection is configured (OAUTH2_VALIDATION, OAUTH2_CLIENT_ID)'
+        : undefined
     }
     const form = readJwtForm(credential.value)
     const trusted = [...this.#issuers.keys()].map(shown).join(', ')
@@ -147,7 +151,11 @@ export class OAuth2Authenticator implements Authenticator {
       if (checked.lasting) this.#rejected.set(hash, checked, now + REJECTED_MS)
       throw refused(checked)
     }
-    const known = { facts: checked.facts, principal: principalOf(checked.facts), generation: generations.get(checked.facts.issuer) ?? 0 }
+    const known = {
+      facts: checked.facts,
+      principal: principalOf(checked.facts),
+      generation: generations.get(checked.facts.issuer) ?? 0
+    }
     this.#good.set(hash, known, cacheUntil(checked.facts, now, JWT_MS))
     return known
   }
@@ -215,16 +223,24 @@ export class OAuth2Authenticator implements Authenticator {
   }
 
   /** A bound token is no bearer token, and a bearer token proves nothing (RFC 9449 §7.1, §7.2). */
-  async #checkBinding (credential: Credential & { type: 'bearer' | 'dpop' }, { keyThumbprint }: TokenFacts, { method, url }: RequestFacts): Promise<void> {
+  async #checkBinding (
+    credential: Credential & { type: 'bearer' | 'dpop' },
+    { keyThumbprint }: TokenFacts,
+    { method, url }: RequestFacts
+  ): Promise<void> {
     if (credential.type === 'bearer') {
-      if (keyThumbprint !== undefined) throw refused({ refused: 'the token is bound to a key and came without a proof' })
+      if (keyThumbprint !== undefined) {
+        throw refused({ refused: 'the token is bound to a key and came without a proof' })
+      }
       return
     }
     if (keyThumbprint === undefined) throw refused({ refused: 'the token is not bound to a key' })
     const checked = checkProof(credential.proof, { method, url, token: credential.value, keyThumbprint }, Date.now())
     if ('refused' in checked) throw refused(checked)
     // Kept for as long as the proof could be shown again; every replica asks the same place.
-    if (!await this.#options.store.claim(`dpop:${checked.once}`, 2 * PROOF_WINDOW_MS)) throw refused({ refused: 'dpop proof: used before' })
+    if (!(await this.#options.store.claim(`dpop:${checked.once}`, 2 * PROOF_WINDOW_MS))) {
+      throw refused({ refused: 'dpop proof: used before' })
+    }
   }
 }
 
@@ -240,7 +256,9 @@ const shape = compileSchema(Type.Object({
   until: Type.Number()
 }, { additionalProperties: false }))
 
-function principalOf ({ issuer, subject, client, scopes, issuedAt, expiresAt, jti }: TokenFacts): Omit<Principal, 'authenticatedAt'> {
+function principalOf ({
+  issuer, subject, client, scopes, issuedAt, expiresAt, jti
+}: TokenFacts): Omit<Principal, 'authenticatedAt'> {
   // Subjects are unique within their issuer only, and their text is the issuer's: encoded, it can be part of a key.
   const tag = createHash('sha256').update(issuer).digest('hex').slice(0, 8)
   const subjectId = ['oauth2', tag, subject].map(encodeURIComponent).join(':')
@@ -264,11 +282,15 @@ function principalOf ({ issuer, subject, client, scopes, issuedAt, expiresAt, jt
 }
 
 function refused ({ refused: why, expired = false }: TokenRefusal): AppError {
-  return expired ? new EndedCredential(`token: ${why}`) : new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: `token: ${why}` })
+  return expired
+    ? new EndedCredential(`token: ${why}`)
+    : new AppError('INVALID_CREDENTIAL', 'Authentication required', { cause: `token: ${why}` })
 }
 
 function unavailable (why: string): AppError {
-  return new AppError('STATE_UNAVAILABLE', 'Authentication is out of reach; try again', { cause: why, headers: { 'retry-after': '2' } })
+  return new AppError('STATE_UNAVAILABLE', 'Authentication is out of reach; try again', {
+    cause: why, headers: { 'retry-after': '2' }
+  })
 }
 
 /** How long a good answer serves: never past the token's end. */

@@ -28,7 +28,11 @@ export interface BoundedResponse {
  * @param url absolute, checked with `endpointUrl` before
  * @throws {Unreachable}
  */
-export async function askJson (url: string, { method = 'GET', headers = {}, body }: BoundedRequest = {}, bounds: Bounds = BOUNDS): Promise<BoundedResponse> {
+export async function askJson (
+  url: string,
+  { method = 'GET', headers = {}, body }: BoundedRequest = {},
+  bounds: Bounds = BOUNDS
+): Promise<BoundedResponse> {
   const where = new URL(url)
   try {
     const response = await fetch(where, {
@@ -40,11 +44,15 @@ export async function askJson (url: string, { method = 'GET', headers = {}, body
     })
     const text = await read(response, bounds.maxBytes)
     const json: unknown = JSON.parse(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text)
-    if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new Error('the answer is not a JSON object')
+    if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+      throw new Error('the answer is not a JSON object')
+    }
     return { status: response.status, json: json as Record<string, unknown> }
   } catch (thrown) {
     const error = thrown as Error
-    throw new Unreachable(`${method} ${where.origin}${where.pathname}: ${reason(error)}`, { final: nobodyListens(error) })
+    throw new Unreachable(`${method} ${where.origin}${where.pathname}: ${reason(error)}`, {
+      final: nobodyListens(error)
+    })
   }
 }
 
@@ -71,7 +79,10 @@ function nobodyListens ({ cause }: { cause?: unknown }): boolean {
 
 /** What an error answer says about itself (RFC 6749 §5.2), for the log. */
 export function errorOf ({ error, error_description: description }: BoundedResponse['json']): string {
-  return [error, description].filter(text => typeof text === 'string').map(text => `, ${JSON.stringify(text).slice(0, 200)}`).join('')
+  return [error, description]
+    .filter(text => typeof text === 'string')
+    .map(text => `, ${JSON.stringify(text).slice(0, 200)}`)
+    .join('')
 }
 
 /** Never the body of an answer: it may repeat what was sent. */

@@ -41,7 +41,11 @@ export function metadataUrls (issuer: string): string[] {
  * @returns the metadata, and the place that had it
  * @throws {Unreachable} if none has it, naming what each said
  */
-export async function discover (issuer: string, ask: (url: string) => Promise<BoundedResponse>, places: readonly string[] = metadataUrls(issuer)): Promise<{ metadata: Metadata, place: string }> {
+export async function discover (
+  issuer: string,
+  ask: (url: string) => Promise<BoundedResponse>,
+  places: readonly string[] = metadataUrls(issuer)
+): Promise<{ metadata: Metadata; place: string }> {
   const troubles: string[] = []
   for (const place of places) {
     try {
@@ -62,12 +66,16 @@ const MAX_SCOPES = 1000
 function readMetadata (json: Readonly<Record<string, unknown>>, issuer: string, place: string): Metadata {
   if (typeof json.issuer !== 'string') throw new Unreachable(`GET ${place}: no metadata, it names no issuer`)
   if (json.issuer !== issuer) {
-    throw new Unreachable(`GET ${place}: the server calls itself ${JSON.stringify(json.issuer).slice(0, 200)}; OAUTH2_AUTH_SERVER must name exactly that`)
+    throw new Unreachable(
+      `GET ${place}: the server calls itself ${JSON.stringify(json.issuer).slice(0, 200)}; OAUTH2_AUTH_SERVER must name exactly that`
+    )
   }
   const at = (name: string) => endpointUrl(json[name], issuer)
   const auth = (name: string) => {
     const methods = json[name]
-    return Array.isArray(methods) && !methods.includes('client_secret_basic') && methods.includes('client_secret_post') ? 'post' : 'basic'
+    return Array.isArray(methods) && !methods.includes('client_secret_basic') && methods.includes('client_secret_post')
+      ? 'post'
+      : 'basic'
   }
   return {
     jwksUri: at('jwks_uri'),
@@ -76,7 +84,9 @@ function readMetadata (json: Readonly<Record<string, unknown>>, issuer: string, 
     authorizationEndpoint: at('authorization_endpoint'),
     tokenEndpoint: at('token_endpoint'),
     tokenAuth: auth('token_endpoint_auth_methods_supported'),
-    scopesSupported: Array.isArray(json.scopes_supported) ? json.scopes_supported.filter(scope => typeof scope === 'string').slice(0, MAX_SCOPES) : undefined,
+    scopesSupported: Array.isArray(json.scopes_supported)
+      ? json.scopes_supported.filter(scope => typeof scope === 'string').slice(0, MAX_SCOPES)
+      : undefined,
     namesIssuer: json.authorization_response_iss_parameter_supported === true
   }
 }

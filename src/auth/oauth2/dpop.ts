@@ -25,7 +25,11 @@ export const PROOF_WINDOW_MS = 60_000
  *
  * @returns the name under which it must be claimed once, or why it is refused
  */
-export function checkProof (proof: string, target: ProofTarget, now: number): { readonly once: string } | { readonly refused: string } {
+export function checkProof (
+  proof: string,
+  target: ProofTarget,
+  now: number
+): { readonly once: string } | { readonly refused: string } {
   const form = readJwtForm(proof)
   if (form === undefined) return refused('malformed')
   const { header, claims, signed, signature } = form

@@ -27,7 +27,10 @@ export interface Credentials { readonly id: string, readonly secret: string | un
 const DECISION: Bounds = { timeoutMs: 800, maxBytes: 65_536 }
 /** Questions under way at once; more are refused rather than queued. */
 const MAX_UNDER_WAY = 50
-/** Of them for one address, and for all addresses together from which wrong credentials came lately: the rest is kept for others. */
+/**
+ * Of them for one address, and for all addresses together from which wrong credentials came lately: the rest
+ * is kept for others.
+ */
 const MAX_OF_ADDRESS = 40
 const MAX_OF_FAILED = 20
 /** Failures in a row until nothing is asked for a while. */
@@ -37,7 +40,12 @@ const PAUSE_MS = 5000
 const ABOUT_THE_TOKEN: ReadonlySet<string> = new Set(['invalid_request', 'invalid_token', 'unsupported_token_type'])
 
 /** Ask the introspection endpoint that the issuer's metadata names. */
-export function introspection (issuer: Issuer, rules: TokenRules, credentials: Credentials, answerMs = DECISION.timeoutMs): Introspection {
+export function introspection (
+  issuer: Issuer,
+  rules: TokenRules,
+  credentials: Credentials,
+  answerMs = DECISION.timeoutMs
+): Introspection {
   const questions = new Questions(issuer, answerMs)
   return {
     async ask (token, asker) {
@@ -45,9 +53,15 @@ export function introspection (issuer: Issuer, rules: TokenRules, credentials: C
       if (endpoint === undefined) return undefined
       const { url, auth } = endpoint
       const { headers, fields } = clientAuth(credentials, auth)
-      const { status, json } = await questions.ask(asker, url, form({ token, token_type_hint: 'access_token', ...fields }, headers))
+      const { status, json } = await questions.ask(
+        asker,
+        url,
+        form({ token, token_type_hint: 'access_token', ...fields }, headers)
+      )
       // Servers differ in how they say that something is no token of theirs.
-      if (status === 400 && typeof json.error === 'string' && ABOUT_THE_TOKEN.has(json.error)) return { refused: 'not active' }
+      if (status === 400 && typeof json.error === 'string' && ABOUT_THE_TOKEN.has(json.error)) {
+        return { refused: 'not active' }
+      }
       // 401 here is about us, not about the token: our own credentials are wrong.
       if (status !== 200) throw new Unreachable(`POST ${url}: status ${status}${errorOf(json)}`)
       return judgeIntrospection(json, issuer.name, rules, Date.now())
@@ -56,7 +70,12 @@ export function introspection (issuer: Issuer, rules: TokenRules, credentials: C
 }
 
 /** Ask a `tokeninfo` endpoint: the token in the body, never in the query, which ends up in logs. */
-export function tokenInfo (issuer: Issuer, rules: TokenRules, url: string, answerMs = DECISION.timeoutMs): Introspection {
+export function tokenInfo (
+  issuer: Issuer,
+  rules: TokenRules,
+  url: string,
+  answerMs = DECISION.timeoutMs
+): Introspection {
   const questions = new Questions(issuer, answerMs)
   return {
     async ask (token, asker) {
@@ -78,7 +97,9 @@ class Questions {
   readonly #bounds: Bounds
 
   constructor (issuer: Issuer, answerMs: number) {
-    this.#guard = new CallGuard({ what: issuer.name, maxUnderWay: MAX_UNDER_WAY, maxFailures: MAX_FAILURES, pauseMs: PAUSE_MS })
+    this.#guard = new CallGuard({
+      what: issuer.name, maxUnderWay: MAX_UNDER_WAY, maxFailures: MAX_FAILURES, pauseMs: PAUSE_MS
+    })
     this.#bounds = { ...DECISION, timeoutMs: answerMs }
   }
 
@@ -112,9 +133,15 @@ function form (fields: Readonly<Record<string, string>>, headers: Readonly<Recor
 }
 
 /** RFC 6749 §2.3.1: both parts are form-encoded before they are joined. */
-function clientAuth ({ id, secret }: Credentials, how: 'basic' | 'post'): { headers: Record<string, string>, fields: Record<string, string> } {
+function clientAuth (
+  { id, secret }: Credentials,
+  how: 'basic' | 'post'
+): { headers: Record<string, string>; fields: Record<string, string> } {
   if (secret === undefined) return { headers: {}, fields: { client_id: id } }
   if (how === 'post') return { headers: {}, fields: { client_id: id, client_secret: secret } }
   const encoded = (text: string) => new URLSearchParams({ '': text }).toString().slice(1)
-  return { headers: { authorization: `Basic ${Buffer.from(`${encoded(id)}:${encoded(secret)}`).toString('base64')}` }, fields: {} }
+  return {
+    headers: { authorization: `Basic ${Buffer.from(`${encoded(id)}:${encoded(secret)}`).toString('base64')}` },
+    fields: {}
+  }
 }

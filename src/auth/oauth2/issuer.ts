@@ -7,7 +7,9 @@ import { discover, type Metadata } from './discovery.ts'
 import { Jwks, JWKS_POLICY } from './jwks.ts'
 
 /** Metadata hardly ever changes. */
-export const METADATA_POLICY: RefreshPolicy = { everyMs: 3_600_000, retryMs: 30_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000 }
+export const METADATA_POLICY: RefreshPolicy = {
+  everyMs: 3_600_000, retryMs: 30_000, gapMs: 30_000, staleMs: Infinity, waitMs: 1000
+}
 
 /** Of the fetches of a minute, those that the search for metadata leaves to the keys. */
 const LEFT_FOR_KEYS = 2
@@ -48,14 +50,19 @@ export class Issuer {
   /** Where it was found. A server in trouble is asked one thing, not three. */
   #place: string | undefined
 
-  constructor ({ name, urls = {}, publicKeys, metadataPolicy = METADATA_POLICY, jwksPolicy = JWKS_POLICY, maxFetches = MAX_FETCHES, answerMs = BOUNDS.timeoutMs, onState = () => {} }: IssuerOptions) {
+  constructor ({
+    name, urls = {}, publicKeys, metadataPolicy = METADATA_POLICY, jwksPolicy = JWKS_POLICY, maxFetches = MAX_FETCHES,
+    answerMs = BOUNDS.timeoutMs, onState = () => {}
+  }: IssuerOptions) {
     this.name = name
     this.#urls = urls
     this.#answerMs = answerMs
     this.#maxFetches = maxFetches
     this.#fetches = new FetchQuota(maxFetches)
     this.#place = urls.metadata
-    this.#metadata = new RefreshingCache({ policy: metadataPolicy, onState: trouble => onState('metadata', trouble), fetch: () => this.#fetchMetadata() })
+    this.#metadata = new RefreshingCache({
+      policy: metadataPolicy, onState: trouble => onState('metadata', trouble), fetch: () => this.#fetchMetadata()
+    })
     this.keys = publicKeys
       ? new Jwks({
         ask: url => this.#ask(url),
@@ -77,7 +84,7 @@ export class Issuer {
    * @returns undefined if the server offers no such thing
    * @throws {Unreachable}
    */
-  async introspection (): Promise<{ url: string, auth: 'basic' | 'post' } | undefined> {
+  async introspection (): Promise<{ url: string; auth: 'basic' | 'post' } | undefined> {
     const configured = this.#urls.introspection
     if (configured !== undefined) return { url: configured, auth: this.#last?.introspectionAuth ?? 'basic' }
     const { introspectionEndpoint: url, introspectionAuth: auth } = await this.metadata()
@@ -101,7 +108,10 @@ export class Issuer {
 
   async #ask (url: string, left = 0): Promise<BoundedResponse> {
     if (!this.#fetches.take(performance.now(), left)) {
-      throw new Unreachable(`${new URL(url).origin} was asked ${this.#maxFetches} times within a minute; it is left alone for a while`, { final: true })
+      throw new Unreachable(
+        `${new URL(url).origin} was asked ${this.#maxFetches} times within a minute; it is left alone for a while`,
+        { final: true }
+      )
     }
     return await askJson(url, {}, { ...BOUNDS, timeoutMs: this.#answerMs })
   }

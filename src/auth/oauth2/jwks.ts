@@ -9,7 +9,9 @@ import type { BoundedResponse } from './bounded-fetch.ts'
  * four minutes, an eighth of jitter, and the fetch. However many unknown keys
  * are asked for, the gap and the budget of the issuer bound the fetches.
  */
-export const JWKS_POLICY: RefreshPolicy = { everyMs: 240_000, retryMs: 30_000, gapMs: 15_000, staleMs: 86_400_000, waitMs: 1000 }
+export const JWKS_POLICY: RefreshPolicy = {
+  everyMs: 240_000, retryMs: 30_000, gapMs: 15_000, staleMs: 86_400_000, waitMs: 1000
+}
 
 /** A key and what it may verify. The PEM is one buffer for its whole life: the verifier knows it by identity. */
 export interface PublicKey {
@@ -43,7 +45,9 @@ export class Jwks {
   constructor ({ ask, uri, policy = JWKS_POLICY, onState }: JwksOptions) {
     this.#ask = ask
     this.#uri = uri
-    this.#keys = new RefreshingCache({ policy, fetch: () => this.#fetch(), ...(onState === undefined ? {} : { onState }) })
+    this.#keys = new RefreshingCache({
+      policy, fetch: () => this.#fetch(), ...(onState === undefined ? {} : { onState })
+    })
   }
 
   /**
@@ -58,7 +62,9 @@ export class Jwks {
     if ('key' in known) return known
     const fresh = await this.#keys.refresh()
     const found = keyFor(await this.#keys.get(), kid, alg)
-    if ('missing' in found && !fresh) throw new Unreachable(`${found.missing}, and the authorization server does not answer`)
+    if ('missing' in found && !fresh) {
+      throw new Unreachable(`${found.missing}, and the authorization server does not answer`)
+    }
     return found
   }
 
@@ -84,11 +90,16 @@ export class Jwks {
 
   async #fetch (): Promise<KeySet> {
     const url = await this.#uri()
-    if (url === undefined) throw new Unreachable('the metadata names no jwks_uri that may be asked; OAUTH2_JWKS_URL can name it')
+    if (url === undefined) {
+      throw new Unreachable('the metadata names no jwks_uri that may be asked; OAUTH2_JWKS_URL can name it')
+    }
     const { status, json } = await this.#ask(url)
     if (status !== 200 || !Array.isArray(json.keys)) throw new Unreachable(`GET ${url}: status ${status}, no key set`)
     const set = readKeySet(json.keys)
-    const digest = set.map(({ kid, pem, algorithms }) => JSON.stringify([kid, algorithms, pem.toString()])).sort().join()
+    const digest = set
+      .map(({ kid, pem, algorithms }) => JSON.stringify([kid, algorithms, pem.toString()]))
+      .sort()
+      .join()
     if (digest !== this.#digest) this.#generation++
     this.#digest = digest
     return set
@@ -101,13 +112,17 @@ export function keyFor (set: KeySet, kid: string | undefined, alg: string): Foun
   if (usable.length === 1) return { key: usable[0]! }
   if (kid === undefined) return { missing: `kid is missing, and ${usable.length} keys fit alg ${alg}` }
   const same = set.filter(key => key.kid === kid).flatMap(({ algorithms }) => algorithms)
-  return { missing: same.length === 0 ? 'kid is not known' : `the key of this kid is for ${same.join(', ')}, not for ${alg}` }
+  return {
+    missing: same.length === 0 ? 'kid is not known' : `the key of this kid is for ${same.join(', ')}, not for ${alg}`
+  }
 }
 
 const MAX_KEYS = 100
 const MAX_NAME = 256
 /** Curve → the algorithms that go with it (RFC 7518 §3.4, RFC 8037 §3.1, RFC 9864 §2.2). */
-const CURVES: Readonly<Record<string, readonly string[]>> = { 'P-256': ['ES256'], 'P-384': ['ES384'], 'P-521': ['ES512'] }
+const CURVES: Readonly<Record<string, readonly string[]>> = {
+  'P-256': ['ES256'], 'P-384': ['ES384'], 'P-521': ['ES512']
+}
 const ED25519 = ['EdDSA', 'Ed25519']
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
 
@@ -120,7 +135,9 @@ export function readKeySet (list: readonly unknown[]): KeySet {
     const key = readKey(item)
     if (key === undefined) continue
     // The first of a name and an algorithm counts. Keys without a name are told apart by being the only one.
-    const algorithms = key.algorithms.filter(alg => key.kid === undefined || !set.some(other => other.kid === key.kid && other.algorithms.includes(alg)))
+    const algorithms = key.algorithms.filter(
+      alg => key.kid === undefined || !set.some(other => other.kid === key.kid && other.algorithms.includes(alg))
+    )
     if (algorithms.length > 0) set.push({ ...key, algorithms })
   }
   return set
@@ -135,9 +152,14 @@ function readKey (item: unknown): PublicKey | undefined {
   if (use !== undefined && use !== 'sig') return undefined
   if (Array.isArray(operations) && !operations.includes('verify')) return undefined
   const all = algorithmsOf(jwk)
-  const algorithms = alg === undefined ? all : all.filter(name => name === alg || (ED25519.includes(name) && ED25519.includes(alg as string)))
+  const algorithms =
+    alg === undefined
+      ? all
+      : all.filter(name => name === alg || (ED25519.includes(name) && ED25519.includes(alg as string)))
   const key = algorithms.length === 0 ? undefined : publicKeyOf(jwk)
-  return key === undefined ? undefined : { kid, algorithms, pem: Buffer.from(key.export({ type: 'spki', format: 'pem' })) }
+  return key === undefined
+    ? undefined
+    : { kid, algorithms, pem: Buffer.from(key.export({ type: 'spki', format: 'pem' })) }
 }
 
 /** What a key of this type can verify; nothing for symmetric ones. */

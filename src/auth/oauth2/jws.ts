@@ -12,6 +12,13 @@ export function signatureFits (alg: string, key: KeyObject, signed: string, sign
   if (alg === 'EdDSA' || alg === 'Ed25519') return verify(null, data, key, signature)
   const hash = `sha${alg.slice(2)}`
   if (alg.startsWith('ES')) return verify(hash, data, { key, dsaEncoding: 'ieee-p1363' }, signature)
-  if (alg.startsWith('PS')) return verify(hash, data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }, signature)
+  if (alg.startsWith('PS')) {
+    return verify(
+      hash,
+      data,
+      { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST },
+      signature
+    )
+  }
   return verify(hash, data, key, signature)
 }

@@ -1,6 +1,13 @@
 /** Access tokens that are JWTs (RFC 9068). The signature is checked by the verifier that was handed in. */
 import { createPublicKey } from 'node:crypto'
-import { judgeJwt, shown, wrongAudience, type TokenRefusal, type TokenFacts, type TokenRules } from '../../core/access-token.ts'
+import {
+  judgeJwt,
+  shown,
+  wrongAudience,
+  type TokenRefusal,
+  type TokenFacts,
+  type TokenRules
+} from '../../core/access-token.ts'
 import { readJwtForm, type JwtForm } from '../../core/jwt-form.ts'
 import { Unreachable } from '../../resilience/unreachable.ts'
 import type { Issuer } from './issuer.ts'
@@ -56,13 +63,25 @@ const MAX_KID = 256
 const ED25519 = 'Ed25519'
 
 /** The rules for tokens of an issuer, verified by its published keys or by a secret. */
-export function rulesFor (issuer: Issuer, { audiences, algorithms, typ, skewMs, secret }: {
-  audiences: readonly string[], algorithms: readonly string[], typ: TokenType, skewMs: number, secret: string | undefined
-}): JwtRules {
+export function rulesFor (
+  issuer: Issuer,
+  {
+    audiences, algorithms, typ, skewMs, secret
+  }: {
+    audiences: readonly string[]
+    algorithms: readonly string[]
+    typ: TokenType
+    skewMs: number
+    secret: string | undefined
+  }
+): JwtRules {
   const shared = secret === undefined ? undefined : Buffer.from(secret)
-  const accepted = shared !== undefined
-    ? ['HS256', 'HS384', 'HS512']
-    : algorithms.includes('EdDSA') ? [...new Set([...algorithms, ED25519])] : algorithms
+  const accepted =
+    shared !== undefined
+      ? ['HS256', 'HS384', 'HS512']
+      : algorithms.includes('EdDSA')
+        ? [...new Set([...algorithms, ED25519])]
+        : algorithms
   return {
     issuer: issuer.name,
     audiences,
@@ -70,18 +89,26 @@ export function rulesFor (issuer: Issuer, { audiences, algorithms, typ, skewMs, 
     typ: typ === 'at+jwt' ? 'at+jwt' : undefined,
     skewMs,
     async key (header) {
-      if (!acceptableType(header.typ, typ)) throw new HeaderRefused(`typ ${shown(header.typ)} is not that of an access token; see OAUTH2_TOKEN_TYP (${typ})`)
+      if (!acceptableType(header.typ, typ)) {
+        throw new HeaderRefused(
+          `typ ${shown(header.typ)} is not that of an access token; see OAUTH2_TOKEN_TYP (${typ})`
+        )
+      }
       // Before the look-up: what will not be verified must not cost a fetch.
-      if (typeof header.alg !== 'string' || !accepted.includes(header.alg)) throw new HeaderRefused(`alg ${shown(header.alg)} is not accepted; see OAUTH2_ALGORITHMS`)
-      return shared ?? await publishedKey(issuer, header.kid, header.alg)
+      if (typeof header.alg !== 'string' || !accepted.includes(header.alg)) {
+        throw new HeaderRefused(`alg ${shown(header.alg)} is not accepted; see OAUTH2_ALGORITHMS`)
+      }
+      return shared ?? (await publishedKey(issuer, header.kid, header.alg))
     },
-    renewKeys: async () => await issuer.keys?.renew() ?? false
+    renewKeys: async () => (await issuer.keys?.renew()) ?? false
   }
 }
 
 async function publishedKey (issuer: Issuer, kid: unknown, alg: string): Promise<Buffer> {
   const name = kid ?? undefined
-  if (name !== undefined && (typeof name !== 'string' || name === '' || name.length > MAX_KID)) throw new HeaderRefused(`kid ${shown(kid)} is no name`)
+  if (name !== undefined && (typeof name !== 'string' || name === '' || name.length > MAX_KID)) {
+    throw new HeaderRefused(`kid ${shown(kid)} is no name`)
+  }
   const found = await issuer.keys!.find(name, alg)
   if ('missing' in found) throw new HeaderRefused(`${found.missing}: kid ${shown(kid)}, alg ${alg}`)
   return found.key.pem
@@ -106,7 +133,12 @@ function nameOfType (declared: string): string {
  * @returns undefined if it is of no issuer that is trusted here
  * @throws {Unreachable} if its issuer cannot be asked for the key
  */
-export async function checkJwt (token: string, verifiers: ReadonlyMap<string, TokenVerifier>, rules: TokenRules, now: number): Promise<Checked | undefined> {
+export async function checkJwt (
+  token: string,
+  verifiers: ReadonlyMap<string, TokenVerifier>,
+  rules: TokenRules,
+  now: number
+): Promise<Checked | undefined> {
   const form = readJwtForm(token)
   if (form === undefined) return { refused: 'malformed', lasting: true }
   // Only chooses among names that stand in the settings; it is verified below.
@@ -116,7 +148,7 @@ export async function checkJwt (token: string, verifiers: ReadonlyMap<string, To
 
   let result = await verified(token, form, verifier)
   // The server may have put another key under the same name, or changed the only one, which has none.
-  if ('badSignature' in result && await verifier.rules.renewKeys()) result = await verified(token, form, verifier)
+  if ('badSignature' in result && (await verifier.rules.renewKeys())) result = await verified(token, form, verifier)
   if ('badSignature' in result) return { refused: result.badSignature, lasting: true }
   if ('refused' in result) return result
   const { typ } = form.header
@@ -125,7 +157,8 @@ export async function checkJwt (token: string, verifiers: ReadonlyMap<string, To
   return 'facts' in judged ? judged : { ...judged, lasting: judged.expired === true }
 }
 
-type Verified = { readonly claims: JwtClaims } | { readonly badSignature: string } | (TokenRefusal & { readonly lasting: boolean })
+type Verified =
+  { readonly claims: JwtClaims } | { readonly badSignature: string } | (TokenRefusal & { readonly lasting: boolean })
 
 /** What the verifier says of a token; anything else is a failure of ours and must not look like a bad token. */
 async function verified (token: string, form: JwtForm, { rules, verify }: TokenVerifier): Promise<Verified> {
@@ -133,7 +166,9 @@ async function verified (token: string, form: JwtForm, { rules, verify }: TokenV
     return { claims: form.header.alg === ED25519 ? await verifyEd25519(form, rules) : await verify(token) }
   } catch (thrown) {
     // What `key` threw comes wrapped.
-    const { originalError = thrown, code, message } = thrown as { originalError?: unknown, code?: unknown, message: string }
+    const {
+      originalError = thrown, code, message
+    } = thrown as { originalError?: unknown; code?: unknown; message: string }
     if (originalError instanceof Unreachable) throw originalError
     if (originalError instanceof HeaderRefused) return { refused: originalError.message, lasting: false }
     switch (code) {
@@ -144,7 +179,9 @@ async function verified (token: string, form: JwtForm, { rules, verify }: TokenV
       case 'FAST_JWT_KEY_FETCHING_ERROR': throw thrown
     }
     if (typeof code !== 'string' || !code.startsWith('FAST_JWT_')) throw thrown
-    return { refused: /\baud\b/.test(message) ? wrongAudience(form.claims.aud, rules.audiences) : message, lasting: false }
+    return {
+      refused: /\baud\b/.test(message) ? wrongAudience(form.claims.aud, rules.audiences) : message, lasting: false
+    }
   }
 }
 
@@ -157,6 +194,8 @@ async function verified (token: string, form: JwtForm, { rules, verify }: TokenV
 async function verifyEd25519 ({ header, claims, signed, signature }: JwtForm, { key }: JwtRules): Promise<JwtClaims> {
   const publicKey = createPublicKey(await key(header))
   if (header.crit !== undefined) throw new HeaderRefused('crit names an extension that is not known')
-  if (!signatureFits(ED25519, publicKey, signed, signature)) throw Object.assign(new Error('signature'), { code: 'FAST_JWT_INVALID_SIGNATURE' })
+  if (!signatureFits(ED25519, publicKey, signed, signature)) {
+    throw Object.assign(new Error('signature'), { code: 'FAST_JWT_INVALID_SIGNATURE' })
+  }
   return claims
 }

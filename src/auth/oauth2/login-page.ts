@@ -45,7 +45,10 @@ export interface LoggedIn {
 
 /** What the person came for: what the token allows, how to use it, and the token itself for whoever asks. */
 export function loggedInPage ({ endpoint, token, scopes, expiresAt, subject }: LoggedIn): string {
-  const ends = expiresAt === undefined ? 'the authorization server did not say' : new Date(expiresAt).toISOString().replace('T', ' ').slice(0, 16) + ' UTC'
+  const ends =
+    expiresAt === undefined
+      ? 'the authorization server did not say'
+      : new Date(expiresAt).toISOString().replace('T', ' ').slice(0, 16) + ' UTC'
   const standing = subject === undefined
     ? '<p class="mark bad">This server would refuse the token. Its log says why; the usual cause is the audience.</p>'
     : `<p><span class="mark">Logged in</span> as <b>${safe(subject)}</b></p>`
@@ -55,7 +58,9 @@ export function loggedInPage ({ endpoint, token, scopes, expiresAt, subject }: L
     "  -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\",
     '  -d \'{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}\''
   ].join('\n')
-  return page('Logged in', `
+  return page(
+    'Logged in',
+    `
 <h1>secure-mcp-server</h1>
 ${standing}
 <dl>
@@ -71,7 +76,8 @@ ${standing}
 <pre id="token">${safe(token)}</pre>
 <h2>Try it</h2>
 <pre>${safe(curl)}</pre>
-</details>`)
+</details>`
+  )
 }
 
 /** Something went wrong, in words for a person. */

@@ -27,7 +27,12 @@ export class MemoryKeys implements Keys {
     const { file, environmentKey, windows, now } = this.#options
     const record = file.byHash(hash) ?? (hash === environmentKey?.record.hash ? this.#ofEnvironment() : undefined)
     if (record === undefined) return NOBODY
-    return { record, rateLimit: countsAtOnce(record, hash, now()) ? windows.count(`key:${record.hash}`, ruleOf(record, rule), 1) : undefined }
+    return {
+      record,
+      rateLimit: countsAtOnce(record, hash, now())
+        ? windows.count(`key:${record.hash}`, ruleOf(record, rule), 1)
+        : undefined
+    }
   }
 
   async saveKey (record: ApiKeyRecord): Promise<void> {
@@ -44,7 +49,10 @@ export class MemoryKeys implements Keys {
   }
 
   async listKeys (): Promise<ApiKeyRecord[]> {
-    return [this.#ofEnvironment() ?? [], this.#options.file.records()].flat().map(record => this.#withUse(record)).sort(byName)
+    return [this.#ofEnvironment() ?? [], this.#options.file.records()]
+      .flat()
+      .map(record => this.#withUse(record))
+      .sort(byName)
   }
 
   async missingKeys (): Promise<string[]> {
@@ -55,7 +63,10 @@ export class MemoryKeys implements Keys {
     this.#options.uses.note(id, now)
   }
 
-  /** The key of the environment, where it has this id, unless the file knows it by its hash or by the id it was made with. */
+  /**
+   * The key of the environment, where it has this id, unless the file knows it by its hash or by the id it
+   * was made with.
+   */
   #ofEnvironment (id?: string): ApiKeyRecord | undefined {
     const { environmentKey, file } = this.#options
     if (environmentKey === undefined) return undefined

@@ -10,12 +10,19 @@ const Entries = {
   type: 'object',
   additionalProperties: {
     type: 'object',
-    properties: { since: { type: 'integer', minimum: 0 }, until: { type: 'integer', minimum: 0 }, note: { type: 'string', maxLength: 1024 } },
+    properties: {
+      since: { type: 'integer', minimum: 0 },
+      until: { type: 'integer', minimum: 0 },
+      note: { type: 'string', maxLength: 1024 }
+    },
     required: ['since']
   }
 } as const satisfies PlainSchema
 
-/** An entry stays in the file for this long after its end, ms: a clock that was wrong meanwhile must not have thrown it away. */
+/**
+ * An entry stays in the file for this long after its end, ms: a clock that was wrong meanwhile must not have
+ * thrown it away.
+ */
 const KEEP_MS = 86_400_000
 /** A clock that differs from the time that passed by more than this was set, ms. */
 const STEP_MS = 1000
@@ -96,7 +103,9 @@ export class FileLedger implements Ledger {
       this.#load()
     } catch (error) {
       const problem = (error as Error).message
-      if (!('problem' in this.#inUse) || this.#inUse.problem !== problem) this.#warn(`${this.#path} changed but is not used: ${problem}`)
+      if (!('problem' in this.#inUse) || this.#inUse.problem !== problem) {
+        this.#warn(`${this.#path} changed but is not used: ${problem}`)
+      }
       this.#inUse = { problem }
     }
     return this.#inUse
@@ -114,7 +123,9 @@ export class FileLedger implements Ledger {
     return withLock(this.#path, () => {
       const entries = live(entriesOf(readIfThere(this.#path, SETTING), this.#path), this.#now() - KEEP_MS)
       const changed = edit(entries, this.#now())
-      if (changed) writeAtomically(this.#path, JSON.stringify(Object.fromEntries(entries), null, 2) + '\n', { setting: SETTING })
+      if (changed) {
+        writeAtomically(this.#path, JSON.stringify(Object.fromEntries(entries), null, 2) + '\n', { setting: SETTING })
+      }
       this.#load()
       return changed
     }, SETTING)

@@ -58,7 +58,9 @@ export function answerCommands (folder: string, files: readonly HeldFile[]): () 
   })
   let timer: NodeJS.Timeout | undefined
   const listen = () => { server.listen(path).unref() }
-  server.on('error', (error: NodeJS.ErrnoException) => { if (error.code === 'ENOENT' || error.code === 'EACCES') timer = setTimeout(listen, AGAIN_MS).unref() })
+  server.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'EACCES') timer = setTimeout(listen, AGAIN_MS).unref()
+  })
   listen()
   return () => {
     clearTimeout(timer)
@@ -76,7 +78,9 @@ export async function takenUp (folder: string, paths: readonly string[]): Promis
       : paths.flatMap(path => {
         const used = answer[basename(path)]
         if (used === undefined || ('digest' in used && used.digest === digestOf(readIfThere(path)))) return []
-        return [`${path} is written, but the running server does not use it${'problem' in used ? `: ${used.problem}` : ''}`]
+        return [
+          `${path} is written, but the running server does not use it${'problem' in used ? `: ${used.problem}` : ''}`
+        ]
       }))
     if (refused.length === 0 || Date.now() > until) return { place: resolve(folder), serving: answers.length, refused }
     await sleep(100)

@@ -1,6 +1,12 @@
 /** Sessions of this process. */
 import type { SessionRule } from '../../core/session.ts'
-import { MAX_WATCHED_BYTES, type FoundSession, type SessionRecord, type SessionStore, type Started } from '../sessions.ts'
+import {
+  MAX_WATCHED_BYTES,
+  type FoundSession,
+  type SessionRecord,
+  type SessionStore,
+  type Started
+} from '../sessions.ts'
 
 interface HeldSession {
   owner: string
@@ -34,16 +40,33 @@ export class MemorySessions implements SessionStore {
     for (const [id, held] of this.#all) if (held.until <= now) this.#drop(id, held)
   }
 
-  async start (owner: string, id: string, record: SessionRecord, { idleMs, maxMs, maxOfOwner, maxTotal, holder }: SessionRule): Promise<Started> {
+  async start (
+    owner: string,
+    id: string,
+    record: SessionRecord,
+    { idleMs, maxMs, maxOfOwner, maxTotal, holder }: SessionRule
+  ): Promise<Started> {
     for (const group of [owner, holder]) {
       const own = group === undefined ? undefined : this.#groupOf(group)
-      if (own !== undefined && own.size >= maxOfOwner) return { started: false, inAll: false, retryMs: this.#firstEnd(own) }
+      if (own !== undefined && own.size >= maxOfOwner) {
+        return { started: false, inAll: false, retryMs: this.#firstEnd(own) }
+      }
     }
     if (this.#all.size >= maxTotal) this.prune()
     if (this.#all.size >= maxTotal) return { started: false, inAll: true, retryMs: this.#firstEnd(this.#all.keys()) }
     const now = this.#now()
-    this.#all.set(id, { owner, holder, record, level: undefined, uris: new Set(), until: now + Math.min(idleMs, maxMs), last: now + maxMs })
-    for (const group of [owner, holder]) if (group !== undefined) this.#owners.set(group, (this.#owners.get(group) ?? new Set()).add(id))
+    this.#all.set(id, {
+      owner,
+      holder,
+      record,
+      level: undefined,
+      uris: new Set(),
+      until: now + Math.min(idleMs, maxMs),
+      last: now + maxMs
+    })
+    for (const group of [owner, holder]) {
+      if (group !== undefined) this.#owners.set(group, (this.#owners.get(group) ?? new Set()).add(id))
+    }
     return { started: true }
   }
 

@@ -59,12 +59,22 @@ class MemoryStore implements Store {
   readonly #folder: string
   readonly #stopAnswering: () => void
 
-  constructor ({ keysFile, folder, environmentKey, serving = false, allowShortKeys, maxSubjects, warn = () => {}, clock }: MemoryOptions) {
+  constructor ({
+    keysFile, folder, environmentKey, serving = false, allowShortKeys, maxSubjects, warn = () => {}, clock
+  }: MemoryOptions) {
     const now = clock ?? Date.now
     const lasting = clock ?? steady
     this.now = now
     this.#folder = folder
-    this.#file = openKeyFile({ path: keysFile, setting: 'API_KEYS_FILE', allowShort: allowShortKeys, warn, onChange: () => { this.bus.hear(KEYS_TOPIC, '') } })
+    this.#file = openKeyFile({
+      path: keysFile,
+      setting: 'API_KEYS_FILE',
+      allowShort: allowShortKeys,
+      warn,
+      onChange: () => {
+        this.bus.hear(KEYS_TOPIC, '')
+      }
+    })
     this.#uses = fileLastUse(join(folder, 'last_used.json'), warn)
     this.#windows = new MemoryWindows(lasting, maxSubjects)
     this.#values = new MemoryValues(lasting)
@@ -82,26 +92,72 @@ class MemoryStore implements Store {
     this.#minutely.unref()
   }
 
-  health (): Health { return 'ok' }
-  available (): boolean { return true }
-  async acceptLoss (): Promise<boolean> { return false }
+  health (): Health {
+    return 'ok'
+  }
 
-  admit (hash: string, rule: RateLimit) { return this.#keys.admit(hash, rule) }
-  saveKey (record: ApiKeyRecord) { return this.#keys.saveKey(record) }
-  changeKey (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord) { return this.#keys.changeKey(id, edit) }
-  findKey (id: string) { return this.#keys.findKey(id) }
-  listKeys () { return this.#keys.listKeys() }
-  missingKeys () { return this.#keys.missingKeys() }
-  touchKey (record: ApiKeyRecord, now: number) { this.#keys.touchKey(record, now) }
+  available (): boolean {
+    return true
+  }
 
-  hit (subject: string, rule: RateLimit, how?: Counting) { return this.#windows.hit(subject, rule, how) }
-  giveBack (subject: string, slice: number, how?: Counting) { return this.#windows.giveBack(subject, slice, how) }
+  async acceptLoss (): Promise<boolean> {
+    return false
+  }
 
-  cacheGet (key: string) { return this.#values.cacheGet(key) }
-  cacheSet (key: string, value: string, ttlMs: number) { return this.#values.cacheSet(key, value, ttlMs) }
-  claim (key: string, ttlMs: number) { return this.#values.claim(key, ttlMs) }
+  admit (hash: string, rule: RateLimit) {
+    return this.#keys.admit(hash, rule)
+  }
 
-  takenUp () { return takenUp(this.#folder, this.#held().map(({ path }) => path)) }
+  saveKey (record: ApiKeyRecord) {
+    return this.#keys.saveKey(record)
+  }
+
+  changeKey (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord) {
+    return this.#keys.changeKey(id, edit)
+  }
+
+  findKey (id: string) {
+    return this.#keys.findKey(id)
+  }
+
+  listKeys () {
+    return this.#keys.listKeys()
+  }
+
+  missingKeys () {
+    return this.#keys.missingKeys()
+  }
+
+  touchKey (record: ApiKeyRecord, now: number) {
+    this.#keys.touchKey(record, now)
+  }
+
+  hit (subject: string, rule: RateLimit, how?: Counting) {
+    return this.#windows.hit(subject, rule, how)
+  }
+
+  giveBack (subject: string, slice: number, how?: Counting) {
+    return this.#windows.giveBack(subject, slice, how)
+  }
+
+  cacheGet (key: string) {
+    return this.#values.cacheGet(key)
+  }
+
+  cacheSet (key: string, value: string, ttlMs: number) {
+    return this.#values.cacheSet(key, value, ttlMs)
+  }
+
+  claim (key: string, ttlMs: number) {
+    return this.#values.claim(key, ttlMs)
+  }
+
+  takenUp () {
+    return takenUp(
+      this.#folder,
+      this.#held().map(({ path }) => path)
+    )
+  }
 
   async close (): Promise<void> {
     clearInterval(this.#minutely)

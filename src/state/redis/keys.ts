@@ -1,4 +1,7 @@
-/** API keys in Redis: a record under its hash, an index from id to hash, and beside them the keys that stand outside. */
+/**
+ * API keys in Redis: a record under its hash, an index from id to hash, and beside them the keys that stand
+ * outside.
+ */
 import { ApiKeyRecord, byName, countsAtOnce, judgeKey, ruleOf, type EnvironmentKey } from '../../core/api-key.ts'
 import type { RateLimit } from '../../core/limit.ts'
 import { faultsIn } from '../../core/plain-schema.ts'
@@ -56,7 +59,10 @@ export class RedisKeys implements Keys {
   /** Keys seen in this minute: each is written once in it. */
   readonly #noted = { minute: 0, ids: new Set<string>() }
   readonly #noting: NodeJS.Timeout
-  /** Of `performance.now`, and what was seen then of the key of the environment. What was seen holds while Redis is out of reach. */
+  /**
+   * Of `performance.now`, and what was seen then of the key of the environment. What was seen holds while
+   * Redis is out of reach.
+   */
   #environmentSeen: { at: number, known: boolean } | undefined
 
   constructor (options: RedisKeysOptions) {
@@ -72,7 +78,10 @@ export class RedisKeys implements Keys {
 
   async saveKey (record: ApiKeyRecord): Promise<void> {
     this.#assertOurs(record)
-    const before = await this.#options.ask(() => this.#options.client.hget(this.#options.names.keyIndex, record.id), this.#options.names.keyIndex)
+    const before = await this.#options.ask(
+      () => this.#options.client.hget(this.#options.names.keyIndex, record.id),
+      this.#options.names.keyIndex
+    )
     await this.#put(record, before == null ? undefined : { hash: before, json: WHATEVER })
   }
 
@@ -100,7 +109,9 @@ export class RedisKeys implements Keys {
     const { client, names, look, fixedKeys } = this.#options
     const [texts, uses] = await Promise.all([this.#texts(), look(() => client.hgetall(names.keyUses), names.keyUses)])
     const found = [...texts.values()].filter(text => text !== null).map(text => JSON.parse(text) as ApiKeyRecord)
-    const stored = found.map(record => uses[record.id] === undefined ? record : { ...record, lastUsed: Number(uses[record.id]) })
+    const stored = found.map(record =>
+      uses[record.id] === undefined ? record : { ...record, lastUsed: Number(uses[record.id]) }
+    )
     return [fixedKeys(), await this.#ofEnvironment().catch(() => undefined) ?? [], stored].flat().sort(byName)
   }
 
@@ -141,7 +152,10 @@ export class RedisKeys implements Keys {
     return id === this.#options.environmentKey?.record.id ? await this.#ofEnvironment() : undefined
   }
 
-  /** The key of the environment, unless a store knows it by its hash or by the id it was made with: its record is what it may do. */
+  /**
+   * The key of the environment, unless a store knows it by its hash or by the id it was made with: its record
+   * is what it may do.
+   */
   async #ofEnvironment (): Promise<ApiKeyRecord | undefined> {
     const { client, names, ask, assertWhole, environmentKey, fixedKey, fixedKeys } = this.#options
     if (environmentKey === undefined) return undefined
@@ -188,10 +202,15 @@ export class RedisKeys implements Keys {
     }
     if (moved !== undefined && moved !== '') return follow ? await this.#admitStored(moved, rule, false) : NOBODY
     const record = this.#records.read(json)
-    return { record, rateLimit: counted.length === 0 ? undefined : windows.resultOf(counted, window, ruleOf(record, rule), 1) }
+    return {
+      record, rateLimit: counted.length === 0 ? undefined : windows.resultOf(counted, window, ruleOf(record, rule), 1)
+    }
   }
 
-  /** While a slot moves from node to node, a script over two of its keys may find them at neither: one after the other, then. */
+  /**
+   * While a slot moves from node to node, a script over two of its keys may find them at neither: one after
+   * the other, then.
+   */
   async #admitApart (hash: string, rule: RateLimit, follow: boolean): Promise<Admission> {
     const { client, names, ask, assertWhole, windows, now } = this.#options
     const key = names.record(hash)
@@ -273,7 +292,9 @@ export class RedisKeys implements Keys {
   }
 
   #assertOurs (record: ApiKeyRecord): void {
-    if (this.#options.fixedKeys().some(({ id }) => id === record.id)) throw new UsageError(`Key "${record.name}" is in the key file, which is not changed from here: change it there`)
+    if (this.#options.fixedKeys().some(({ id }) => id === record.id)) {
+      throw new UsageError(`Key "${record.name}" is in the key file, which is not changed from here: change it there`)
+    }
   }
 
   async #noteUses (): Promise<void> {
@@ -299,7 +320,11 @@ function fieldsOf (record: ApiKeyRecord): string[] {
 
 /** Sent from node to node and back, because neither has both keys of the script. */
 function halfMoved (error: unknown): boolean {
-  return error instanceof AppError && error.cause instanceof Error && /TRYAGAIN|Too many Cluster redirections/.test(error.cause.message)
+  return (
+    error instanceof AppError &&
+    error.cause instanceof Error &&
+    /TRYAGAIN|Too many Cluster redirections/.test(error.cause.message)
+  )
 }
 
 /** Open: what a newer release adds must not lock its keys out here. */

@@ -1,6 +1,14 @@
 /** The ledgers as Redis holds them: a numbered hash each, copied whole into every replica. */
 import type { Log } from '../../telemetry/log.ts'
-import { LEDGERS, LedgerCopy, live, type Ledger, type LedgerChange, type LedgerEntry, type LedgerName } from '../ledgers.ts'
+import {
+  LEDGERS,
+  LedgerCopy,
+  live,
+  type Ledger,
+  type LedgerChange,
+  type LedgerEntry,
+  type LedgerName
+} from '../ledgers.ts'
 import type { Client } from './client/connection.ts'
 import type { Guard } from './client/guarded-client.ts'
 import type { Names } from './names.ts'
@@ -53,7 +61,14 @@ export class RedisLedgers {
   /** Take a message from the channel in. */
   hear (message: string): void {
     const { list, number, id, entry } = parsed(message)
-    if (!LEDGERS.includes(list as LedgerName) || typeof number !== 'number' || typeof id !== 'string' || typeof entry !== 'string') return
+    if (
+      !LEDGERS.includes(list as LedgerName) ||
+      typeof number !== 'number' ||
+      typeof id !== 'string' ||
+      typeof entry !== 'string'
+    ) {
+      return
+    }
     this.#lists[list as LedgerName].hear(number, id, entry === '' ? undefined : entryOf(entry))
   }
 }
@@ -112,7 +127,10 @@ class RedisLedger implements Ledger {
   async #alter (id: string, entry: LedgerEntry | undefined): Promise<boolean> {
     const { client, change, mark, names } = this.#options
     const text = entry === undefined ? '' : JSON.stringify(entry)
-    const number = await change(() => client.changeLedger(this.#key, id, text, names.ledgerChannel, this.#ledger), this.#key)
+    const number = await change(
+      () => client.changeLedger(this.#key, id, text, names.ledgerChannel, this.#ledger),
+      this.#key
+    )
     if (number > 0) {
       await mark(this.#ledger, number)
       if (!this.#next(number, id, entry)) await this.#read()
@@ -131,7 +149,10 @@ class RedisLedger implements Ledger {
 
   async #read (): Promise<void> {
     const known = this.#number
-    const { '#': text = '0', ...fields } = await this.#options.ask(() => this.#options.client.hgetall(this.#key), this.#key)
+    const { '#': text = '0', ...fields } = await this.#options.ask(
+      () => this.#options.client.hgetall(this.#key),
+      this.#key
+    )
     // After the read: whatever emptied Redis before it is seen here.
     await this.#options.assertWhole()
     const entries = new Map(Object.entries(fields).map(([id, json]) => [id, entryOf(json)]))
@@ -146,7 +167,10 @@ class RedisLedger implements Ledger {
   async #restore (entries: Map<string, LedgerEntry>): Promise<void> {
     const { client, ask, log, now } = this.#options
     const missing = [...live(this.#copy.entries(), now())].filter(([id]) => !entries.has(id))
-    log.error({ ledger: this.#ledger, entries: missing.length }, 'redis lost changes of a shared list, written again from memory')
+    log.error(
+      { ledger: this.#ledger, entries: missing.length },
+      'redis lost changes of a shared list, written again from memory'
+    )
     let number = this.#number
     for (let i = 0; i === 0 || i < missing.length; i += CHUNK) {
       const some = missing.slice(i, i + CHUNK).flatMap(([id, entry]) => [id, JSON.stringify(entry)])

@@ -1,6 +1,12 @@
 /** Sessions in Redis: one hash each, found only under its owner, so that any replica can go on with it. */
 import type { SessionRule } from '../../core/session.ts'
-import { MAX_WATCHED_BYTES, type FoundSession, type SessionRecord, type SessionStore, type Started } from '../sessions.ts'
+import {
+  MAX_WATCHED_BYTES,
+  type FoundSession,
+  type SessionRecord,
+  type SessionStore,
+  type Started
+} from '../sessions.ts'
 import type { Client } from './client/connection.ts'
 import type { Guard } from './client/guarded-client.ts'
 import type { Names } from './names.ts'
@@ -42,7 +48,10 @@ export class RedisSessions implements SessionStore {
     if (ofAll !== undefined) return { started: false, inAll: true, retryMs: ofAll }
     if (ofHolder !== undefined) return { started: false, inAll: false, retryMs: ofHolder }
     const [list, session] = [this.#names.ownedSessions(owner), this.#names.session(owner, id)]
-    const retryMs = await this.#ask(() => this.#client.startSession(list, session, id, JSON.stringify(record), idleMs, maxMs, maxOfOwner), list)
+    const retryMs = await this.#ask(
+      () => this.#client.startSession(list, session, id, JSON.stringify(record), idleMs, maxMs, maxOfOwner),
+      list
+    )
     if (retryMs > 0) return { started: false, inAll: false, retryMs }
     this.#count(owner, id, now + Math.min(idleMs, maxMs), rule)
     return { started: true }
@@ -59,9 +68,14 @@ export class RedisSessions implements SessionStore {
   async end (owner: string, id: string, holder?: string): Promise<boolean> {
     const [list, session] = [this.#names.ownedSessions(owner), this.#names.session(owner, id)]
     const counts = [this.#names.sessions, ...(holder === undefined ? [] : [this.#names.heldSessions(holder)])]
-    const [ended] = await this.#ask(() => Promise.all([
-      this.#client.del(session), this.#client.zrem(list, id), ...counts.map(count => this.#client.zrem(count, `${owner}:${id}`))
-    ]), list)
+    const [ended] = await this.#ask(
+      () =>
+        Promise.all([
+          this.#client.del(session), this.#client.zrem(list, id),
+          ...counts.map(count => this.#client.zrem(count, `${owner}:${id}`))
+        ]),
+      list
+    )
     return ended === 1
   }
 
@@ -81,18 +95,32 @@ export class RedisSessions implements SessionStore {
   async watched (owner: string, id: string): Promise<readonly string[] | undefined> {
     const session = this.#names.session(owner, id)
     const fields = await this.#ask(() => this.#client.hkeys(session), session)
-    return fields.length === 0 ? undefined : fields.filter(field => field.startsWith(URI)).map(field => field.slice(URI.length))
+    return fields.length === 0
+      ? undefined
+      : fields.filter(field => field.startsWith(URI)).map(field => field.slice(URI.length))
   }
 
   async #note (owner: string, id: string, field: string, value: string, mostFields: number | ''): Promise<boolean> {
     const session = this.#names.session(owner, id)
-    return await this.#ask(() => this.#client.noteSession(session, field, value, mostFields, MAX_WATCHED_BYTES + MAX_FIELDS_BYTES), session) === 1
+    return (
+      (await this.#ask(
+        () => this.#client.noteSession(session, field, value, mostFields, MAX_WATCHED_BYTES + MAX_FIELDS_BYTES),
+        session
+      )) === 1
+    )
   }
 
   /** ms until the first of too many is gone; undefined where there is room. */
   async #full (counts: string, most: number, now: number): Promise<number | undefined> {
     const client = this.#client
-    const [, size, first] = await this.#ask(() => Promise.all([client.zremrangebyscore(counts, '-inf', now), client.zcard(counts), client.zrange(counts, '0', '0', 'WITHSCORES')]), counts)
+    const [, size, first] = await this.#ask(
+      () =>
+        Promise.all([
+          client.zremrangebyscore(counts, '-inf', now), client.zcard(counts),
+          client.zrange(counts, '0', '0', 'WITHSCORES')
+        ]),
+      counts
+    )
     return size >= most ? Math.max(1, Number(first[1] ?? now) - now) : undefined
   }
 
@@ -102,7 +130,10 @@ export class RedisSessions implements SessionStore {
    */
   #count (owner: string, id: string, gone: number, { idleMs, holder }: SessionRule): void {
     for (const counts of [this.#names.sessions, ...(holder === undefined ? [] : [this.#names.heldSessions(holder)])]) {
-      this.#ask(() => Promise.all([this.#client.zadd(counts, gone, `${owner}:${id}`), this.#client.pexpire(counts, idleMs)]), counts).catch(() => {})
+      this.#ask(
+        () => Promise.all([this.#client.zadd(counts, gone, `${owner}:${id}`), this.#client.pexpire(counts, idleMs)]),
+        counts
+      ).catch(() => {})
     }
   }
 }

@@ -1,4 +1,7 @@
-/** Windows counted in Redis, by its clock; in this process alone, to its share, while Redis is out of reach or cannot write. */
+/**
+ * Windows counted in Redis, by its clock; in this process alone, to its share, while Redis is out of reach or
+ * cannot write.
+ */
 import type { RateLimit, RateLimitResult } from '../../core/limit.ts'
 import { MemoryWindows } from '../memory/windows.ts'
 import type { Counting, Windows } from '../windows.ts'
@@ -36,7 +39,10 @@ export class RedisWindows implements Windows {
     const { client, names, ask, lost, clock } = this.#options
     const window = names.window(subject, tool)
     try {
-      const counted = await ask(() => client.hitWindow(window, rule.limit, rule.windowMs, cost, clock?.() ?? ''), window)
+      const counted = await ask(
+        () => client.hitWindow(window, rule.limit, rule.windowMs, cost, clock?.() ?? ''),
+        window
+      )
       return this.resultOf(counted, window, rule, cost)
     } catch (error) {
       // Fails open, to this process's share of the limit: nobody is served without a limit, and nobody is locked out.

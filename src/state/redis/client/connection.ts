@@ -9,7 +9,9 @@ export type Client = Redis | Cluster
 export interface RedisAddress {
   /** One of the three. */
   url?: string | undefined
-  sentinels?: { hosts: readonly string[], masterName: string, username?: string | undefined, password?: string | undefined } | undefined
+  sentinels?:
+    | { hosts: readonly string[]; masterName: string; username?: string | undefined; password?: string | undefined }
+    | undefined
   clusterNodes?: readonly string[] | undefined
   /** Of Redis itself; with a URL only what the URL does not hold. */
   username?: string | undefined
@@ -53,7 +55,11 @@ export const backoff = (times: number) => Math.min(50 * 2 ** Math.min(times, 3),
  * @param patienceMs for a connection that may be slow to come; a server has none
  * @throws {UsageError} for an address that cannot be one
  */
-export function nodeOptions ({ url, username, password, tls = false, ca }: RedisAddress, commandTimeoutMs: number, patienceMs = 0): RedisOptions {
+export function nodeOptions (
+  { url, username, password, tls = false, ca }: RedisAddress,
+  commandTimeoutMs: number,
+  patienceMs = 0
+): RedisOptions {
   const { tls: tlsOfUrl = false, ...ofUrl } = url === undefined ? {} : partsOf(url)
   return {
     ...ofUrl,
@@ -73,7 +79,7 @@ export function nodeOptions ({ url, username, password, tls = false, ca }: Redis
     noDelay: true,
     retryStrategy: backoff,
     // A master that was demoted: connect anew, but send nothing twice.
-    reconnectOnError: error => error.message.startsWith('READONLY') ? 1 : false,
+    reconnectOnError: error => (error.message.startsWith('READONLY') ? 1 : false),
     connectionName: 'secure-mcp'
   }
 }
@@ -82,11 +88,18 @@ export function nodeOptions ({ url, username, password, tls = false, ca }: Redis
  * @param batched many commands at once are expected
  * @throws {UsageError} for an address that cannot be one
  */
-export function connect (address: RedisAddress, commandTimeoutMs: number, { batched = false, patienceMs }: { batched?: boolean, patienceMs?: number | undefined } = {}): Client {
+export function connect (
+  address: RedisAddress,
+  commandTimeoutMs: number,
+  { batched = false, patienceMs }: { batched?: boolean; patienceMs?: number | undefined } = {}
+): Client {
   const options = nodeOptions(address, commandTimeoutMs, patienceMs)
-  const client = address.clusterNodes !== undefined
-    ? new Cluster(address.clusterNodes.map(addressOf), clusterOptions(options, address.tls === true))
-    : address.sentinels !== undefined ? new Redis({ ...options, ...sentinelOptions(address) }) : new Redis(options)
+  const client =
+    address.clusterNodes !== undefined
+      ? new Cluster(address.clusterNodes.map(addressOf), clusterOptions(options, address.tls === true))
+      : address.sentinels !== undefined
+        ? new Redis({ ...options, ...sentinelOptions(address) })
+        : new Redis(options)
   if (batched && client instanceof Redis) batchWrites(client)
   if (batched && client instanceof Cluster) client.on('+node', batchWrites)
   if (client instanceof Cluster) client.on('refresh', () => unshareSlots(client))
@@ -102,12 +115,16 @@ function unshareSlots ({ slots }: Cluster): void {
   for (const [slot, nodes] of slots.entries()) if (nodes !== undefined) slots[slot] = [...nodes]
 }
 
-function clusterOptions ({ enableOfflineQueue: _own, retryStrategy: _too, ...nodes }: RedisOptions, tls: boolean): ClusterOptions {
+function clusterOptions (
+  { enableOfflineQueue: _own, retryStrategy: _too, ...nodes }: RedisOptions,
+  tls: boolean
+): ClusterOptions {
   return {
     redisOptions: nodes,
     enableOfflineQueue: false,
     clusterRetryStrategy: backoff,
-    // A command whose connection broke may have been done: it is not sent again. MOVED and ASK are followed, for those were not.
+    // A command whose connection broke may have been done: it is not sent again. MOVED and ASK are followed,
+    // for those were not.
     retryDelayOnFailover: 0,
     // What a node cannot answer now is an answer: whoever asked decides what to do without.
     retryDelayOnClusterDown: 0,
@@ -166,7 +183,9 @@ export function describe ({ url, sentinels, clusterNodes }: RedisAddress): strin
 
 function addressOf (text: string): { host: string, port: number } {
   const address = readHostPort(text)
-  if (address === undefined) throw new UsageError('REDIS_SENTINELS and REDIS_CLUSTER_NODES are comma lists of host:port')
+  if (address === undefined) {
+    throw new UsageError('REDIS_SENTINELS and REDIS_CLUSTER_NODES are comma lists of host:port')
+  }
   return address
 }
 

@@ -19,7 +19,8 @@ const LOST = 'lost:'
 /** At the end of an epoch that an operator set to go on after a loss. */
 const ACCEPTED = ':accepted'
 
-const GO_ON = 'keys and revocations may be gone, so everything is refused; restore it, or go on without: npx secure-mcp-server state accept-loss'
+const GO_ON =
+  'keys and revocations may be gone, so everything is refused; restore it, or go on without: npx secure-mcp-server state accept-loss'
 
 /** Canaries looked at for each node of a Cluster, each time. */
 const LOOKED_AT = 8
@@ -194,7 +195,10 @@ export class Epoch {
     this.#replaced = true
   }
 
-  /** How many slots are known to have lost their data: those that had, and a few more of each node, each time others. */
+  /**
+   * How many slots are known to have lost their data: those that had, and a few more of each node, each time
+   * others.
+   */
   async #deadSlots (marks: Readonly<Record<string, string>>): Promise<number> {
     if (!(this.#client instanceof Cluster)) return 0
     if (marks.slots === undefined) {
@@ -241,5 +245,7 @@ function fewOfEach (slots: ReadonlyArray<readonly string[] | undefined>): number
     if (own === undefined) byNode.set(node, [slot])
     else own.push(slot)
   }
-  return [...byNode.values()].flatMap(own => Array.from({ length: LOOKED_AT }, () => own[Math.floor(Math.random() * own.length)]!))
+  return [...byNode.values()].flatMap(own =>
+    Array.from({ length: LOOKED_AT }, () => own[Math.floor(Math.random() * own.length)]!)
+  )
 }

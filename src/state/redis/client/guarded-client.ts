@@ -8,7 +8,8 @@ import { slotOf } from './slots.ts'
 
 /**
  * @param key what the command is about: in a Cluster its node is asked, and what other nodes do does not matter
- * @throws {AppError} STATE_UNAVAILABLE when Redis refuses, is gone or does not answer in time; what was asked may still happen
+ * @throws {AppError} STATE_UNAVAILABLE when Redis refuses, is gone or does not answer in time; what was asked
+ *   may still happen
  */
 export type Guard = <T>(command: () => Promise<T>, key?: string) => Promise<T>
 
@@ -68,7 +69,9 @@ export class GuardedClient {
 
   /** End the connections: politely while Redis answers, so that what was asked is done first. */
   async quit (connections: readonly Client[]): Promise<void> {
-    if (!this.open) await Promise.all(connections.map(connection => this.#limits.within(connection.quit()).catch(() => {})))
+    if (!this.open) {
+      await Promise.all(connections.map(connection => this.#limits.within(connection.quit()).catch(() => {})))
+    }
   }
 
   close (): void {

@@ -5,7 +5,10 @@
  */
 import type { Redis } from 'ioredis'
 
-/** One example of each command that writes in lua/, as `default` will be asked to repeat it; a test compares the two. */
+/**
+ * One example of each command that writes in lua/, as `default` will be asked to repeat it; a test compares
+ * the two.
+ */
 export const REPLAYED: ReadonlyArray<readonly [command: string, ...args: string[]]> = [
   ['SET', '1'], ['SETRANGE', '0', '1'], ['DEL'], ['PEXPIRE', '1'], ['PEXPIREAT', '1'],
   ['HSET', 'f', '1'], ['HSETNX', 'f', '1'], ['HDEL', 'f'], ['HINCRBY', 'f', '1'],
@@ -31,7 +34,10 @@ export async function replayFault (redis: Redis, key: string): Promise<ReplayFau
     const answer = await redis.call('ACL', 'DRYRUN', 'default', command, key, ...args).catch((error: Error) => error)
     if (answer === 'OK') continue
     if (answer instanceof Error) {
-      return { certain: false, text: `it cannot be told whether Redis keeps what it acknowledged through a restart: let this user run ACL DRYRUN, and ${REMEDY}` }
+      return {
+        certain: false,
+        text: `it cannot be told whether Redis keeps what it acknowledged through a restart: let this user run ACL DRYRUN, and ${REMEDY}`
+      }
     }
     return {
       certain: playsAsDefault(info),

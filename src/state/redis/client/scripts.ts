@@ -19,25 +19,62 @@ export const SCRIPTS = {
 }
 
 /** allowed, limit, remaining, retry after (ms), reset (ms), slice. */
-export type RateLimitTuple = [allowed: 0 | 1, limit: number, remaining: number, retryAfterMs: number, resetMs: number, slice: number]
+export type RateLimitTuple = [
+  allowed: 0 | 1,
+  limit: number,
+  remaining: number,
+  retryAfterMs: number,
+  resetMs: number,
+  slice: number
+]
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     /** See lua/admit.lua. `now` is ms since the epoch, or '' for the Redis clock. */
-    admitKey (record: string, window: string, limit: number, windowMs: number, now: number | ''):
-    Result<[] | [json: string] | [json: string, moved: string, ...RateLimitTuple | [why: string] | []], Context>
+    admitKey (
+      record: string,
+      window: string,
+      limit: number,
+      windowMs: number,
+      now: number | ''
+    ): Result<[] | [json: string] | [json: string, moved: string, ...(RateLimitTuple | [why: string] | [])], Context>
     /** See lua/hit.lua. */
-    hitWindow (window: string, limit: number, windowMs: number, cost: number, now: number | ''): Result<RateLimitTuple | [why: string], Context>
+    hitWindow (
+      window: string,
+      limit: number,
+      windowMs: number,
+      cost: number,
+      now: number | ''
+    ): Result<RateLimitTuple | [why: string], Context>
     /** See lua/give-back.lua. */
     giveBackUnits (window: string, slice: number, cost: number): Result<0 | 1, Context>
     /** See lua/put-record.lua. */
     putRecord (key: string, known: string, expireAt: number | '', ...fieldsAndValues: string[]): Result<0 | 1, Context>
     /** See lua/start-session.lua. */
-    startSession (list: string, session: string, id: string, record: string, idleMs: number, maxMs: number, most: number): Result<number, Context>
+    startSession (
+      list: string,
+      session: string,
+      id: string,
+      record: string,
+      idleMs: number,
+      maxMs: number,
+      most: number
+    ): Result<number, Context>
     /** See lua/find-session.lua. */
-    findSession (list: string, session: string, id: string, idleMs: number): Result<[] | [record: string, level: string, moved: number], Context>
+    findSession (
+      list: string,
+      session: string,
+      id: string,
+      idleMs: number
+    ): Result<[] | [record: string, level: string, moved: number], Context>
     /** See lua/note-session.lua. */
-    noteSession (session: string, field: string, value: string, mostFields: number | '', mostBytes: number): Result<0 | 1, Context>
+    noteSession (
+      session: string,
+      field: string,
+      value: string,
+      mostFields: number | '',
+      mostBytes: number
+    ): Result<0 | 1, Context>
     /** See lua/change-ledger.lua. */
     changeLedger (key: string, id: string, entry: string, channel: string, list: string): Result<number, Context>
     /** See lua/restore-ledger.lua. */

@@ -1,4 +1,7 @@
-/** Slots of a Cluster (Redis Cluster specification, "Key distribution model"): which one a key is in, and a name for each. */
+/**
+ * Slots of a Cluster (Redis Cluster specification, "Key distribution model"): which one a key is in, and a
+ * name for each.
+ */
 
 export const SLOTS = 16384
 

@@ -42,7 +42,11 @@ export class Troubles {
       return
     }
     // Sentinels name a master: where that cannot be reached it is not they who are wrong.
-    if (this.#address.sentinels !== undefined) client.on('error', (error: Error & { port?: number, address?: string }) => this.#unreachable(error, masterOf(client, error)))
+    if (this.#address.sentinels !== undefined) {
+      client.on('error', (error: Error & { port?: number; address?: string }) =>
+        this.#unreachable(error, masterOf(client, error))
+      )
+    }
   }
 
   note (error: unknown, node?: string): void {
@@ -56,7 +60,9 @@ export class Troubles {
   remember (error: unknown): Cause | undefined {
     const cause = causeOf(error, this.#address)
     if (cause?.lasting === true) this.#lasting ??= cause.text
-    if (cause !== undefined || this.#last === undefined) this.#last = cause?.text ?? (error as Error | undefined)?.message
+    if (cause !== undefined || this.#last === undefined) {
+      this.#last = cause?.text ?? (error as Error | undefined)?.message
+    }
     return cause
   }
 
@@ -94,7 +100,10 @@ export class Troubles {
   }
 
   #unreachable (error: Error, node: string | undefined): boolean {
-    const text = node === undefined || !UNREACHABLE.test(`${error.message} ${(error as { code?: string }).code ?? ''}`) ? undefined : announcedUnreachable(node, this.#address)
+    const text =
+      node === undefined || !UNREACHABLE.test(`${error.message} ${(error as { code?: string }).code ?? ''}`)
+        ? undefined
+        : announcedUnreachable(node, this.#address)
     if (text === undefined) return false
     this.#last = text
     this.#line(text, error)
