@@ -1,15 +1,25 @@
 // `npm run docs` writes what follows from the code: docs/configuration.md from the settings' schema, docs/errors.md from the table of
-// refusals, the table of rooms, and what is published beside the package, with its version.
+// refusals, the tables of rooms and alerts, what Grafana and Prometheus load, and what is published beside the package, with its version.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { properties, type wanted } from '../src/settings/load.ts'
 import { artefacts } from './artefacts.ts'
 import { ERRORS } from '../src/errors.ts'
+import { alertsTable, prometheusRule } from './alerts.ts'
+import { dashboard } from './dashboard.ts'
 import { roomsTable } from '../test/support/rooms.ts'
 
 /** The generated pages, by path. */
 export function pages (): Record<string, string> {
-  return { 'docs/configuration.md': configuration(), 'docs/errors.md': errors(), 'docs/architecture.md': architecture(), ...artefacts() }
+  return {
+    'docs/configuration.md': configuration(),
+    'docs/errors.md': errors(),
+    'docs/architecture.md': architecture(),
+    'docs/operations.md': operations(),
+    'k8s/components/dashboard/secure-mcp-server.json': dashboard(),
+    'k8s/components/alerts/prometheus-rule.yaml': prometheusRule(),
+    ...artefacts()
+  }
 }
 
 function configuration (): string {
@@ -64,6 +74,12 @@ ${rows.join('\n')}
 function architecture (): string {
   const page = readFileSync('docs/architecture.md', 'utf8')
   return page.replace(/\| room \| holds \|[^]*?\n(?=\n|$)/, roomsTable())
+}
+
+/** The same with the table of alerts. */
+function operations (): string {
+  const page = readFileSync('docs/operations.md', 'utf8')
+  return page.replace(/\| alert \| expression \|[^]*?\n(?=\n|$)/, () => alertsTable())
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -9,6 +9,7 @@ import { Idempotency } from './operate/idempotency.ts'
 import type { OperateContext, ProcessStatus } from './operate/operation.ts'
 import { Performer } from './operate/perform.ts'
 import type { Runtime } from './runtime.ts'
+import { settingsDigest } from './settings/digest.ts'
 import { PRODUCT } from './settings/identity.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
@@ -65,7 +66,7 @@ export async function buildManagement (options: ManagementOptions): Promise<Fast
   await app.register(origin, allowed)
   await app.register(sameSite)
   await app.register(address, { isProxy: () => false })
-  await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
+  await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision, trace.rule) })
   await app.register(strangers, { rule: rules.none })
   await app.register(auth, { identify, publicUrl: '', operatorsOnly: true })
   await app.register(rateLimit, { rule: rules.none })
@@ -108,13 +109,14 @@ function statusOf (
   return {
     version: PRODUCT.version,
     node: process.version,
+    settings: settingsDigest(config),
     started: STARTED,
     inFlight,
     streams,
     draining,
     authentication,
     issuers: oauth2?.issuers.map(
-      ({ name, metadataUrl }) => ({ issuer: name, metadata: metadataUrl !== undefined })
+      ({ name, metadataUrl, up, keys }) => ({ issuer: name, metadata: metadataUrl !== undefined, up, keysAgeMs: keys?.ageMs })
     ) ?? [],
     inspection: config.INSPECTION
   }

@@ -109,12 +109,12 @@ async function registerTransport (app: FastifyInstance, composition: Composition
   await app.register(loadShedding, { maxInFlight: config.MAX_IN_FLIGHT })
   await app.register(batchAnswers)
   await app.register(state, { store })
-  await app.register(metricsPlugin, { metrics })
+  await app.register(metricsPlugin, { metrics, issuers: runtime.oauth2?.issuers ?? [] })
   await app.register(origin, allowed)
   await app.register(address, { isProxy: listener && isProxy })
   if (listener !== undefined) {
     const { requestId } = listener
-    await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision) })
+    await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision, trace.rule) })
   }
   await app.register(strangers, { rule: runtime.rules.none })
   if (listener !== undefined) {

@@ -11,6 +11,7 @@ import { createLog } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { readableOutput } from './telemetry/readable.ts'
 import { PRODUCT } from './settings/identity.ts'
+import { settingsDigest } from './settings/digest.ts'
 import { readSettings } from './settings/read.ts'
 import { usesRedis } from './settings/rules.ts'
 import type { Config } from './settings/schema.ts'
@@ -42,7 +43,7 @@ export async function serve (
   process.once('exit', log.endNow)
   log.info({ version: PRODUCT.version, node: process.version }, 'starting')
   for (const warning of warnings) log.warn({}, warning)
-  const metrics = createMetrics({ process: true, version: PRODUCT.version })
+  const metrics = createMetrics({ process: true, version: PRODUCT.version, settings: settingsDigest(config) })
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
   const runtime = await buildRuntime({ config, store, logger: log, reload: dev, upstreamCounts: metrics.upstreams })

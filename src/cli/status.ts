@@ -14,7 +14,7 @@ interface StatusAnswer {
   streams: number
   draining: boolean
   authentication: { required: boolean, types: string[] }
-  issuers: Array<{ issuer: string, metadata: boolean }>
+  issuers: Array<{ issuer: string, metadata: boolean, up: boolean }>
   inspection: string
   tools: number
   blocked: number
@@ -50,7 +50,7 @@ function rowsOf (now: StatusAnswer): string[][] {
     ['state', `${now.state} (${now.kind}), revocations ${Math.round(now.revocationsAgeMs / 1000)} s old`],
     ['authentication', required ? types.join(', ') : 'OFF'],
     ...now.issuers.map(
-      ({ issuer, metadata }) => ['issuer', `${issuer}: ${metadata ? 'answered' : 'has not answered yet'}`]
+      ({ issuer, metadata, up }) => ['issuer', `${issuer}: ${up ? 'answers' : metadata ? 'in trouble' : 'has not answered yet'}`]
     ),
     ['inspection', now.inspection],
     ['under way', `${now.inFlight} calls, ${now.streams} streams`],

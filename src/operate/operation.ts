@@ -12,16 +12,27 @@ export interface OperateContext extends WhyContext {
   readonly keepRevocationsMs: number
 }
 
+export interface IssuerStatus {
+  readonly issuer: string
+  /** Whether its metadata was found. */
+  readonly metadata: boolean
+  /** Whether it answered the last time. */
+  readonly up: boolean
+  readonly keysAgeMs: number | undefined
+}
+
 export interface ProcessStatus {
   readonly version: string
   readonly node: string
+  /** Differs where settings differ. */
+  readonly settings: string | undefined
   /** ms since the epoch. */
   readonly started: number
   readonly inFlight: number
   readonly streams: number
   readonly draining: boolean
   readonly authentication: { readonly required: boolean, readonly types: readonly string[] }
-  readonly issuers: ReadonlyArray<{ readonly issuer: string, readonly metadata: boolean }>
+  readonly issuers: ReadonlyArray<IssuerStatus>
   readonly inspection: string
 }
 

@@ -77,6 +77,16 @@ export class RefreshingCache<T> {
     this.#attempt().catch(() => {})
   }
 
+  /** How old the value is, ms; undefined where there is none. */
+  get ageMs (): number | undefined {
+    return this.#value === undefined ? undefined : performance.now() - this.#value.at
+  }
+
+  /** Whether the last fetch failed. */
+  get inTrouble (): boolean {
+    return this.#trouble !== undefined
+  }
+
   close (): void {
     this.#closed = true
     clearTimeout(this.#timer)

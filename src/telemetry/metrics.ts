@@ -1,6 +1,6 @@
 /**
  * What is counted and timed, in the words of Prometheus. No label holds a
- * name, an id or anything else that a client chooses.
+ * name, an id or anything else that a client chooses: tools are those that ran.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Health } from '../core/health.ts'
@@ -9,6 +9,8 @@ export interface Answered {
   /** As the client sent it; unknown ones are counted together. */
   method: string | undefined
   auth: string | undefined
+  /** What the message names, as permissions spell it. */
+  target: string | undefined
   /** The reason of a refusal, or `served`. */
   decision: string
   seconds: number
@@ -18,12 +20,20 @@ export interface Gauges {
   health (): Health
   inFlight (): number
   streams (): number
+  /** How old the copy of the revocations is, ms. */
+  revocationsAgeMs (): number
+  /** Of each authorization server: whether it answered the last time, and how old its keys are, ms. */
+  issuers (): ReadonlyArray<{ readonly issuer: string, readonly up: boolean, readonly keysAgeMs: number | undefined }>
 }
 
 export interface Metrics {
   answered (request: Answered): void
-  /** A request was refused that was never read, so that it has no method, caller or time. */
-  refused (decision: string): void
+  /**
+   * A request was refused that was never read, so that it has no method, caller or time.
+   *
+   * @param code of the parser
+   */
+  refused (decision: string, code: string | undefined): void
   /** A connection was closed or not taken. */
   connectionClosed (why: string): void
   /** A request was counted by this process alone. */
@@ -53,18 +63,21 @@ export interface MetricsOptions {
   process?: boolean
   /** Of this server; absent: not told. */
   version?: string | undefined
+  /** Differs where settings differ; absent: not told. */
+  settings?: string | undefined
 }
 
-export function createMetrics ({ process: ofProcess = false, version }: MetricsOptions = {}): Metrics {
+export function createMetrics ({ process: ofProcess = false, version, settings }: MetricsOptions = {}): Metrics {
   const registry = new Registry()
   const registers = [registry]
   if (ofProcess) collectDefaultMetrics({ register: registry })
-  if (version !== undefined) {
-    new Gauge({ name: 'mcp_build_info', help: '1, with the version of the server and of Node.', labelNames: ['version', 'node'] as const, registers })
-      .set({ version, node: process.version }, 1)
-  }
-
-  const requests = new Counter({ name: 'mcp_requests_total', help: 'Answered requests, by what was decided.', labelNames: ['method', 'auth', 'decision'] as const, registers })
+  infoGauges(registers, { version, settings })
+  const requests = new Counter({
+    name: 'mcp_requests_total',
+    help: 'Answered requests, by what was decided.',
+    labelNames: ['method', 'auth', 'decision'] as const,
+    registers
+  })
   const duration = new Histogram({
     name: 'mcp_request_duration_seconds',
     help: 'From the head of a request to the end of its answer.',
@@ -72,26 +85,40 @@ export function createMetrics ({ process: ofProcess = false, version }: MetricsO
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers
   })
-  const closed = new Counter({ name: 'mcp_connections_closed_total', help: 'Connections closed to make room for others, and those that found none.', labelNames: ['why'] as const, registers })
-  const degraded = new Counter({ name: 'mcp_ratelimit_degraded_total', help: 'Requests counted by this process alone, while shared state could not count.', registers })
-  let gauges: Gauges = { health: () => 'ok', inFlight: () => 0, streams: () => 0 }
-  const state = new Gauge({
-    name: 'mcp_state',
-    help: '1 for the condition that shared state is in.',
-    labelNames: ['condition'] as const,
-    registers,
-    collect () { for (const condition of STATES) state.set({ condition }, gauges.health() === condition ? 1 : 0) }
+  const closed = new Counter({
+    name: 'mcp_connections_closed_total',
+    help: 'Connections closed to make room for others, and those that found none.',
+    labelNames: ['why'] as const,
+    registers
   })
-  const inFlight = new Gauge({ name: 'mcp_requests_in_flight', help: 'Requests being answered.', registers, collect () { inFlight.set(gauges.inFlight()) } })
-  const streams = new Gauge({ name: 'mcp_streams', help: 'Open event streams.', registers, collect () { streams.set(gauges.streams()) } })
-
+  const degraded = new Counter({
+    name: 'mcp_ratelimit_degraded_total',
+    help: 'Requests counted by this process alone, while shared state could not count.',
+    registers
+  })
+  const transport = new Counter({
+    name: 'mcp_transport_refused_total',
+    help: 'Requests that could not be read as HTTP, by the code of the parser.',
+    labelNames: ['code'] as const,
+    registers
+  })
+  const tools = toolMetrics(registers)
+  let gauges: Gauges = {
+    health: () => 'ok', inFlight: () => 0, streams: () => 0, revocationsAgeMs: () => 0, issuers: () => []
+  }
+  gaugesOfLoad(registers, () => gauges)
+  gaugesOfTrust(registers, () => gauges)
   return {
-    answered ({ method, auth, decision, seconds }) {
+    answered ({ method, auth, target, decision, seconds }) {
       const named = method ?? 'none'
       requests.inc({ method: named, auth: auth ?? 'unknown', decision })
       duration.observe({ method: named }, seconds)
+      if (method === 'tools/call' && target !== undefined) tools(target, decision, seconds)
     },
-    refused (decision) { requests.inc({ method: 'none', auth: 'unknown', decision }) },
+    refused (decision, code) {
+      requests.inc({ method: 'none', auth: 'unknown', decision })
+      if (decision === 'TRANSPORT') transport.inc({ code: code ?? 'other' })
+    },
     connectionClosed (why) { closed.inc({ why }) },
     degraded: () => degraded.inc(),
     upstreams: upstreamCounters(registers),
@@ -101,8 +128,113 @@ export function createMetrics ({ process: ofProcess = false, version }: MetricsO
   }
 }
 
+/** What this process is, as labels: two of them for long are a rollout that hangs. */
+function infoGauges (registers: Registry[], { version, settings }: MetricsOptions): void {
+  if (version !== undefined) {
+    new Gauge({
+      name: 'mcp_build_info',
+      help: '1, with the version of the server and of Node.',
+      labelNames: ['version', 'node'] as const,
+      registers
+    })
+      .set({ version, node: process.version }, 1)
+  }
+  if (settings !== undefined) {
+    new Gauge({
+      name: 'mcp_settings_info',
+      help: '1, with a digest of the settings: replicas with another one were not rolled out.',
+      labelNames: ['hash'] as const,
+      registers
+    }).set({ hash: settings }, 1)
+  }
+}
+
+/** How state is, and what is under way. */
+function gaugesOfLoad (registers: Registry[], gauges: () => Gauges): void {
+  const state = new Gauge({
+    name: 'mcp_state',
+    help: '1 for the condition that shared state is in.',
+    labelNames: ['condition'] as const,
+    registers,
+    collect () { for (const condition of STATES) state.set({ condition }, gauges().health() === condition ? 1 : 0) }
+  })
+  const inFlight = new Gauge({
+    name: 'mcp_requests_in_flight',
+    help: 'Requests being answered.',
+    registers,
+    collect () { inFlight.set(gauges().inFlight()) }
+  })
+  const streams = new Gauge(
+    { name: 'mcp_streams', help: 'Open event streams.', registers, collect () { streams.set(gauges().streams()) } }
+  )
+}
+
+/** Tools told apart; those after them are counted together. */
+const MAX_TOOLS = 500
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30]
+/** What came of calls that ran. A name of anything else may be a caller's invention. */
+const RAN = /^(served|TOOL_\w+|UPSTREAM_\w+)$/
+
+/** Counts calls by the tool that ran. */
+function toolMetrics (registers: Registry[]): (tool: string, decision: string, seconds: number) => void {
+  const duration = new Histogram({
+    name: 'mcp_tool_duration_seconds',
+    help: 'From the head of a call to the end of its answer, for calls that ran.',
+    labelNames: ['tool'] as const,
+    buckets: BUCKETS,
+    registers
+  })
+  const errors = new Counter({
+    name: 'mcp_tool_errors_total',
+    help: 'Calls that ran and failed, by what went wrong.',
+    labelNames: ['tool', 'class'] as const,
+    registers
+  })
+  const known = new Set<string>()
+  return (name, decision, seconds) => {
+    if (!RAN.test(decision)) return
+    if (known.size < MAX_TOOLS) known.add(name)
+    const tool = known.has(name) ? name : 'other'
+    duration.observe({ tool }, seconds)
+    if (decision !== 'served') errors.inc({ tool, class: decision })
+  }
+}
+
+/** How much of what others say is current: revocations, and the keys of authorization servers. */
+function gaugesOfTrust (registers: Registry[], gauges: () => Gauges): void {
+  const age = new Gauge({
+    name: 'mcp_revocations_age_seconds',
+    help: 'How old the copy of the revocations is.',
+    registers,
+    collect () { age.set(gauges().revocationsAgeMs() / 1000) }
+  })
+  const up = new Gauge({
+    name: 'mcp_issuer_up',
+    help: '1 if the authorization server answered the last time that it was asked.',
+    labelNames: ['issuer'] as const,
+    registers,
+    collect () { for (const { issuer, up: isUp } of gauges().issuers()) up.set({ issuer }, isUp ? 1 : 0) }
+  })
+  const keys = new Gauge({
+    name: 'mcp_issuer_keys_age_seconds',
+    help: 'How old the signing keys of the authorization server are.',
+    labelNames: ['issuer'] as const,
+    registers,
+    collect () {
+      for (
+        const { issuer, keysAgeMs } of gauges().issuers()
+      ) if (keysAgeMs !== undefined) keys.set({ issuer }, keysAgeMs / 1000)
+    }
+  })
+}
+
 function upstreamCounters (registers: Registry[]): UpstreamCounters {
-  const calls = new Counter({ name: 'mcp_upstream_calls_total', help: 'Calls that went on to an MCP server behind this one, by what came of them.', labelNames: ['upstream', 'class'] as const, registers })
+  const calls = new Counter({
+    name: 'mcp_upstream_calls_total',
+    help: 'Calls that went on to an MCP server behind this one, by what came of them.',
+    labelNames: ['upstream', 'class'] as const,
+    registers
+  })
   const duration = new Histogram({
     name: 'mcp_upstream_duration_seconds',
     help: 'From the beginning of such a call to its answer, waiting for a place included.',
@@ -110,8 +242,18 @@ function upstreamCounters (registers: Registry[]): UpstreamCounters {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30],
     registers
   })
-  const restarts = new Counter({ name: 'mcp_upstream_restarts_total', help: 'Connections to an MCP server behind this one after the first.', labelNames: ['upstream'] as const, registers })
-  const up = new Gauge({ name: 'mcp_upstream_up', help: '1 while there is a connection to an MCP server behind this one.', labelNames: ['upstream'] as const, registers })
+  const restarts = new Counter({
+    name: 'mcp_upstream_restarts_total',
+    help: 'Connections to an MCP server behind this one after the first.',
+    labelNames: ['upstream'] as const,
+    registers
+  })
+  const up = new Gauge({
+    name: 'mcp_upstream_up',
+    help: '1 while there is a connection to an MCP server behind this one.',
+    labelNames: ['upstream'] as const,
+    registers
+  })
   return {
     called (upstream, outcome, seconds) {
       calls.inc({ upstream, class: outcome })

@@ -62,6 +62,16 @@ t.test('the ServiceMonitor finds the management Service and a port that it has',
   t.ok(service.spec.ports.some((port: Manifest) => port.name === monitor.spec.endpoints[0].port))
 })
 
+t.test('the rule of the alerts is one, and the dashboard a ConfigMap that Grafana finds', async t => {
+  const rule = parse(readFileSync(join(PROJECT, 'k8s/components/alerts/prometheus-rule.yaml'), 'utf8')) as Manifest
+  t.match(rule, { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule', spec: { groups: [{ rules: Array }] } })
+  for (const one of rule.spec.groups[0].rules) t.match(one, { alert: /^SecureMcp/, expr: String, labels: { severity: /^(page|ticket)$/ }, annotations: { summary: String } })
+  const list = overlayWith('production', ['dashboard'])
+  const map = list.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'secure-mcp-server-dashboard')!
+  t.equal(map.metadata.labels.grafana_dashboard, '1')
+  t.match(JSON.parse(map.data['secure-mcp-server.json']), { title: 'secure-mcp-server', panels: Array })
+})
+
 t.test('the overlays name the user, the ports and the signal that the Dockerfile has', async t => {
   const dockerfile = readFileSync(join(PROJECT, 'Dockerfile'), 'utf8')
   const { serverPod, serverContainer } = new Objects(rendered.production!)
@@ -91,7 +101,7 @@ t.test('docs/operations.md names settings, reasons, metrics, commands and files 
   t.ok(words.length > 15)
   t.strictSame(words.filter(word => !known.has(word)), [])
 
-  const metrics = await createMetrics({ process: true }).text()
+  const metrics = await createMetrics({ process: true, version: '1', settings: 'a' }).text()
   const names = named(/\b(mcp_[a-z_]+)/g)
   t.ok(names.length > 5)
   t.strictSame(names.filter(name => !metrics.includes(`# TYPE ${name} `)), [])

@@ -101,6 +101,11 @@ export class Issuer {
     return this.#last === undefined ? undefined : this.#place
   }
 
+  /** Whether it answered the last time that it was asked for metadata and keys. */
+  get up (): boolean {
+    return !this.#metadata.inTrouble && this.keys?.inTrouble !== true
+  }
+
   close (): void {
     this.#metadata.close()
     this.keys?.close()

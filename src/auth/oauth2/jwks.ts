@@ -86,6 +86,10 @@ export class Jwks {
   /** The metadata says where the set stands: fetch it if there is none yet. */
   refreshNow (): void { this.#keys.refreshNow() }
 
+  /** How old the set is, ms; undefined before the first. */
+  get ageMs (): number | undefined { return this.#keys.ageMs }
+  get inTrouble (): boolean { return this.#keys.inTrouble }
+
   close (): void { this.#keys.close() }
 
   async #fetch (): Promise<KeySet> {

@@ -41,6 +41,7 @@ const Tool = Type.Object({
 const Status = Type.Object({
   version: Type.String(),
   node: Type.String(),
+  settings: Type.Optional(Type.String({ description: 'Differs between replicas whose settings differ.' })),
   started: Type.Integer({ description: 'ms since the epoch' }),
   state: Type.Enum(['ok', 'unreachable', 'lost']),
   kind: Type.Enum(['memory', 'redis']),
@@ -49,7 +50,12 @@ const Status = Type.Object({
   streams: Count,
   draining: Type.Boolean(),
   authentication: Type.Object({ required: Type.Boolean(), types: Type.Array(Type.String()) }),
-  issuers: Type.Array(Type.Object({ issuer: Type.String(), metadata: Type.Boolean() })),
+  issuers: Type.Array(Type.Object({
+    issuer: Type.String(),
+    metadata: Type.Boolean({ description: 'Its metadata was found.' }),
+    up: Type.Boolean({ description: 'It answered the last time.' }),
+    keysAgeMs: Type.Optional(Type.Number())
+  })),
   inspection: Type.String(),
   tools: Count,
   blocked: Count,
