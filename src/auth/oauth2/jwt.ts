@@ -115,11 +115,14 @@ async function publishedKey (issuer: Issuer, kid: unknown, alg: string): Promise
 }
 
 /** `jwt` is for servers that do not mark access tokens; ID tokens are then told by their claims and audience. */
+/** RFC 9068 §2.1, and names of products that end so, such as `okta-internal-at+jwt`. */
+const ACCESS_TOKEN_TYPE = /^(?:[a-z0-9][a-z0-9.-]*-)?at\+jwt$/
+
 function acceptableType (declared: unknown, typ: TokenType): boolean {
   if (declared === undefined || declared === null) return typ === 'jwt'
   if (typeof declared !== 'string') return false
   const name = nameOfType(declared)
-  return name === 'at+jwt' || (typ === 'jwt' && name !== 'dpop+jwt' && (name === 'jwt' || name.endsWith('at+jwt')))
+  return name === 'at+jwt' || (typ === 'jwt' && name !== 'dpop+jwt' && (name === 'jwt' || ACCESS_TOKEN_TYPE.test(name)))
 }
 
 function nameOfType (declared: string): string {
@@ -152,7 +155,7 @@ export async function checkJwt (
   if ('badSignature' in result) return { refused: result.badSignature, lasting: true }
   if ('refused' in result) return result
   const { typ } = form.header
-  const marked = typeof typ === 'string' && nameOfType(typ).endsWith('at+jwt')
+  const marked = typeof typ === 'string' && ACCESS_TOKEN_TYPE.test(nameOfType(typ))
   const judged = judgeJwt({ claims: result.claims, marked }, iss as string, rules, now)
   return 'facts' in judged ? judged : { ...judged, lasting: judged.expired === true }
 }
