@@ -15,7 +15,7 @@ export interface Claim { claim: string, pass: boolean, figures: string[] }
  * @returns each claim with whether it holds and the figures that it gave; a file that ends badly without saying so has one more that does not hold
  */
 export async function claimsOf (file: string, env: Record<string, string> = {}): Promise<Claim[]> {
-  const child = spawn(process.execPath, ['scripts/test.mjs', '--disable-coverage', '--reporter=tap', '-t', String(MOST_SECONDS), file], {
+  const child = spawn(process.execPath, ['scripts/test.mjs', '--reporter=tap', '-t', String(MOST_SECONDS), file], {
     cwd: ROOT, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit']
   })
   let text = ''

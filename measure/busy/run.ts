@@ -19,7 +19,7 @@ let passed = 0
 for (let run = 1; run <= Number(runs); run++) {
   const busy = Array.from({ length: Number(loops) }, () => spawn(process.execPath, ['-e', LOOP], { stdio: 'ignore' }))
   const began = performance.now()
-  const { stdout, status } = spawnSync(process.execPath, [join(ROOT, 'scripts/test.mjs'), '--disable-coverage', '--reporter=tap', '-t', '1200', ...files], {
+  const { stdout, status } = spawnSync(process.execPath, [join(ROOT, 'scripts/test.mjs'), '--reporter=tap', '-t', '1200', ...files], {
     cwd: ROOT, encoding: 'utf8', maxBuffer: 1 << 28, timeout: RUN_WITHIN_MS, stdio: ['ignore', 'pipe', 'inherit']
   })
   for (const loop of busy) loop.kill('SIGKILL')

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { circumstances, markdownTable, writeSection } from '../report.ts'
 
-const { stdout, status } = spawnSync(process.execPath, [join(import.meta.dirname, '../../scripts/test.mjs'), '--disable-coverage', '--reporter=tap', 'test/k8s/manifests.test.ts'], { encoding: 'utf8', maxBuffer: 1 << 26 })
+const { stdout, status } = spawnSync(process.execPath, [join(import.meta.dirname, '../../scripts/test.mjs'), '--reporter=tap', 'test/k8s/manifests.test.ts'], { encoding: 'utf8', maxBuffer: 1 << 26 })
 const seen = [...stdout.matchAll(/# (.+): (\d+) objects, (\d+) policies/g)]
 const failed = stdout.match(/^ +not ok /gm)?.length ?? 0
 const bites = /^ *ok \d+ - each policy finds what breaks it/m.test(stdout) && /^ *ok \d+ - the checks of types find/m.test(stdout)
