@@ -15,6 +15,8 @@ export interface McpRouteOptions {
   /** Below the prefix of the app that it is registered in. */
   path: string
   maxRequestBytes: number
+  /** Headers that handlers may read, in lower case. */
+  toolHeaders: readonly string[]
 }
 
 /**
@@ -22,11 +24,12 @@ export interface McpRouteOptions {
  * is complete in itself or names a session that every replica can look up, so
  * any of them can answer it.
  */
-const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { path, maxRequestBytes }) => {
+const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { path, maxRequestBytes, toolHeaders }) => {
   const marked = { schema: HIDDEN, config: { secureMcp: { jsonRpc: true } } }
   app.post(path, { ...marked, bodyLimit: maxRequestBytes }, async (request, reply) => {
     reply.header('cache-control', 'no-store')
-    return send(reply, await app.secureMcp.mcp.serve(request.body, request.headers, new HttpContext(request, reply)))
+    const context = new HttpContext(request, reply, toolHeaders)
+    return send(reply, await app.secureMcp.mcp.serve(request.body, request.headers, context))
   })
 
   app.route({
@@ -61,13 +64,15 @@ class HttpContext implements RequestContext {
   readonly #reply: FastifyReply
   readonly caller: Caller
   readonly trace: Trace
+  readonly headers: Readonly<Record<string, string>>
   decision: Decision = NOTHING_NAMED
 
-  constructor (request: FastifyRequest, reply: FastifyReply) {
+  constructor (request: FastifyRequest, reply: FastifyReply, toolHeaders: readonly string[]) {
     this.#request = request
     this.#reply = reply
     this.caller = request.secureMcp.caller!
     this.trace = request.secureMcp.trace
+    this.headers = toolHeaders.length === 0 ? NO_HEADERS : chosen(request.headers, toolHeaders)
   }
 
   get log (): Log { return this.#request.log }
@@ -86,6 +91,17 @@ class HttpContext implements RequestContext {
     else raw.once('close', () => controller.abort())
     return controller.signal
   }
+}
+
+const NO_HEADERS = Object.freeze({})
+
+function chosen (headers: FastifyRequest['headers'], names: readonly string[]): Readonly<Record<string, string>> {
+  const given: Record<string, string> = {}
+  for (const name of names) {
+    const value = headers[name]
+    if (value !== undefined) given[name] = String(value)
+  }
+  return given
 }
 
 /** Fastify sends a stream like any payload, so hooks and headers still apply. */

@@ -21,6 +21,7 @@ import { childLogOptions, type Log } from './telemetry/log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import type { Source } from './tools/catalogue.ts'
 import { loadTools } from './tools/load.ts'
+import type { ToolHook } from './tools/tool.ts'
 import address from '../plugins/address.ts'
 import auth from '../plugins/auth.ts'
 import batchAnswers from '../plugins/batch-answers.ts'
@@ -155,6 +156,7 @@ async function registerProtocol (app: FastifyInstance, { config, runtime, judgeS
     identity: runtime.identity,
     offer: runtime.offer,
     inspection: runtime.inspection,
+    toolHook: runtime.toolHook,
     sealer: runtime.sealer,
     authentication: runtime.authentication,
     sessions: config.LEGACY_SESSIONS ? sessionsOf(config, runtime) : undefined,
@@ -193,7 +195,7 @@ async function registerRoutes (app: FastifyInstance, composition: Composition): 
       })
     }
   }
-  await app.register(mcpRoute, { path, maxRequestBytes: config.MAX_REQUEST_BYTES })
+  await app.register(mcpRoute, { path, maxRequestBytes: config.MAX_REQUEST_BYTES, toolHeaders: config.TOOL_HEADERS })
   if (preflights !== undefined) await app.register(preflights)
 }
 
@@ -211,7 +213,7 @@ export type { AppKey, AppKeys, SecureMcp } from '../plugins/service.ts'
 export type { SettingOptions } from './settings/options.ts'
 
 /** Options of the plugin: its own, and every setting by its option's name. */
-export interface SecureMcpOptions extends SettingOptions {
+export interface SecureMcpOptions extends Omit<SettingOptions, 'toolHook'> {
   /** URL at which clients reach the app, such as https://shop.example.com: every URL in an answer begins with it. */
   publicUrl: string
   /** Path of the endpoint. Default: /mcp */
@@ -225,6 +227,8 @@ export interface SecureMcpOptions extends SettingOptions {
   principal?: ((request: FastifyRequest) => Given | Promise<Given>) | undefined
   /** An ioredis instance of the app, read for its address alone: connections here have bounds of their own. */
   redis?: RedisInstance | undefined
+  /** Runs around every permitted call of a tool: a function, or a module of one. */
+  toolHook?: ToolHook | string | undefined
   /** False writes no line for a request. */
   requestLog?: boolean | undefined
 }
@@ -241,7 +245,10 @@ type Given = CustomIdentity | undefined | null | false | ''
  * @throws {UsageError} for options or tools that are wrong
  */
 const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp (app, options) {
-  const { path = '/mcp', tools = [], principal, redis, requestLog, prefix = '', ...settings } = options as Registered
+  const { path = '/mcp', tools = [], principal, redis, requestLog, ...others } = options as Registered
+  const { toolHook, prefix = '', ...rest } = others
+  const hook = typeof toolHook === 'function' ? toolHook : undefined
+  const settings = typeof toolHook === 'string' ? { ...rest, toolHook } : rest
   const fullPath = pathIn(app.prefix + prefix, path, settings)
   if (principal !== undefined && settings.oauth2AuthServer !== undefined) {
     throw new UsageError('principal and oauth2AuthServer both say who is calling: keep one')
@@ -253,7 +260,9 @@ const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   try {
     const loadSources = async () => await sourcesOf(typeof tools === 'function' ? await tools(app) : tools, config, log)
-    const runtime = await buildRuntime({ config, store, logger: log, loadSources, given: principal !== undefined })
+    const runtime = await buildRuntime({
+      config, store, logger: log, loadSources, given: principal !== undefined, toolHook: hook
+    })
     const given = principal && ((request: FastifyRequest, facts: RequestFacts) =>
       identifyGiven(runtime.chain, givenIdentity(async () => await principal(request) || undefined), facts))
     const service = new SecureMcp(log)
@@ -275,7 +284,9 @@ const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp
 export default fp(secureMcp, { name: 'secure-mcp', fastify: '5.x' })
 
 /** @throws {UsageError} for a path that is none, or that discovery cannot stand beside */
-function pathIn (prefix: string, path: string, { oauth2AuthServer, publicUrl }: Partial<SecureMcpOptions>): string {
+function pathIn (
+  prefix: string, path: string, { oauth2AuthServer, publicUrl }: { oauth2AuthServer?: unknown, publicUrl?: unknown }
+): string {
   if (publicUrl === undefined) {
     throw new UsageError('publicUrl is missing: the URL at which clients reach the app, such as https://shop.example.com')
   }

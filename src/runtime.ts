@@ -18,8 +18,10 @@ import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import type { Log } from './telemetry/log.ts'
 import { buildCatalogue, type Catalogue, type Source } from './tools/catalogue.ts'
+import { loadToolHook } from './tools/hook.ts'
 import { loadTools } from './tools/load.ts'
 import { CurrentOffer } from './tools/offer.ts'
+import type { ToolHook } from './tools/tool.ts'
 import { Reloader } from './tools/reloader.ts'
 import type { OpenWire } from './upstreams/connection.ts'
 import type { UpstreamEntry } from './upstreams/entry.ts'
@@ -31,6 +33,8 @@ export interface RuntimeOptions {
   logger: Log
   /** Another app says who is calling: no credential is read. */
   given?: boolean | undefined
+  /** Runs around calls. Absent: what TOOL_HOOK names. */
+  toolHook?: ToolHook | undefined
   /** Where the definitions come from. Absent: the built-in ones and those of TOOLS_DIR. */
   loadSources?: ((query: string) => Promise<readonly Source[]>) | undefined
   /** Definitions beside these. For tests. */
@@ -47,6 +51,8 @@ export interface RuntimeOptions {
 
 export interface Runtime {
   identity: Identity
+  /** Absent where there is none. */
+  toolHook: ToolHook | undefined
   offer: CurrentOffer
   /** Offer these from now on. @throws {UsageError} where one is wrong; then nothing changes */
   offerInstead (sources: readonly Source[]): void
@@ -100,6 +106,7 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
   const reloader = reload ? new Reloader({ dir: config.TOOLS_DIR, load, offer: { replace }, log: logger }) : undefined
   return {
     identity,
+    toolHook: options.toolHook ?? (config.TOOL_HOOK === undefined ? undefined : await loadToolHook(config.TOOL_HOOK)),
     offer,
     offerInstead: sources => replace(buildCatalogue(sources, inspector.patterns)),
     inspection: { mode: config.INSPECTION, inspector },

@@ -95,6 +95,7 @@ export function keyPrincipal (record: ApiKeyRecord, now: number): Principal {
     authType: 'api_key',
     role: record.role,
     permissions: record.permissions,
+    ...(record.owner === undefined ? {} : { claims: { owner: record.owner } }),
     authenticatedAt: now,
     expiresAt: record.expires,
     revocableAs: [`key:${record.id}`]

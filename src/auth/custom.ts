@@ -15,6 +15,8 @@ export const CustomIdentity = Type.Object({
   id: Type.String({ minLength: 1, maxLength: 256 }),
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
   permissions: Type.Array(Type.String({ pattern: PERMISSION_PATTERN }), { maxItems: 256 }),
+  /** What handlers may know of the caller besides. */
+  claims: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   /** ms since the epoch. */
   expiresAt: Type.Optional(Type.Integer({ minimum: 0 }))
 }, { additionalProperties: false })
@@ -85,6 +87,7 @@ function principalOf (identity: CustomIdentity, who = 'the custom authenticator'
     authType: 'custom',
     role: 'caller',
     permissions: identity.permissions,
+    claims: identity.claims,
     authenticatedAt: Date.now(),
     expiresAt: identity.expiresAt,
     revocableAs: [`custom:${identity.id}`]

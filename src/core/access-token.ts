@@ -2,7 +2,8 @@
  * What a token says, once its signature or its authorization server vouched
  * for it: whether that is enough, and the few facts that are kept.
  */
-import { scopesIn, type ScopeMap } from './oauth-scopes.ts'
+import type { Claims } from './principal.ts'
+import { claimAt, scopesIn, type ScopeMap } from './oauth-scopes.ts'
 
 export interface TokenRules {
   /** Exact values; one of them must be in `aud`. */
@@ -10,6 +11,8 @@ export interface TokenRules {
   /** Claims that hold scopes or roles; dots lead into objects. */
   readonly scopeClaims: readonly string[]
   readonly scopeMap: ScopeMap
+  /** Claims that handlers may read; dots lead into objects. */
+  readonly claims: readonly string[]
   /** How far clocks may differ, ms. */
   readonly skewMs: number
   /** Longest time from `iat` to `exp`, ms. */
@@ -28,6 +31,8 @@ export interface TokenFacts {
   readonly issuedAt?: number
   readonly expiresAt?: number
   readonly jti?: string
+  /** What handlers may read, by the names that the settings list. */
+  readonly claims?: Claims
   /** The thumbprint of the key that must be shown to hold the token (RFC 9449 §6). */
   readonly keyThumbprint?: string
 }
@@ -40,9 +45,9 @@ export interface TokenRefusal {
 
 export type Judged = { readonly facts: TokenFacts } | TokenRefusal
 
-type Claims = Readonly<Record<string, unknown>>
-
 const MAX_SCOPE_CHARACTERS = 4096
+/** Of all claims for handlers together: they are kept with each token that is remembered. */
+const MAX_CLAIM_CHARACTERS = 8192
 /** Keycloak names every client of whose roles the account has one. */
 const MAX_AUDIENCES = 1024
 
@@ -142,6 +147,10 @@ function judge (
 
   const scopes = scopesIn(claims, rules.scopeClaims, rules.scopeMap)
   if (scopes === undefined || scopes.join(' ').length > MAX_SCOPE_CHARACTERS) return { refused: 'scopes' }
+  const told = toldClaims(claims, rules.claims)
+  if (told === undefined) {
+    return { refused: `claims: those of OAUTH2_CLAIMS have more than ${MAX_CLAIM_CHARACTERS} characters` }
+  }
   const binding = bindingOf(claims.cnf)
   if (binding === undefined) return { refused: `cnf: ${shown(claims.cnf)}` }
 
@@ -154,9 +163,20 @@ function judge (
       ...(iat === undefined ? {} : { issuedAt: iat * 1000 }),
       ...(exp === undefined ? {} : { expiresAt: exp * 1000 }),
       ...(jti === undefined ? {} : { jti: jti as string }),
+      ...(Object.keys(told).length === 0 ? {} : { claims: told }),
       ...binding
     }
   }
+}
+
+/** The claims that handlers may read, or undefined where they are too long to be kept with the token. */
+function toldClaims (claims: Claims, names: readonly string[]): Claims | undefined {
+  const told: Record<string, unknown> = {}
+  for (const name of names) {
+    const value = claimAt(claims, name)
+    if (value !== undefined && value !== null) told[name] = value
+  }
+  return JSON.stringify(told).length > MAX_CLAIM_CHARACTERS ? undefined : told
 }
 
 function isForUs (aud: unknown, audiences: readonly string[]): boolean {

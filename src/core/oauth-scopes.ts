@@ -29,7 +29,7 @@ export function scopesIn (
   const found = new Set<string>()
   let values = 0
   for (const name of names) {
-    const value = Object.hasOwn(claims, name) ? claims[name] : inside(claims, name.split('.'))
+    const value = claimAt(claims, name)
     const list = typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : []
     values += list.length
     if (values > MOST_VALUES) return undefined
@@ -39,6 +39,11 @@ export function scopesIn (
     }
   }
   return [...found]
+}
+
+/** A claim by its name, or by the way to it through objects: `realm_access.roles`. */
+export function claimAt (claims: Readonly<Record<string, unknown>>, name: string): unknown {
+  return Object.hasOwn(claims, name) ? claims[name] : inside(claims, name.split('.'))
 }
 
 /** Whether a text is a scope of this server: the access scope, or one over tools or operations with a good pattern. */

@@ -3,6 +3,9 @@ export type AuthType = 'none' | 'api_key' | 'oauth2' | 'custom'
 /** A caller key calls tools; an operator key manages and can call no tool. */
 export type Role = 'caller' | 'operator'
 
+/** By name; values are whatever JSON holds. */
+export type Claims = Readonly<Record<string, unknown>>
+
 /** Who a credential stands for, as every later decision sees it. The credential itself is not kept. */
 export interface Principal {
   /** Unique among all principals: the type, a colon, and an id. Names the counters in shared state. */
@@ -22,6 +25,8 @@ export interface Principal {
   readonly issuer?: string | undefined
   /** OAuth2: the scopes as granted, for step-up challenges. */
   readonly scopes?: readonly string[]
+  /** What handlers may know of it besides: what an authenticator told, a key's owner, claims of OAUTH2_CLAIMS. */
+  readonly claims?: Claims | undefined
   /** ms since the epoch. */
   readonly authenticatedAt: number
   /** ms since the epoch; streams end then. */

@@ -111,8 +111,10 @@ export class McpService {
   }
 
   #serveModern (request: McpRequest, context: RequestContext): HttpResponse | Promise<HttpResponse> {
-    const { caller: { principal }, decision, trace, log, abortSignal } = context
-    const begun = this.#lane !== undefined && isFast(request) ? this.#lane.answer(request, { principal, decision, trace, log, abortSignal }) : undefined
+    const { caller: { principal }, decision, trace, headers, log, abortSignal } = context
+    const begun = this.#lane !== undefined && isFast(request)
+      ? this.#lane.answer(request, { principal, decision, trace, headers, log, abortSignal })
+      : undefined
     if (typeof begun === 'string') return whole(begun, request.accepts)
     const reply = new Reply({ id: request.id, trace, accepts: request.accepts, quietMs: this.#quietMs, onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow') })
     this.#finishModern(request, context, reply, begun).catch(error => reply.fail(error))

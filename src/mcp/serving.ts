@@ -7,7 +7,7 @@ import type { Inspection } from '../decision/layers.ts'
 import type { Trace } from '../decision/trace.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Offer } from '../tools/offer.ts'
-import type { Change } from '../tools/tool.ts'
+import type { Change, ToolHook } from '../tools/tool.ts'
 import type { Sender } from './admit.ts'
 import type { Era } from './methods.ts'
 import type { PendingCall } from './pending-call.ts'
@@ -18,6 +18,8 @@ export interface ServingOptions {
   readonly offer: Offer
   /** Looks at what callers say, answers to questions too. */
   readonly inspection: Inspection
+  /** Runs around every call that was let through. */
+  readonly toolHook?: ToolHook | undefined
   /** Seals what `ask` was given as state. */
   readonly sealer: Sealer
   /** Publishes a change to subscribers on every replica. */
@@ -31,6 +33,8 @@ export interface ServedMessage {
   readonly principal: Principal
   readonly decision: Decision
   readonly trace: Trace
+  /** Of the request, as far as TOOL_HEADERS lists them. */
+  readonly headers: Readonly<Record<string, string>>
   readonly log: Log
   /** A call that runs already. Whoever goes on with it takes it away. */
   pending: PendingCall | undefined
@@ -54,6 +58,8 @@ export interface SessionNotes {
 
 /** One message over HTTP. */
 export interface RequestContext extends Sender {
+  /** Of the request, as far as TOOL_HEADERS lists them. */
+  readonly headers: Readonly<Record<string, string>>
   /** What was decided of the message. Nothing is refused before that. */
   decision: Decision
   /** Fires when the client is gone. Made on first use. */

@@ -43,10 +43,14 @@ export async function serveStdio (options: StdioOptions): Promise<void> {
   await new StdioServer(options).serve()
 }
 
+/** There are none over stdio. */
+const NO_HEADERS = Object.freeze({})
+
 /** One message: who sent it, and what was decided of it. */
 class StdioMessage implements ServedMessage {
   readonly trace = new Trace(randomUUID())
   readonly began = performance.now()
+  readonly headers = NO_HEADERS
   readonly log: Log
   caller: Caller | undefined = undefined
   decision: Decision = NOTHING_NAMED

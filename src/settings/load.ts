@@ -183,6 +183,8 @@ function worked (settings: Raw, { chosen, path }: Pick<Config, 'chosen' | 'path'
     REDIS_SENTINELS: settings.REDIS_SENTINELS === undefined ? undefined : list(settings.REDIS_SENTINELS),
     REDIS_CLUSTER_NODES: settings.REDIS_CLUSTER_NODES === undefined ? undefined : list(settings.REDIS_CLUSTER_NODES),
     STATE_SECRET: list(settings.STATE_SECRET),
+    TOOL_HEADERS: list(settings.TOOL_HEADERS?.toLowerCase()),
+    OAUTH2_CLAIMS: list(settings.OAUTH2_CLAIMS),
     SERVER_ICONS: icons(settings.SERVER_ICONS, problems),
     OAUTH2_AUTH_SERVER: issuers,
     OAUTH2_METADATA_URL: readUrlsByIssuer('OAUTH2_METADATA_URL', list(settings.OAUTH2_METADATA_URL), issuers, problems),

@@ -22,7 +22,9 @@ export function usesRedis (config: Pick<Config, 'REDIS_URL' | 'REDIS_SENTINELS' 
 
 /** One sentence for each contradiction; a start is refused for any. */
 export function problemsBetween (config: Config): string[] {
-  return [...listenerProblems(config), ...redisProblems(config), ...secretProblems(config), ...oauthProblems(config), ...sessionProblems(config), ...identityProblems(config)]
+  return [
+    listenerProblems, redisProblems, secretProblems, oauthProblems, sessionProblems, identityProblems, headerProblems
+  ].flatMap(problemsIn => problemsIn(config))
 }
 
 /** One sentence for each setting that has no effect, or that should be changed. */
@@ -150,6 +152,21 @@ function sessionProblems (config: Config): string[] {
   return config.SESSION_IDLE_MS > config.SESSION_MAX_MS && chosen('SESSION_IDLE_MS', 'SESSION_MAX_MS')
     ? ['SESSION_IDLE_MS must not be longer than SESSION_MAX_MS']
     : []
+}
+
+/** Whoever has one of these can act as somebody: no tool may read them. */
+const CREDENTIAL_HEADERS =
+  /(^|-)(authorization|cookie|dpop|session-id|token|secret|password|credential|api-?key|auth)s?($|-)/
+
+function headerProblems ({ TOOL_HEADERS: names }: Config): string[] {
+  return names.flatMap(name => {
+    if (!/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name)) {
+      return ['TOOL_HEADERS must be a comma list of header names, such as accept-language,x-tenant']
+    }
+    return CREDENTIAL_HEADERS.test(name)
+      ? [`TOOL_HEADERS may not name ${name}: it can hold a credential, which no tool ever sees`]
+      : []
+  })
 }
 
 /** Models read these: what stands in them must be what a reviewer sees. */

@@ -212,6 +212,10 @@ const properties = {
     description: 'Maps values of those claims to scopes of this server: `tools-user=mcp:server:access ' +
       'mcp:tool:get_*,admin=…`.'
   }),
+  OAUTH2_CLAIMS: text({
+    description: 'Comma list of claims of the access token that tools may read as `caller.claims`, such as `email,org.id`. ' +
+      'Together at most 8,192 characters, and kept with the validated token.'
+  }),
   OAUTH2_LOGIN_SCOPES: text({
     default: 'mcp:server:access mcp:tool:*',
     description: 'Scopes that clients and the browser login ask for first: `scope` of challenges, `scopes_supported` of ' +
@@ -281,6 +285,13 @@ const properties = {
   TOOLS_DIR: text({
     default: 'tools',
     description: 'Folder of tool modules, loaded beside the built-in tools if it exists.'
+  }),
+  TOOL_HEADERS: text({
+    description: 'Comma list of request headers that tools may read as `headers`, such as `accept-language`. Headers that carry ' +
+      'credentials, cookies or a session are refused.'
+  }),
+  TOOL_HOOK: text({
+    description: 'Module whose default export `(call, next) => next()` runs around every permitted tool call.'
   }),
   BUILT_IN_TOOLS: flag({
     default: true,
@@ -418,7 +429,7 @@ export type Raw = { [N in WithDefault]: Value<Properties[N]> } & { [N in Exclude
 
 /** What the rest of the code reads: the settings, with lists split and defaults worked out. */
 export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'MANAGEMENT_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES' |
-  'STATE_SECRET' | 'SERVER_ICONS' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
+  'STATE_SECRET' | 'SERVER_ICONS' | 'TOOL_HEADERS' | 'OAUTH2_CLAIMS' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
   /** Settings that were given a value, wherever it came from. */
     chosen: ReadonlySet<SettingName>
     /** Path of the MCP endpoint below PUBLIC_URL. */
@@ -434,6 +445,9 @@ export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'MANAGEMENT_URL' | 'TRUST
     REDIS_CLUSTER_NODES: readonly string[] | undefined
     STATE_SECRET: readonly string[]
     SERVER_ICONS: readonly Icon[]
+    /** In lower case. */
+    TOOL_HEADERS: readonly string[]
+    OAUTH2_CLAIMS: readonly string[]
     OAUTH2_AUTH_SERVER: readonly string[]
     /** By issuer, as the two below. */
     OAUTH2_METADATA_URL: ReadonlyMap<string, string>

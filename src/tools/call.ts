@@ -6,7 +6,7 @@ import { redact } from '../telemetry/redact.ts'
 import type { OfferedTool } from './catalogue.ts'
 import { Relayed } from './relayed.ts'
 import { resultOf, resultRead, type ResultFault, type ToolResult } from './result.ts'
-import { InputNeeded, ToolError, UpstreamError, type Context, type Outcome, type Tool } from './tool.ts'
+import { InputNeeded, ToolError, UpstreamError, type Context, type Outcome, type Tool, type ToolHook } from './tool.ts'
 
 /** Of one thing that is wrong with a value, characters: libraries repeat the value, which is as long as a caller makes it. */
 const MAX_PROBLEM = 200
@@ -31,40 +31,66 @@ export type CallOutcome = ToolResult | InputNeeded | FailedCall
  * Run a tool with arguments that were judged. A tool that answers at once is
  * answered for at once, without a promise.
  */
-export function runTool (offered: OfferedTool, input: unknown, context: Context): CallOutcome | Promise<CallOutcome> {
+export function runTool (
+  offered: OfferedTool, input: unknown, context: Context, hook?: ToolHook
+): CallOutcome | Promise<CallOutcome> {
   try {
-    if (offered.input.check === undefined) return readAndRun(offered, input, context)
-    const done = run(offered, input, context)
+    if (offered.input.check === undefined) return readAndRun(offered, input, context, hook)
+    const done = run(offered, input, context, hook)
     return isPromise(done) ? inTime(offered, done, context) : done
   } catch (error) {
     return failed(error, offered, context)
   }
 }
 
-function run (offered: OfferedTool, input: unknown, context: Context): CallOutcome | Promise<CallOutcome> {
-  const outcome: Outcome | Promise<Outcome> = offered.tool.run(input, context)
+/** What the hook returns is nobody's: what is answered is what the tool said. */
+async function hooked (hook: ToolHook, { tool }: OfferedTool, input: unknown, context: Context): Promise<Outcome> {
+  const { caller, requestId, headers, signal, log } = context
+  let outcome: Promise<Outcome> | undefined
+  const next = () => {
+    if (outcome === undefined) {
+      outcome = Promise.resolve().then(() => tool.run(input, context))
+      outcome.catch(() => {}) // a hook that does not wait for it must not end the process; it is looked at below
+    }
+    return outcome
+  }
+  await hook({ tool: tool.name, arguments: input, caller, requestId, headers, signal, log }, next)
+  if (outcome === undefined) throw new Error('TOOL_HOOK returned without calling next')
+  return await outcome
+}
+
+function run (
+  offered: OfferedTool, input: unknown, context: Context, hook: ToolHook | undefined
+): CallOutcome | Promise<CallOutcome> {
+  const outcome: Outcome | Promise<Outcome> = hook === undefined
+    ? offered.tool.run(input, context)
+    : hooked(hook, offered, input, context)
   if (!isPromise(outcome)) return shape(offered, outcome, context.log)
   return Promise.resolve(outcome).then(outcome => shape(offered, outcome, context.log))
 }
 
 /** Arguments that another library reads first: what it makes of them is what the tool gets. */
-function readAndRun (offered: OfferedTool, input: unknown, context: Context): CallOutcome | Promise<CallOutcome> {
+function readAndRun (
+  offered: OfferedTool, input: unknown, context: Context, hook: ToolHook | undefined
+): CallOutcome | Promise<CallOutcome> {
   const read = offered.input.read(input)
   if (!isPromise(read)) {
-    const done = runRead(offered, read, context)
+    const done = runRead(offered, read, context, hook)
     return isPromise(done) ? inTime(offered, done, context) : done
   }
   // A call that was given up while its arguments were read must not run after all.
   let ended = false
   const done = read.then(read => {
     if (ended || context.signal.aborted) throw new Error('given up')
-    return runRead(offered, read, context)
+    return runRead(offered, read, context, hook)
   })
   return inTime(offered, done, context).finally(() => { ended = true })
 }
 
-function runRead (offered: OfferedTool, read: ReadValue, context: Context): CallOutcome | Promise<CallOutcome> {
-  if ('value' in read) return run(offered, read.value, context)
+function runRead (
+  offered: OfferedTool, read: ReadValue, context: Context, hook: ToolHook | undefined
+): CallOutcome | Promise<CallOutcome> {
+  if ('value' in read) return run(offered, read.value, context, hook)
   return new FailedCall('INVALID_ARGUMENTS', invalidArguments(toldProblems(read.problems)), 'input schema')
 }
 

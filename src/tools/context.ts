@@ -8,6 +8,9 @@ import { ToolError, type CallerInfo, type Change, type Context, type Level, type
 /** What a way of serving (HTTP, stdio) lends to one call. */
 export interface Host {
   principal: Principal
+  requestId: string
+  /** Of the request, as far as TOOL_HEADERS lists them. */
+  headers: Readonly<Record<string, string>>
   log: Log
   /** Made on first use: most tools never look at it. */
   signal: () => AbortSignal
@@ -38,10 +41,12 @@ export class CallContext implements Context {
   }
 
   get caller (): CallerInfo {
-    const { id, name, authType } = this.#host.principal
-    return { id, name, authType }
+    const { id, name, authType, claims = NOTHING } = this.#host.principal
+    return { id, name, authType, claims }
   }
 
+  get requestId (): string { return this.#host.requestId }
+  get headers () { return this.#host.headers }
   get signal (): AbortSignal { return this.#host.signal() }
   get log (): Log { return this.#host.log }
   get clientCapabilities () { return this.#host.clientCapabilities ?? NOTHING }

@@ -4,7 +4,7 @@
  * decided around it.
  */
 import type { Static, TSchema } from 'typebox'
-import type { AuthType } from '../core/principal.ts'
+import type { AuthType, Claims } from '../core/principal.ts'
 import type { StandardSchema } from '../core/standard-schema.ts'
 import type { Log } from '../telemetry/log.ts'
 import { formOf } from './form.ts'
@@ -43,6 +43,8 @@ export interface CallerInfo {
   readonly id: string
   readonly name: string
   readonly authType: AuthType
+  /** Of a token what OAUTH2_CLAIMS lists, of a key its owner, else what the authenticator told. */
+  readonly claims: Claims
 }
 
 export type Level = 'debug' | 'info' | 'notice' | 'warning' | 'error' | 'critical' | 'alert' | 'emergency'
@@ -53,6 +55,10 @@ export type Change = 'tools' | 'prompts' | 'resources' | { readonly resource: st
 /** What every handler is given beside its input. */
 export interface Context {
   readonly caller: CallerInfo
+  /** As in the answer's X-Request-Id, the log and the records. */
+  readonly requestId: string
+  /** Those that TOOL_HEADERS lists, by name in lower case. From the client: never decide security by them. */
+  readonly headers: Readonly<Record<string, string>>
   /** Fires when the client cancels or goes away: stop working. */
   readonly signal: AbortSignal
   /** The server's log. */
@@ -91,6 +97,26 @@ export type Content =
 export type ResourceContents =
   | { readonly uri: string, readonly mimeType?: string, readonly text: string }
   | { readonly uri: string, readonly mimeType?: string, readonly blob: string }
+
+/** One call of a tool, as a hook around it sees it. */
+export interface HookedCall {
+  readonly tool: string
+  /** As the tool gets them. */
+  readonly arguments: unknown
+  readonly caller: CallerInfo
+  readonly requestId: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Fires when the client cancels or goes away. */
+  readonly signal: AbortSignal
+  readonly log: Log
+}
+
+/**
+ * Runs around every call that was let through, for tracing and tenancy:
+ * `(call, next) => tenants.run(call.caller.claims.org, next)`. It has to call
+ * `next`, whose outcome is the call's, or to throw: a ToolError ends the call in its words.
+ */
+export type ToolHook = (call: HookedCall, next: () => Promise<Outcome>) => unknown
 
 /** A question for the client or its user: see `elicit`, `sample`, `listRoots`. */
 export interface Question {

@@ -5,7 +5,7 @@ const ISSUER = 'https://as.example'
 const AUDIENCE = 'https://mcp.example.com/mcp'
 const NOW = 1_800_000_000_000
 const RULES: TokenRules = {
-  audiences: [AUDIENCE], scopeClaims: ['scope', 'realm_access.roles'], scopeMap: new Map(), skewMs: 5000, maxAgeMs: 86_400_000, introspectionWithoutAud: 'refuse'
+  audiences: [AUDIENCE], scopeClaims: ['scope', 'realm_access.roles'], scopeMap: new Map(), claims: [], skewMs: 5000, maxAgeMs: 86_400_000, introspectionWithoutAud: 'refuse'
 }
 const ACTIVE = { active: true, iss: ISSUER, aud: AUDIENCE, sub: 'ada', client_id: 'c', scope: 'mcp:server:access', exp: NOW / 1000 + 60 }
 

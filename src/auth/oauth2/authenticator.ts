@@ -253,12 +253,12 @@ const shape = compileSchema(Type.Object({
   expiresAt: Type.Optional(Type.Number()),
   jti: Type.Optional(Type.String()),
   keyThumbprint: Type.Optional(Type.String()),
+  claims: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   until: Type.Number()
 }, { additionalProperties: false }))
 
-function principalOf ({
-  issuer, subject, client, scopes, issuedAt, expiresAt, jti
-}: TokenFacts): Omit<Principal, 'authenticatedAt'> {
+function principalOf (facts: TokenFacts): Omit<Principal, 'authenticatedAt'> {
+  const { issuer, subject, client, scopes, issuedAt, expiresAt, jti, claims } = facts
   // Subjects are unique within their issuer only, and their text is the issuer's: encoded, it can be part of a key.
   const tag = createHash('sha256').update(issuer).digest('hex').slice(0, 8)
   const subjectId = ['oauth2', tag, subject].map(encodeURIComponent).join(':')
@@ -271,6 +271,7 @@ function principalOf ({
     permissions: permissionsOf(scopes),
     issuer,
     scopes,
+    claims: frozen(claims),
     expiresAt,
     issuedAt,
     revocableAs: [
@@ -279,6 +280,12 @@ function principalOf ({
       ...(client === undefined ? [] : [`client:${client}`])
     ]
   }
+}
+
+/** One object for all requests of a token: no tool may change what the next one reads. */
+function frozen<T> (value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(frozen)
+  return value
 }
 
 function refused ({ refused: why, expired = false }: TokenRefusal): AppError {

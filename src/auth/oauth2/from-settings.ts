@@ -40,6 +40,7 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
     audiences: config.OAUTH2_AUDIENCE,
     scopeClaims: config.OAUTH2_SCOPE_CLAIMS,
     scopeMap: config.OAUTH2_SCOPE_MAP,
+    claims: config.OAUTH2_CLAIMS,
     skewMs: config.OAUTH2_CLOCK_SKEW_MS,
     maxAgeMs: config.OAUTH2_MAX_TOKEN_AGE_MS,
     introspectionWithoutAud: config.OAUTH2_INTROSPECTION_WITHOUT_AUD

@@ -35,6 +35,7 @@ export interface FastLaneContext {
   readonly principal: Principal
   readonly decision: Decision
   readonly trace: Trace
+  readonly headers: Readonly<Record<string, string>>
   readonly log: Log
   /** Fires when the client is gone. Made on first use. */
   readonly abortSignal: () => AbortSignal
@@ -92,7 +93,8 @@ export class FastLane {
     const { decision, trace } = who
     if (decision.outcome === 'refuse') return this.#refused(id, era, () => resultOf(decision, trace), who)
     const host = new LaneHost(this.#options, era, params, who)
-    const outcome = runTool(decision.offered as OfferedTool, decision.input, new CallContext(host))
+    const { toolHook } = this.#options
+    const outcome = runTool(decision.offered as OfferedTool, decision.input, new CallContext(host), toolHook)
     if (!isPromise(outcome) && !host.hasSpoken) {
       const result = settle(outcome, trace)
       if (isPlain(result)) return respond(id, this.#written(result, era))
@@ -151,6 +153,8 @@ export class FastLane {
 /** What a call on the lane is lent. What it says is kept until somebody can carry it. */
 class LaneHost implements Host {
   readonly principal: Principal
+  readonly requestId: string
+  readonly headers: Readonly<Record<string, string>>
   readonly log: Log
   readonly changed: Host['changed']
   readonly clientCapabilities: Readonly<Record<string, unknown>>
@@ -163,10 +167,13 @@ class LaneHost implements Host {
   #onSpoken: () => void = () => {}
 
   constructor (
-    { changed }: ServingOptions, era: Era, { _meta }: Json, { principal, log, abortSignal, session }: FastLaneContext
+    { changed }: ServingOptions, era: Era, { _meta }: Json, who: FastLaneContext
   ) {
+    const { principal, trace, headers, log, abortSignal, session } = who
     const meta = isObject(_meta) ? _meta : {}
     this.principal = principal
+    this.requestId = trace.requestId
+    this.headers = headers
     this.log = log
     this.changed = changed
     this.#abortSignal = abortSignal

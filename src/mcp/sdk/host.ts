@@ -50,6 +50,7 @@ export class HandledRequest {
   }
 
   get catalogue (): Catalogue { return this.#deps.options.offer.current }
+  get toolHook (): ServingOptions['toolHook'] { return this.#deps.options.toolHook }
   get session (): Serving['session'] { return this.#deps.serving.session }
 
   /**
@@ -95,11 +96,13 @@ export class HandledRequest {
   host (): Host {
     const { mcpReq } = this.#ctx
     const { options, server } = this.#deps
-    const { principal, log } = this.message
+    const { principal, trace, headers, log } = this.message
     const token = mcpReq._meta?.progressToken
     const { state, answers } = this.#returned
     return {
       principal,
+      requestId: trace.requestId,
+      headers,
       log,
       signal: () => mcpReq.signal,
       progress: token === undefined

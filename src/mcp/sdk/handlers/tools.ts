@@ -21,7 +21,7 @@ export async function callTool (request: HandledRequest): Promise<object> {
   const refused = await request.judgeAnswers()
   if (refused !== undefined) return resultOf(refused, trace)
   const outcome = pending === undefined
-    ? await runTool(decision.offered as OfferedTool, decision.input, new CallContext(request.host()))
+    ? await runTool(decision.offered as OfferedTool, decision.input, new CallContext(request.host()), request.toolHook)
     : await pending.resume(request.host())
   const result = settle(outcome, trace)
   return result instanceof InputNeeded ? request.asked(result) : result
