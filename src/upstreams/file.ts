@@ -38,7 +38,9 @@ export interface UpstreamsFile {
  */
 export function readUpstreamsFile (path: string, options: FileOptions): UpstreamsFile {
   const text = readIfThere(path, SETTING)
-  if (text === undefined) throw new UsageError(`${SETTING}: ${path} does not exist; to have no upstreams write {"mcpServers": {}} into it`)
+  if (text === undefined) {
+    throw new UsageError(`${SETTING}: ${path} does not exist; to have no upstreams write {"mcpServers": {}} into it`)
+  }
   const file = parseUpstreamsFile(text, path, options)
   if (file.faults.length > 0) throw new UsageError([`${SETTING} is wrong:`, ...file.faults].join('\n  '))
   return file
@@ -52,8 +54,17 @@ export function parseUpstreamsFile (text: string, path: string, options: FileOpt
   const lines = new Lines(text, path)
   const errors: ParseError[] = []
   const root = text.trim() === '' ? undefined : parseTree(text, errors, { allowTrailingComma: true })
-  if (errors.length > 0 || root === undefined) return { entries: [], disabled: [], faults: [lines.message(notJson(text, errors[0]))], warnings: [] }
-  if (root.type !== 'object') return { entries: [], disabled: [], faults: [lines.message({ offset: root.offset, text: `must be ${EMPTY}` })], warnings: [] }
+  if (errors.length > 0 || root === undefined) {
+    return { entries: [], disabled: [], faults: [lines.message(notJson(text, errors[0]))], warnings: [] }
+  }
+  if (root.type !== 'object') {
+    return {
+      entries: [],
+      disabled: [],
+      faults: [lines.message({ offset: root.offset, text: `must be ${EMPTY}` })],
+      warnings: []
+    }
+  }
 
   const outer: PlacedFault[] = []
   const section = new Section(root, outer)
@@ -71,7 +82,9 @@ export function parseUpstreamsFile (text: string, path: string, options: FileOpt
   return {
     entries,
     disabled: read.flatMap(({ server, isDisabled }) => isDisabled ? [server.name] : []),
-    faults: faults.sort((a, b) => a.fault.offset - b.fault.offset).map(({ fault, server }) => lines.message(fault, server)),
+    faults: faults.sort(
+      (a, b) => a.fault.offset - b.fault.offset
+    ).map(({ fault, server }) => lines.message(fault, server)),
     warnings: read.flatMap(({ server, warnings }) => warnings.map(warning => lines.message(warning, server.name)))
   }
 }
@@ -108,18 +121,27 @@ function doubledNames (servers: readonly NamedServer[]): Array<{ fault: PlacedFa
     // The very same name is told where names of one object are.
     return other === undefined || other === written
       ? []
-      : [{ fault: { offset, text: `"${shown(other)}" and "${shown(written)}" are one name here: rename one of them` }, server: name }]
+      : [{
+          fault: { offset, text: `"${shown(other)}" and "${shown(written)}" are one name here: rename one of them` },
+          server: name
+        }]
   })
 }
 
 /** Tools of two servers under one prefix would fall under each other's permissions. */
-function doubledPrefixes (entries: readonly UpstreamEntry[], servers: readonly NamedServer[]): Array<{ fault: PlacedFault, server: string }> {
+function doubledPrefixes (
+  entries: readonly UpstreamEntry[], servers: readonly NamedServer[]
+): Array<{ fault: PlacedFault, server: string }> {
   const seen = new Map<string, string>()
   return entries.flatMap(({ name, prefix }) => {
     const other = seen.get(prefix)
     if (prefix !== '') seen.set(prefix, name)
     const offset = servers.find(server => server.name === name)?.offset ?? 0
-    return other === undefined || other === name ? [] : [{ fault: { offset, text: `has the prefix "${prefix}", which ${other} has, too: give each its own` }, server: name }]
+    return other === undefined || other === name
+      ? []
+      : [{
+          fault: { offset, text: `has the prefix "${prefix}", which ${other} has, too: give each its own` }, server: name
+        }]
   })
 }
 
@@ -133,8 +155,20 @@ interface ReadServer {
 function readServer ({ name, written, offset, node }: NamedServer, options: FileOptions, lines: Lines): ReadServer {
   const faults: PlacedFault[] = []
   const warnings: PlacedFault[] = []
-  if (!NAME.test(name)) faults.push({ offset, text: `"${shown(written)}" cannot be a name: 1 to 24 letters, digits and -, beginning with a letter or digit` })
-  if (node.type !== 'object') return { entry: undefined, isDisabled: false, faults: [...faults, { offset: node.offset, text: 'must be an object' }], warnings }
+  if (!NAME.test(name)) {
+    faults.push({
+      offset,
+      text: `"${shown(written)}" cannot be a name: 1 to 24 letters, digits and -, beginning with a letter or digit`
+    })
+  }
+  if (node.type !== 'object') {
+    return {
+      entry: undefined,
+      isDisabled: false,
+      faults: [...faults, { offset: node.offset, text: 'must be an object' }],
+      warnings
+    }
+  }
   const section = new Section(node, faults)
   const isDisabled = section.flag('disabled') === true
   const reader: EntryReader = { ...options, section, name, sources: isDisabled ? undefined : options.sources }
@@ -148,8 +182,17 @@ function readServer ({ name, written, offset, node }: NamedServer, options: File
     if (ONLY_CLIENTS.has(value)) ignored.push(value)
     else section.fault(unknownMember(value), offset)
   }
-  if (ignored.length > 0) warnings.push({ offset, text: `${ignored.join(', ')} ${ignored.length === 1 ? 'means' : 'mean'} something to clients only and ${ignored.length === 1 ? 'is' : 'are'} ignored` })
-  const entry = target === undefined || faults.length > 0 ? undefined : { name, line: lines.lineOf(offset), target, ...own, digest: digestOf(target) }
+  if (ignored.length > 0) {
+    warnings.push({
+      offset,
+      text: `${ignored.join(', ')} ${ignored.length === 1 ? 'means' : 'mean'} something to clients only and ${ignored.length === 1 ? 'is' : 'are'} ignored`
+    })
+  }
+  const entry = target === undefined || faults.length > 0
+    ? undefined
+    : {
+        name, line: lines.lineOf(offset), target, ...own, digest: digestOf(target)
+      }
   return { entry: isDisabled ? undefined : entry, isDisabled, faults, warnings }
 }
 
@@ -164,7 +207,10 @@ function targetOf (reader: EntryReader): StdioTarget | HttpTarget | undefined {
     return undefined
   }
   if (type?.value === 'sse') {
-    section.fault('type "sse" is a transport that MCP has given up: name the server\'s Streamable HTTP endpoint (mostly /mcp), or put a bridge in front of it', type.offset)
+    section.fault(
+      'type "sse" is a transport that MCP has given up: name the server\'s Streamable HTTP endpoint (mostly /mcp), or put a bridge in front of it',
+      type.offset
+    )
     return undefined
   }
   const wanted = type === undefined ? undefined : TYPES.get(type.value)
@@ -177,7 +223,9 @@ function targetOf (reader: EntryReader): StdioTarget | HttpTarget | undefined {
     if (wanted === 'stdio') section.fault('type "stdio" needs "command", not "url"', type!.offset)
     return httpTarget(reader, authOf(reader))
   }
-  if (!section.names().some(name => TRANSLATED.has(name))) section.fault('needs "command" (a program) or "url" (Streamable HTTP)')
+  if (!section.names().some(name => TRANSLATED.has(name))) {
+    section.fault('needs "command" (a program) or "url" (Streamable HTTP)')
+  }
   return undefined
 }
 
@@ -186,7 +234,9 @@ const TYPES: ReadonlyMap<string, 'stdio' | 'http'> = new Map([
 ])
 
 /** Members that mean nothing outside a client. */
-const ONLY_CLIENTS: ReadonlySet<string> = new Set(['alwaysAllow', 'autoApprove', 'trust', 'dev', 'gallery', 'description'])
+const ONLY_CLIENTS: ReadonlySet<string> = new Set(
+  ['alwaysAllow', 'autoApprove', 'trust', 'dev', 'gallery', 'description']
+)
 
 /** Members that one client or another spells so; `servers import` knows which. */
 const TRANSLATED: ReadonlySet<string> = new Set([
@@ -203,8 +253,12 @@ const KNOWN_MEMBERS = [
 ]
 
 function unknownMember (name: string): string {
-  if (TRANSLATED.has(name)) return `"${name}" is how a client spells it, and clients differ: let servers import translate the client's own file`
-  if (KNOWN_MEMBERS.includes(name)) return `"${name}" does not go with ${['command', 'args', 'env', 'cwd'].includes(name) ? '"url"' : '"command"'}`
+  if (TRANSLATED.has(name)) {
+    return `"${name}" is how a client spells it, and clients differ: let servers import translate the client's own file`
+  }
+  if (KNOWN_MEMBERS.includes(name)) {
+    return `"${name}" does not go with ${['command', 'args', 'env', 'cwd'].includes(name) ? '"url"' : '"command"'}`
+  }
   const meant = nearest(name, KNOWN_MEMBERS)
   return `"${shown(name)}" is no member of a server${meant === undefined ? '' : `; is "${meant}" meant?`}`
 }

@@ -27,7 +27,9 @@ const NEVER_FORWARDED = /^(?:authorization|proxy-.*|cookie|x-api-key|forwarded|x
 
 /** A permission pattern that gives. */
 const PATTERN = { form: /^(?:\*|[^\s*!]{1,256}\*?)$/, wanted: 'a list of names, of beginnings and * (get_*), or "*"' }
-const URI_PATTERN = { form: /^(?:\*|[^\s*]{1,2000}\*?)$/, wanted: 'a list of URIs, or of beginnings and * (file:///data/*)' }
+const URI_PATTERN = {
+  form: /^(?:\*|[^\s*]{1,2000}\*?)$/, wanted: 'a list of URIs, or of beginnings and * (file:///data/*)'
+}
 
 export function stdioTarget (reader: EntryReader): StdioTarget | undefined {
   const { section } = reader
@@ -45,7 +47,9 @@ export function stdioTarget (reader: EntryReader): StdioTarget | undefined {
 
 /** `--api-key=…` and the like, with a value that looks like one. */
 function isSecretOption (before: string | undefined, arg: string): boolean {
-  const [, name, value] = /^(-{1,2}[\w-]+)[=:](.+)$/s.exec(arg) ?? [undefined, before?.startsWith('-') === true ? before : undefined, arg]
+  const [
+    , name, value
+  ] = /^(-{1,2}[\w-]+)[=:](.+)$/s.exec(arg) ?? [undefined, before?.startsWith('-') === true ? before : undefined, arg]
   return name !== undefined && value !== undefined && !isTemplate(value) && !/^[-./~]|:\/\//.test(value) &&
     /(?:token|api-?key|secret|password|passwd)$/i.test(name) && looksSecret(name, value)
 }
@@ -57,9 +61,12 @@ export function httpTarget (reader: EntryReader, { auth, names }: Auth): HttpTar
   const headers = new Map<string, Template>()
   for (const [name, value] of hiddenTexts(reader, 'headers', { name: HEADER, value: NO_CONTROL })) {
     const lower = name.toLowerCase()
-    if (OWN_HEADERS.test(lower)) section.fault(`"headers" may not set ${lower}, which belongs to the connection`, section.offsetOf('headers'))
-    else if (headers.has(lower)) section.fault(`"headers" has ${lower} twice`, section.offsetOf('headers'))
-    else if (names.has(lower)) section.fault(`"headers" may not set ${lower}, which "auth" sets`, section.offsetOf('headers'))
+    if (OWN_HEADERS.test(lower)) {
+      section.fault(`"headers" may not set ${lower}, which belongs to the connection`, section.offsetOf('headers'))
+    } else if (headers.has(lower)) section.fault(`"headers" has ${lower} twice`, section.offsetOf('headers'))
+    else if (
+      names.has(lower)
+    ) section.fault(`"headers" may not set ${lower}, which "auth" sets`, section.offsetOf('headers'))
     headers.set(lower, value)
   }
   const forwardHeaders = forwarded(section, headers)
@@ -77,18 +84,28 @@ function urlOf (text: string, section: Section, offset: number): URL | undefined
   if (isTemplate(text)) return undefined
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined) section.fault('"url" is no absolute URL', offset)
-  else if (url.protocol !== 'http:' && url.protocol !== 'https:') section.fault('"url" must begin with https:// or http://', offset)
-  else if (url.username !== '' || url.password !== '') section.fault('"url" holds a user or password, which logs would show: send it in headers', offset)
+  else if (
+    url.protocol !== 'http:' && url.protocol !== 'https:'
+  ) section.fault('"url" must begin with https:// or http://', offset)
+  else if (
+    url.username !== '' || url.password !== ''
+  ) section.fault('"url" holds a user or password, which logs would show: send it in headers', offset)
   else if (url.hash !== '') section.fault('"url" has a fragment (#…), which is never sent', offset)
   else return url
   return undefined
 }
 
 function forwarded (section: Section, headers: ReadonlyMap<string, Template>): string[] {
-  return section.texts('forwardHeaders', { form: HEADER, wanted: 'a list of names of headers' })?.map(({ value, offset }) => {
+  return section.texts(
+    'forwardHeaders', { form: HEADER, wanted: 'a list of names of headers' }
+  )?.map(({ value, offset }) => {
     const name = value.toLowerCase()
-    if (NEVER_FORWARDED.test(name) || OWN_HEADERS.test(name)) section.fault(`"forwardHeaders" may not name ${name}: credentials of callers, and headers of the connection or of proxies, never go on`, offset)
-    else if (headers.has(name)) section.fault(`"forwardHeaders" names ${name}, which "headers" sets`, offset)
+    if (NEVER_FORWARDED.test(name) || OWN_HEADERS.test(name)) {
+      section.fault(
+        `"forwardHeaders" may not name ${name}: credentials of callers, and headers of the connection or of proxies, never go on`,
+        offset
+      )
+    } else if (headers.has(name)) section.fault(`"forwardHeaders" names ${name}, which "headers" sets`, offset)
     return name
   }) ?? []
 }
@@ -111,16 +128,31 @@ export function authOf ({ section, sources }: EntryReader): Auth {
   }
   if ((tokenUrl === undefined) === (issuer === undefined)) inner.fault('"auth" needs one of "tokenUrl" and "issuer"')
   const clientSecret = inner.text('clientSecret', { form: NO_CONTROL })
-  if (clientSecret !== undefined) faultsOfTemplate(clientSecret.value, 'hidden', sources).forEach(fault => inner.fault(`"auth.clientSecret" ${fault}`, clientSecret.offset))
-  const [clientId, scope, resource, audience] = (['clientId', 'scope', 'resource', 'audience'] as const).map(name => inner.text(name, { form: NO_CONTROL })?.value)
-  if (type === undefined && !inner.has('type')) inner.fault('"auth" needs "type": "client_credentials" or "token_exchange"')
+  if (clientSecret !== undefined) {
+    faultsOfTemplate(
+      clientSecret.value, 'hidden', sources
+    ).forEach(fault => inner.fault(`"auth.clientSecret" ${fault}`, clientSecret.offset))
+  }
+  const [clientId, scope, resource, audience] = (
+    ['clientId', 'scope', 'resource', 'audience'] as const
+  ).map(name => inner.text(name, { form: NO_CONTROL })?.value)
+  if (type === undefined && !inner.has('type')) {
+    inner.fault('"auth" needs "type": "client_credentials" or "token_exchange"')
+  }
   if (clientId === undefined && !inner.has('clientId')) inner.fault('"auth" needs "clientId"')
-  if (type === 'client_credentials' && clientSecret === undefined) inner.fault('"auth" of type client_credentials needs "clientSecret"')
-  if (type === 'client_credentials' && audience !== undefined) inner.fault('"auth.audience" goes with token_exchange; name "resource"', inner.offsetOf('audience'))
+  if (type === 'client_credentials' && clientSecret === undefined) {
+    inner.fault('"auth" of type client_credentials needs "clientSecret"')
+  }
+  if (type === 'client_credentials' && audience !== undefined) {
+    inner.fault('"auth.audience" goes with token_exchange; name "resource"', inner.offsetOf('audience'))
+  }
   refuseUnread(inner, 'auth')
   return type === undefined || clientId === undefined
     ? { auth: undefined, names: AUTH_HEADERS }
-    : { auth: { type, tokenUrl, issuer, clientId, clientSecret: clientSecret?.value, scope, resource, audience }, names: AUTH_HEADERS }
+    : {
+        auth: { type, tokenUrl, issuer, clientId, clientSecret: clientSecret?.value, scope, resource, audience },
+        names: AUTH_HEADERS
+      }
 }
 
 const AUTH_HEADERS: ReadonlySet<string> = new Set(['authorization'])
@@ -131,13 +163,17 @@ type Own = Omit<UpstreamEntry, 'name' | 'line' | 'target' | 'digest'>
 export function ownOptions (reader: EntryReader, target: StdioTarget | HttpTarget | undefined): Own {
   const { section, name } = reader
   const stdio = target?.kind === 'stdio'
-  const prefix = section.text('prefix', { form: /^(?:[a-z0-9][a-z0-9-]{0,23})?$/, wanted: '"", or 1 to 24 lower-case letters, digits and -' })
+  const prefix = section.text(
+    'prefix', { form: /^(?:[a-z0-9][a-z0-9-]{0,23})?$/, wanted: '"", or 1 to 24 lower-case letters, digits and -' }
+  )
   const questions = section.flag('questions')
   return {
     prefix: prefix?.value ?? name,
     tools: toolsOf(section),
     uris: section.texts('uris', URI_PATTERN)?.map(({ value }) => value),
-    share: shareOf(section, stdio && questions === true, target?.kind === 'http' && target.auth?.type === 'token_exchange'),
+    share: shareOf(
+      section, stdio && questions === true, target?.kind === 'http' && target.auth?.type === 'token_exchange'
+    ),
     questions: questions ?? !stdio,
     protocol: section.choice('protocol', ['auto', 'legacy', 'modern']) ?? (stdio ? 'legacy' : 'auto'),
     timeoutMs: section.integer('timeoutMs', 100, 3_600_000) ?? 30_000,
@@ -164,7 +200,10 @@ function toolsOf (section: Section): UpstreamEntry['tools'] {
 function shareOf (section: Section, asks: boolean, exchanges: boolean): 'all' | 'caller' {
   const share = section.choice('share', ['all', 'caller'])
   if (share === 'all' && (asks || exchanges)) {
-    section.fault(`"share": "all" does not go with ${asks ? '"questions": true of a program' : 'token_exchange'}: each caller needs a connection`, section.offsetOf('share'))
+    section.fault(
+      `"share": "all" does not go with ${asks ? '"questions": true of a program' : 'token_exchange'}: each caller needs a connection`,
+      section.offsetOf('share')
+    )
   }
   return share ?? (asks || exchanges ? 'caller' : 'all')
 }
@@ -173,7 +212,9 @@ function exemptions ({ section, patterns }: EntryReader): UpstreamEntry['exempt'
   return perTool(section, 'exempt', section.typesIn('exempt').every(type => type === 'string'), inner => {
     const reasons = Object.fromEntries(inner.names().flatMap(name => {
       const reason = inner.text(name, { form: /\S/, wanted: 'the reason, as a text' })
-      if (!patterns.has(name)) inner.fault(`"exempt": there is no inspection pattern "${shown(name)}"`, inner.offsetOf(name))
+      if (!patterns.has(name)) {
+        inner.fault(`"exempt": there is no inspection pattern "${shown(name)}"`, inner.offsetOf(name))
+      }
       return reason === undefined ? [] : [[name, reason.value]]
     }))
     return reasons as Readonly<Record<string, string>>
@@ -202,7 +243,9 @@ function rates (section: Section): UpstreamEntry['rate'] {
   })
 }
 
-function perTool<T> (section: Section, name: string, forAll: boolean, read: (inner: Section) => T | undefined): PerTool<T> {
+function perTool<T> (
+  section: Section, name: string, forAll: boolean, read: (inner: Section) => T | undefined
+): PerTool<T> {
   const outer = section.section(name)
   if (outer === undefined) return { all: undefined, byTool: new Map() }
   if (forAll) return { all: read(outer), byTool: new Map() }
@@ -217,11 +260,15 @@ function perTool<T> (section: Section, name: string, forAll: boolean, read: (inn
 }
 
 function refuseUnread (section: Section, of: string): void {
-  for (const { value, offset } of section.unread()) section.fault(`"${of}.${shown(value)}" is no member of "${of}"`, offset)
+  for (
+    const { value, offset } of section.unread()
+  ) section.fault(`"${of}.${shown(value)}" is no member of "${of}"`, offset)
 }
 
 /** A text that the process list and logs show, with its value put in; undefined where it has none. */
-function shownText ({ section, sources }: EntryReader, at: Placed<string> | undefined, member: string): string | undefined {
+function shownText (
+  { section, sources }: EntryReader, at: Placed<string> | undefined, member: string
+): string | undefined {
   if (at === undefined) return undefined
   const faults = faultsOfTemplate(at.value, 'shown', sources)
   for (const fault of faults) section.fault(`"${member}" ${fault}`, at.offset)
@@ -234,14 +281,26 @@ function resolvedOr (template: Template, sources: ValueSources): string | undefi
 }
 
 /** Texts that are resolved when a connection is opened. */
-function hiddenTexts ({ section, sources }: EntryReader, member: 'env' | 'headers', form: { name: RegExp, value: RegExp }): Map<string, Template> {
+function hiddenTexts (
+  { section, sources }: EntryReader, member: 'env' | 'headers', form: { name: RegExp, value: RegExp }
+): Map<string, Template> {
   const texts = new Map<string, Template>()
   const inner = section.section(member)
   for (const name of inner?.names() ?? []) {
-    if (!form.name.test(name)) inner!.fault(`"${member}" has "${shown(name)}", which is no name of a ${member === 'env' ? 'variable' : 'header'}`, inner!.offsetOf(name))
-    const at = inner!.text(name, { form: form.value, wanted: `a text${member === 'env' ? '' : ' without line ends'}; write numbers and switches as texts, too` })
+    if (!form.name.test(name)) {
+      inner!.fault(
+        `"${member}" has "${shown(name)}", which is no name of a ${member === 'env' ? 'variable' : 'header'}`,
+        inner!.offsetOf(name)
+      )
+    }
+    const at = inner!.text(
+      name,
+      { form: form.value, wanted: `a text${member === 'env' ? '' : ' without line ends'}; write numbers and switches as texts, too` }
+    )
     if (at === undefined) continue
-    for (const fault of faultsOfTemplate(at.value, 'hidden', sources)) inner!.fault(`"${member}.${shown(name)}" ${fault}`, at.offset)
+    for (
+      const fault of faultsOfTemplate(at.value, 'hidden', sources)
+    ) inner!.fault(`"${member}.${shown(name)}" ${fault}`, at.offset)
     texts.set(name, at.value)
   }
   return texts

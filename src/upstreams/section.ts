@@ -63,11 +63,19 @@ export class Section {
 
   /** Members that nobody has read, each with its offset. */
   unread (): Array<Placed<string>> {
-    return [...this.#members].filter(([name]) => !this.#read.has(name)).map(([name, { at }]) => ({ value: name, offset: at.offset }))
+    return [
+      ...this.#members
+    ].filter(([name]) => !this.#read.has(name)).map(([name, { at }]) => ({ value: name, offset: at.offset }))
   }
 
-  text (name: string, { form = /^[^\0]+$/s, wanted = 'a text' }: { form?: RegExp, wanted?: string } = {}): Placed<string> | undefined {
-    return this.#get(name, `must be ${wanted}`, ({ type, value }) => type === 'string' && form.test(value as string) ? value as string : undefined)
+  text (
+    name: string, { form = /^[^\0]+$/s, wanted = 'a text' }: { form?: RegExp, wanted?: string } = {}
+  ): Placed<string> | undefined {
+    return this.#get(
+      name,
+      `must be ${wanted}`,
+      ({ type, value }) => type === 'string' && form.test(value as string) ? value as string : undefined
+    )
   }
 
   integer (name: string, least: number, most: number): number | undefined {
@@ -76,16 +84,24 @@ export class Section {
   }
 
   flag (name: string): boolean | undefined {
-    return this.#get(name, 'must be true or false', ({ type, value }) => type === 'boolean' ? value as boolean : undefined)?.value
+    return this.#get(
+      name, 'must be true or false', ({ type, value }) => type === 'boolean' ? value as boolean : undefined
+    )?.value
   }
 
   choice<const T extends string> (name: string, values: readonly T[]): T | undefined {
     const wanted = `must be ${values.map(value => `"${value}"`).join(', ').replace(/, (?=[^,]*$)/, ' or ')}`
-    return this.#get(name, wanted, ({ type, value }) => type === 'string' ? values.find(known => known === value) : undefined)?.value
+    return this.#get(
+      name, wanted, ({ type, value }) => type === 'string' ? values.find(known => known === value) : undefined
+    )?.value
   }
 
-  texts (name: string, { form = /^[^\0]*$/s, wanted = 'a list of texts' }: { form?: RegExp, wanted?: string } = {}): Array<Placed<string>> | undefined {
-    const list = this.#get(name, `must be ${wanted}`, ({ type, children = [] }) => type === 'array' ? children : undefined)?.value
+  texts (
+    name: string, { form = /^[^\0]*$/s, wanted = 'a list of texts' }: { form?: RegExp, wanted?: string } = {}
+  ): Array<Placed<string>> | undefined {
+    const list = this.#get(
+      name, `must be ${wanted}`, ({ type, children = [] }) => type === 'array' ? children : undefined
+    )?.value
     return list?.flatMap(({ type, value, offset }) => {
       if (type === 'string' && form.test(value as string)) return [{ value: value as string, offset }]
       this.fault(`"${this.#path}${name}" must be ${wanted}`, offset)

@@ -38,8 +38,9 @@ function partsOf (template: Template): Part[] {
   for (const match of template.matchAll(/\$\{([^}]*)(\}?)/g)) {
     if (match.index > at) parts.push(template.slice(at, match.index))
     const words = match[2] === '' ? null : NAMED.exec(match[1]!)
-    if (words === null || (words[1] !== undefined && words[3] !== undefined)) parts.push({ kind: 'unknown', text: match[0] })
-    else parts.push({ kind: words[1] === 'secret' ? 'secret' : 'env', name: words[2]!, otherwise: words[3] })
+    if (words === null || (words[1] !== undefined && words[3] !== undefined)) {
+      parts.push({ kind: 'unknown', text: match[0] })
+    } else parts.push({ kind: words[1] === 'secret' ? 'secret' : 'env', name: words[2]!, otherwise: words[3] })
     at = match.index + match[0].length
   }
   if (at < template.length) parts.push(template.slice(at))
@@ -52,11 +53,15 @@ function partsOf (template: Template): Part[] {
  * @param place `shown`: the process list and logs show it, so no secret may stand there
  * @param sources undefined: whether what it names exists is not asked
  */
-export function faultsOfTemplate (template: Template, place: 'hidden' | 'shown', sources: ValueSources | undefined): string[] {
+export function faultsOfTemplate (
+  template: Template, place: 'hidden' | 'shown', sources: ValueSources | undefined
+): string[] {
   const faults: string[] = []
   for (const part of partsOf(template)) {
     if (typeof part === 'string') {
-      if (place === 'shown' && hasSecretForm(part)) faults.push(`holds a secret, which the process list and logs would show. ${ELSEWHERE}`)
+      if (place === 'shown' && hasSecretForm(part)) {
+        faults.push(`holds a secret, which the process list and logs would show. ${ELSEWHERE}`)
+      }
     } else if (part.kind === 'unknown') {
       faults.push(`has a ${named('…')} that is none of ${['secret:NAME', 'env:NAME', 'NAME', 'NAME:-default'].map(named).join(', ')}; servers import translates those of clients`)
     } else {
@@ -75,7 +80,9 @@ function faultOfName (part: Named, place: 'hidden' | 'shown', sources: ValueSour
   const setting = name.toUpperCase()
   if (kind === 'secret') {
     if (place === 'shown') return `names \${secret:${name}}, which the process list and logs would show. ${ELSEWHERE}`
-    if (Object.hasOwn(Settings.properties, setting)) return `names \${secret:${name}}, which is a setting of this server; give the secret a name of its own`
+    if (Object.hasOwn(Settings.properties, setting)) {
+      return `names \${secret:${name}}, which is a setting of this server; give the secret a name of its own`
+    }
   } else if (SECRET_SETTINGS.has(setting) || SECRET_SETTINGS.has(setting.replace(/_FILE$/, '')) || setting === OPERATOR_KEY) {
     return `names \${${name}}, which holds a secret of this server`
   }
@@ -113,7 +120,9 @@ export function resolve (template: Template, sources: ValueSources): string {
   return partsOf(template).map(part => {
     if (typeof part === 'string') return part
     const value = part.kind === 'unknown' ? undefined : valueOf(part, sources)
-    if (value === undefined) throw new UsageError(part.kind === 'unknown' ? `a ${named('…')} that nothing stands for` : `\${${part.kind}:${part.name}} has no value`)
+    if (value === undefined) {
+      throw new UsageError(part.kind === 'unknown' ? `a ${named('…')} that nothing stands for` : `\${${part.kind}:${part.name}} has no value`)
+    }
     return value
   }).join('')
 }
