@@ -1,5 +1,5 @@
 // `npm run measure conformance`: the official suite against this server with the tools of test/conformance/tools, authentication on.
-// Usage: npm run measure conformance [-- --replicas 2] [-- --capture]; the latter keeps the suite's messages for test/mcp/lanes.test.ts. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
+// Usage: npm run measure conformance [-- --replicas 2] [-- --plugin] [-- --capture]; --plugin serves from inside an app of somebody else, the last keeps the suite's messages for test/mcp/lanes.test.ts. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
 import { execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
@@ -13,9 +13,10 @@ import { freePort, startRedis } from '../../test/support/redis.ts'
 
 const SUITE = '0.2.0-alpha.12'
 const ROOT = resolve(import.meta.dirname, '../..')
-const { values: { replicas: wanted, record, verbose, capture } } = parseArgs({
+const { values: { replicas: wanted, plugin, record, verbose, capture } } = parseArgs({
   options: {
     replicas: { type: 'string', default: '1' },
+    plugin: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     capture: { type: 'boolean', default: false }
@@ -42,11 +43,12 @@ try {
   const rows = []
   for (const revision of Object.keys(REQUIRED)) rows.push([revision, await run(revision)])
   const fine = rows.every(([revision, { passed, failed }]) => passed >= REQUIRED[revision] && failed.length === 0)
-  const what = replicas > 1 ? `${replicas} replicas on one Redis, round robin, no affinity` : 'one process'
+  const where = plugin ? ', through the plugin inside a foreign app' : ''
+  const what = (replicas > 1 ? `${replicas} replicas on one Redis, round robin, no affinity` : 'one process') + where
   for (const [revision, { passed, failed }] of rows) console.log(`${revision}: ${passed}/${REQUIRED[revision]} required (${what})${failed.length > 0 ? `; failed: ${failed.join(', ')}` : ''}`)
   if (record) {
-    writeSection(replicas > 1 ? 'conformance-replicas' : 'conformance', [
-      `## Conformance, ${what}`, '', circumstances(`npm run measure conformance${replicas > 1 ? ` -- --replicas ${replicas}` : ''}`) + `, suite ${SUITE}`, '',
+    writeSection(plugin ? 'conformance-plugin' : replicas > 1 ? 'conformance-replicas' : 'conformance', [
+      `## Conformance, ${what}`, '', circumstances(`npm run measure conformance${plugin ? ' -- --plugin' : replicas > 1 ? ` -- --replicas ${replicas}` : ''}`) + `, suite ${SUITE}`, '',
       markdownTable(['revision', 'required scenarios passed', 'failed'], rows.map(([revision, { passed, failed }]) => [revision, `${passed}/${REQUIRED[revision]}`, failed.join(', ') || 'none']))
     ].join('\n'))
   }
@@ -62,7 +64,10 @@ try {
 
 async function startServer () {
   const own = await freePort()
-  const child = spawn(process.execPath, [join(ROOT, 'dist/src/cli/main.js'), 'serve'], {
+  const program = plugin
+    ? ['--import', join(ROOT, 'scripts/typescript.mjs'), join(ROOT, 'measure/conformance/plugin-app.ts')]
+    : [join(ROOT, 'dist/src/cli/main.js'), 'serve']
+  const child = spawn(process.execPath, program, {
     cwd: folder,
     stdio: ['ignore', verbose ? 'inherit' : 'ignore', verbose ? 'inherit' : 'ignore'],
     env: {
