@@ -9,9 +9,9 @@ import { circumstances, markdownTable, writeSection } from '../report.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { CONNECTIONS, interleaved, legacyCall, load, median, modernCall, OTHER_CORE, pin, quartile, SERVER_CORE, spread, startServer } from './load.mjs'
 
-const { values: { node, record, guard, growth, memory, processes } } = parseArgs({
+const { values: { node, record, guard, growth, memory, processes, refusals } } = parseArgs({
   options: {
-    ...Object.fromEntries(['record', 'guard', 'growth', 'memory', 'processes'].map(name => [name, { type: 'boolean', default: false }])),
+    ...Object.fromEntries(['record', 'guard', 'growth', 'memory', 'processes', 'refusals'].map(name => [name, { type: 'boolean', default: false }])),
     node: { type: 'string' }
   }
 })
@@ -20,12 +20,13 @@ const execPath = node === undefined ? process.execPath : nodeOf(Number(node))
 /** Least share of bare Fastify, by CPU time a request: about half of what is measured, since machines differ. */
 const FLOOR = { 'authentication + limit, memory': 0.45, 'tools/call echo, memory': 0.4, 'authentication + limit, Redis': 0.36, 'tools/call echo, Redis': 0.34 }
 
-const redis = memory || processes ? undefined : await startRedis()
+const redis = memory || processes || refusals ? undefined : await startRedis()
 try {
   if (redis !== undefined) await pin(redis.process.pid, OTHER_CORE)
   if (growth) await measureGrowth()
   else if (memory) await measureMemory()
   else if (processes) await measureProcesses()
+  else if (refusals) await measureRefusals()
   else await measurePath()
 } finally {
   await redis?.stop()
@@ -84,6 +85,38 @@ async function measurePath () {
   keep('bench', 'The request path beside a bare Fastify', '', [
     `${CONNECTIONS} connections kept busy by wrk, ${options.rounds} interleaved rounds of ${options.seconds} s, medians; the same body of ${modernCall().body.length} bytes but for the legacy one.`,
     'The server has one core to itself; wrk and Redis share the other. The log is written, to /dev/null. Judged by throughput.'
+  ], table)
+}
+
+/** Other calls than that of echo, and calls that are refused, in turn with it. */
+async function measureRefusals () {
+  const server = await start({})
+  const key = { authorization: `Bearer ${server.keys[0]}` }
+  const call = (name, args) => {
+    const { headers, body } = modernCall({ ...key, 'mcp-name': name })
+    const message = JSON.parse(body)
+    Object.assign(message.params, { name, arguments: args })
+    return { headers, body: JSON.stringify(message) }
+  }
+  const rows = [
+    { name: 'echo', ...call('echo', { text: 'hello' }) },
+    { name: 'get_time', ...call('get_time', { timezone: 'Europe/Berlin' }), most: 1.2 },
+    { name: 'a tool that is not there', ...call('none', {}), most: 1 },
+    { name: 'arguments that do not fit', ...call('echo', { txt: 'hello' }), most: 1 },
+    { name: 'an argument that looks like an attack', ...call('echo', { text: '../../etc/passwd' }), most: 1 }
+  ].map(row => ({ ...row, server, path: '/mcp' }))
+  const rounds = await interleaved(rows, { rounds: 9, seconds: 1 })
+  const table = markdownTable(
+    ['tools/call, memory', 'requests/s', 'CPU a request, µs', 'CPU beside echo (least to most)', 'wanted', ''],
+    rows.map(({ name, most }, i) => {
+      const ratios = rounds[i].map(({ cpu }, round) => cpu / rounds[0][round].cpu)
+      const [rate, cpu] = ['rate', 'cpu'].map(what => Math.round(median(rounds[i].map(result => result[what]))))
+      return [name, rate, cpu, spread(ratios), ...(most === undefined ? ['', ''] : [`≤ ${most}`, median(ratios) <= most ? 'met' : '**missed**'])]
+    })
+  )
+  console.log(table)
+  keep('bench-refusals', 'Other calls and refusals beside echo', '--refusals', [
+    `${CONNECTIONS} connections kept busy by wrk, 9 interleaved rounds of 1 s, one process, medians.`
   ], table)
 }
 
