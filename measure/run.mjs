@@ -12,6 +12,7 @@ const MEASUREMENTS = {
   conformance: ['conformance/run.mjs', 'the official suite; --replicas 2 for two on one Redis'],
   'front-door': ['front-door/run.mjs', 'newcomers, clients of others, cross-talk, secrets, crashes, 50,000 odd bodies'],
   busy: ['busy/run.ts', 'the tests, ten times, while other work holds every core'],
+  worst: ['worst/run.mjs', 'requests of 1 MB, and how long each blocks the event loop'],
   'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
   redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],

@@ -88,6 +88,8 @@ export async function startServer (file, what, { cwd, core = SERVER_CORE, execPa
     cpu: async () => (await ask('cpu')).cpu,
     /** Bytes in use, after a collection where the server may. */
     memory: async () => (await ask('memory')).memory,
+    /** How long the event loop was blocked at most since this was last asked, ms. */
+    blocked: async () => (await ask('blocked')).blocked,
     async stop () {
       child.kill('SIGTERM')
       await once(child, 'exit')

@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
@@ -22,7 +23,15 @@ const said = await (bare ? bareFastify() : service(what))
 if (legacySession) said.session = await beginSession(said)
 // Another service in the same process: what differs between the two is not the process.
 if (also !== undefined) said.also = await service(also)
+let delay
 process.on('message', what => {
+  if (what === 'blocked') {
+    const blocked = (delay?.max ?? 0) / 1e6
+    delay ??= monitorEventLoopDelay({ resolution: 1 })
+    delay.enable()
+    delay.reset()
+    return process.send({ blocked })
+  }
   if (what === 'memory') {
     globalThis.gc?.()
     const { rss, heapUsed, external } = process.memoryUsage()
