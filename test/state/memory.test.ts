@@ -16,6 +16,10 @@ t.test('memory store', async t => {
   })
 })
 
+t.test('memory store without files', async t => {
+  await storeContract(t, async clock => memoryStore(clock === undefined ? {} : { clock: () => clock.now }))
+})
+
 t.test('holds a bounded number of subjects and drops the one idle longest', async t => {
   let now = 0
   const windows = new MemoryWindows(() => now, 1000)

@@ -2,12 +2,12 @@
 import { byName, countsAtOnce, ruleOf, type ApiKeyRecord, type EnvironmentKey } from '../../core/api-key.ts'
 import type { RateLimit } from '../../core/limit.ts'
 import type { Admission, Keys } from '../keys.ts'
-import type { KeyFile } from './key-file.ts'
+import type { KeptKeys } from './kept.ts'
 import type { LastUse } from './last-use.ts'
 import type { MemoryWindows } from './windows.ts'
 
 export interface MemoryKeysOptions {
-  file: KeyFile
+  file: KeptKeys
   /** Used only while the file does not know it. */
   environmentKey: EnvironmentKey | undefined
   windows: MemoryWindows

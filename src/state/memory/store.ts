@@ -1,26 +1,25 @@
 /** State in this process and its files: right for one replica. */
-import { join } from 'node:path'
+import { dirname } from 'node:path'
 import type { ApiKeyRecord, EnvironmentKey } from '../../core/api-key.ts'
 import type { RateLimit } from '../../core/limit.ts'
 import type { Health } from '../../core/health.ts'
 import { KEYS_TOPIC } from '../keys.ts'
+import type { Ledger } from '../ledgers.ts'
 import type { Store } from '../store.ts'
 import type { Counting } from '../windows.ts'
 import { MemoryBus } from './bus.ts'
-import { openKeyFile, type KeyFile } from './key-file.ts'
+import { keptInFiles, type Kept } from './kept.ts'
 import { MemoryKeys } from './keys.ts'
-import { fileLastUse, type LastUse } from './last-use.ts'
-import { FileLedger } from './ledgers.ts'
-import { answerCommands, takenUp, type HeldFile } from './serving.ts'
 import { MemorySessions } from './sessions.ts'
+import { keptHere } from './unwritten.ts'
 import { MemoryValues } from './values.ts'
 import { MemoryWindows } from './windows.ts'
 
 export interface MemoryOptions {
-  /** API keys; see key-file.ts. */
-  keysFile: string
-  /** Folder of the ledgers' files. */
-  folder: string
+  /** API keys; see key-file.ts. Absent: nothing is read or written, and all ends with the process. */
+  keysFile?: string
+  /** Folder of the ledgers' files; that of the key file if absent. */
+  folder?: string
   /** Used only while the file does not know it. */
   environmentKey?: EnvironmentKey | undefined
   /** Answer commands that ask whether their change is in use. */
@@ -38,55 +37,42 @@ export interface MemoryOptions {
 const steady = () => performance.timeOrigin + performance.now()
 
 /** @throws {UsageError} if a file is broken */
-export function memoryStore (options: MemoryOptions): Store {
+export function memoryStore (options: MemoryOptions = {}): Store {
   return new MemoryStore(options)
 }
 
 class MemoryStore implements Store {
   readonly kind = 'memory'
   readonly now: () => number
-  readonly blocklist: FileLedger
-  readonly revocations: FileLedger
-  readonly approvals: FileLedger
+  readonly blocklist: Ledger
+  readonly revocations: Ledger
+  readonly approvals: Ledger
   readonly sessions: MemorySessions
   readonly bus = new MemoryBus()
   readonly #keys: MemoryKeys
   readonly #windows: MemoryWindows
   readonly #values: MemoryValues
-  readonly #file: KeyFile
-  readonly #uses: LastUse
+  readonly #kept: Kept
   readonly #minutely: NodeJS.Timeout
-  readonly #folder: string
-  readonly #stopAnswering: () => void
 
-  constructor ({
-    keysFile, folder, environmentKey, serving = false, allowShortKeys, maxSubjects, warn = () => {}, clock
-  }: MemoryOptions) {
+  constructor ({ keysFile, folder, environmentKey, maxSubjects, clock, ...more }: MemoryOptions) {
     const now = clock ?? Date.now
     const lasting = clock ?? steady
+    const onKeys = () => { this.bus.hear(KEYS_TOPIC, '') }
     this.now = now
-    this.#folder = folder
-    this.#file = openKeyFile({
-      path: keysFile,
-      setting: 'API_KEYS_FILE',
-      allowShort: allowShortKeys,
-      warn,
-      onChange: () => {
-        this.bus.hear(KEYS_TOPIC, '')
-      }
-    })
-    this.#uses = fileLastUse(join(folder, 'last_used.json'), warn)
+    this.#kept = keysFile === undefined
+      ? keptHere(now, onKeys)
+      : keptInFiles({ ...more, keysFile, folder: folder ?? dirname(keysFile), now, onKeys })
+    const { keys: file, uses, blocklist, revocations, approvals } = this.#kept
     this.#windows = new MemoryWindows(lasting, maxSubjects)
     this.#values = new MemoryValues(lasting)
     this.sessions = new MemorySessions(lasting)
-    this.#keys = new MemoryKeys({ file: this.#file, environmentKey, windows: this.#windows, uses: this.#uses, now })
-    const ledger = (name: string) => new FileLedger({ path: join(folder, `${name}.json`), warn, now })
-    this.blocklist = ledger('blocklist')
-    this.revocations = ledger('revocations')
-    this.approvals = ledger('approvals')
-    this.#stopAnswering = serving ? answerCommands(folder, this.#held()) : () => {}
+    this.#keys = new MemoryKeys({ file, environmentKey, windows: this.#windows, uses, now })
+    this.blocklist = blocklist
+    this.revocations = revocations
+    this.approvals = approvals
     this.#minutely = setInterval(() => {
-      this.#uses.write()
+      uses.write()
       this.sessions.prune()
     }, 60_000)
     this.#minutely.unref()
@@ -153,21 +139,11 @@ class MemoryStore implements Store {
   }
 
   takenUp () {
-    return takenUp(
-      this.#folder,
-      this.#held().map(({ path }) => path)
-    )
+    return this.#kept.takenUp()
   }
 
   async close (): Promise<void> {
     clearInterval(this.#minutely)
-    this.#stopAnswering()
-    this.#uses.write()
-    this.#file.close()
-    for (const ledger of [this.blocklist, this.revocations, this.approvals]) ledger.close()
-  }
-
-  #held (): HeldFile[] {
-    return [this.#file, this.blocklist, this.revocations, this.approvals].map(file => file.held)
+    this.#kept.close()
   }
 }
