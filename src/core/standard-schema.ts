@@ -82,7 +82,9 @@ export function objectFunctionOf ({ '~standard': { vendor } }: StandardSchema): 
  */
 export function jsonSchemaOf (schema: StandardSchema, side: 'input' | 'output'): SchemaObject {
   const { vendor, jsonSchema } = schema['~standard']
-  if (typeof jsonSchema?.[side] !== 'function') throw new Error(`${side} is a schema of ${vendor} that cannot be listed: ${remedyFor(vendor)}`)
+  if (typeof jsonSchema?.[side] !== 'function') {
+    throw new Error(`${side} is a schema of ${vendor} that cannot be listed: ${remedyFor(vendor)}`)
+  }
   const { $schema, ...written } = JSON.parse(JSON.stringify(writtenBy(jsonSchema, side, vendor)))
   return written
 }
@@ -92,7 +94,8 @@ function writtenBy (writer: JsonSchemaWriter, side: 'input' | 'output', vendor: 
     return writer[side]({ target: 'draft-2020-12' })
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error)
-    throw new Error(`${side} cannot be written as JSON Schema; ${vendor} says: ${words.split('\n', 1)[0]!.slice(0, 300)}`)
+    const said = words.split('\n', 1)[0]!.slice(0, 300)
+    throw new Error(`${side} cannot be written as JSON Schema; ${vendor} says: ${said}`)
   }
 }
 

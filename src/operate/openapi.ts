@@ -1,7 +1,7 @@
 /** The document of the management API (OpenAPI 3.1), made of the table of operations. */
 import type { Operation } from './operation.ts'
 
-type Schema = Record<string, unknown>
+type JsonSchema = Record<string, unknown>
 
 interface Documented {
   readonly title: string
@@ -9,9 +9,9 @@ interface Documented {
 }
 
 /** Named schemas stand once, under `components`. */
-export function openApi (operations: readonly Operation[], { title, version }: Documented): Schema {
-  const schemas: Record<string, Schema> = { Problem: PROBLEM }
-  const paths: Record<string, Record<string, Schema>> = {}
+export function openApi (operations: readonly Operation[], { title, version }: Documented): JsonSchema {
+  const schemas: Record<string, JsonSchema> = { Problem: PROBLEM }
+  const paths: Record<string, Record<string, JsonSchema>> = {}
   for (const operation of operations) {
     const path = operation.path.replace(/:(\w+)/g, '{$1}')
     paths[path] = { ...paths[path], [operation.method.toLowerCase()]: described(operation, schemas) }
@@ -34,7 +34,7 @@ export function openApi (operations: readonly Operation[], { title, version }: D
   }
 }
 
-function described (operation: Operation, schemas: Record<string, Schema>): Schema {
+function described (operation: Operation, schemas: Record<string, JsonSchema>): JsonSchema {
   const { name, summary, needs, method, path, input, output, status = 200, versioned } = operation
   const { properties = {}, required = [] } = plain(input) as InputSchema
   const members = Object.entries(properties).map(([member, schema]) => [member, hoisted(schema, schemas)] as const)
@@ -74,20 +74,20 @@ function described (operation: Operation, schemas: Record<string, Schema>): Sche
 }
 
 interface InputSchema {
-  readonly properties?: Record<string, Schema>
+  readonly properties?: Record<string, JsonSchema>
   readonly required?: string[]
 }
 
-function content (type: string, schema: Schema) {
+function content (type: string, schema: JsonSchema) {
   return { content: { [type]: { schema } } }
 }
 
-function header (name: string, required: boolean, description: string): Schema {
+function header (name: string, required: boolean, description: string): JsonSchema {
   return { name, in: 'header', required, description, schema: { type: 'string' } }
 }
 
 /** A schema with those that have a title moved to the components. */
-function hoisted (schema: Schema, schemas: Record<string, Schema>): Schema {
+function hoisted (schema: JsonSchema, schemas: Record<string, JsonSchema>): JsonSchema {
   const members = Object.fromEntries(Object.entries(schema).map(([key, value]) => {
     if (!isObject(value)) return [key, value]
     return [key, key === 'properties' ? hoistedMembers(value, schemas) : hoisted(value, schemas)]
@@ -98,22 +98,22 @@ function hoisted (schema: Schema, schemas: Record<string, Schema>): Schema {
   return { $ref: `#/components/schemas/${title}` }
 }
 
-function hoistedMembers (properties: Schema, schemas: Record<string, Schema>): Schema {
-  const members = Object.entries(properties) as Array<[string, Schema]>
+function hoistedMembers (properties: JsonSchema, schemas: Record<string, JsonSchema>): JsonSchema {
+  const members = Object.entries(properties) as Array<[string, JsonSchema]>
   return Object.fromEntries(members.map(([name, schema]) => [name, hoisted(schema, schemas)]))
 }
 
-function isObject (value: unknown): value is Schema {
+function isObject (value: unknown): value is JsonSchema {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Without what a library keeps beside it. */
-function plain (schema: object): Schema {
-  return JSON.parse(JSON.stringify(schema)) as Schema
+function plain (schema: object): JsonSchema {
+  return JSON.parse(JSON.stringify(schema)) as JsonSchema
 }
 
 /** RFC 9457, and what every refusal of this service says. */
-const PROBLEM: Schema = {
+const PROBLEM: JsonSchema = {
   title: 'Problem',
   type: 'object',
   properties: {

@@ -1,7 +1,8 @@
-/** A schema as an author gives it: as clients see it, and as it reads values. TypeBox, JSON Schema, or another library's. */
+/** A schema of an author, in TypeBox, JSON Schema or another library: as clients see it, and as it reads values. */
 import { compileSchema } from '../core/schema.ts'
 import {
-  builtInReader, isStandardSchema, jsonSchemaOf, objectFunctionOf, remedyFor, standardReader, type Reader, type StandardSchema
+  builtInReader, isStandardSchema, jsonSchemaOf, objectFunctionOf, remedyFor, standardReader,
+  type Reader, type StandardSchema
 } from '../core/standard-schema.ts'
 import type { SchemaObject } from '../core/subschemas.ts'
 import { listableSchema, schemaFault } from './schema-fault.ts'
@@ -44,11 +45,13 @@ function isSchema (given: unknown): given is SchemaObject | StandardSchema {
   return isStandardSchema(given) || (typeof given === 'object' && given !== null && !Array.isArray(given))
 }
 
-/** As plain JSON: what another library writes, or the schema without TypeBox's symbols and hidden members. @throws {Error} */
+/** As plain JSON: what another library writes, or the schema without TypeBox's hidden members. @throws {Error} */
 function writtenSchema (given: SchemaObject | StandardSchema, side: 'input' | 'output'): SchemaObject {
   if (isStandardSchema(given)) return jsonSchemaOf(given, side)
   const member = Object.values(given).find(isStandardSchema)
-  if (member !== undefined) throw new Error(`${side} holds schemas and is none itself: wrap it in ${objectFunction(member)}({…})`)
+  if (member !== undefined) {
+    throw new Error(`${side} holds schemas and is none itself: wrap it in ${objectFunction(member)}({…})`)
+  }
   if ('_def' in given) throw new Error(`${side} is a schema that cannot be listed: ${remedyFor('zod')}`)
   return JSON.parse(JSON.stringify(given))
 }

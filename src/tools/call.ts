@@ -8,7 +8,7 @@ import { Relayed } from './relayed.ts'
 import { resultOf, resultRead, type ResultFault, type ToolResult } from './result.ts'
 import { InputNeeded, ToolError, UpstreamError, type Context, type Outcome, type Tool, type ToolHook } from './tool.ts'
 
-/** Of one thing that is wrong with a value, characters: libraries repeat the value, which is as long as a caller makes it. */
+/** Of one thing that is wrong, characters: libraries repeat the value, which is as long as a caller makes it. */
 const MAX_PROBLEM = 200
 
 /** A call that came to nothing: what the model reads of it, and why, for the log. */

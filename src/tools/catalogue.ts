@@ -215,7 +215,9 @@ function requireVisible (listed: object, what: string, fail: Fail): void {
 }
 
 function offerSchema (what: string, given: unknown, side: 'input' | 'output', fail: Fail): AuthorSchema {
-  if (given === undefined) fail(`${what} needs an ${side}: a schema of an object, such as Type.Object({}) or z.object({})`)
+  if (given === undefined) {
+    fail(`${what} needs an ${side}: a schema of an object, such as Type.Object({}) or z.object({})`)
+  }
   try {
     return authorSchema(given, side)
   } catch (error) {

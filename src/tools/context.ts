@@ -65,12 +65,15 @@ const readers = new WeakMap<object, Reader>()
 
 /** @throws {ToolError} for content that the schema refuses */
 function readForm<S extends Schema> (answers: Context['answers'], name: string, schema: S): OutputOf<S> | undefined {
-  const { action, content }: { action?: unknown, content?: unknown } = (Object.hasOwn(answers, name) ? answers[name] : undefined) ?? {}
+  const given: { action?: unknown, content?: unknown } = (Object.hasOwn(answers, name) ? answers[name] : undefined) ?? {}
+  const { action, content } = given
   if (action !== 'accept') return undefined
   let reader = readers.get(schema)
   if (reader === undefined) readers.set(schema, reader = readerOf(schema))
   const read = reader.read(content)
-  if (read instanceof Promise) throw new Error(`answer("${name}"): its schema validates asynchronously; an answer is read at once`)
-  if ('problems' in read) throw new ToolError(redact(`The answer "${name}" does not fit: ${read.problems.join('; ')}`, 1000))
+  if (read instanceof Promise) throw new Error(`answer("${name}"): its schema must validate synchronously`)
+  if ('problems' in read) {
+    throw new ToolError(redact(`The answer "${name}" does not fit: ${read.problems.join('; ')}`, 1000))
+  }
   return read.value as OutputOf<S>
 }

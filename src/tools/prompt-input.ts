@@ -21,9 +21,10 @@ export function promptInput (prompt: Prompt, fail: Fail): PromptInput {
   const required = new Set<unknown>(Array.isArray(listed.required) ? listed.required : [])
   const complete = new Map(Object.entries(prompt.complete ?? {}))
   const args = properties.map(([name, schema]) => {
-    if (!isOfTexts(schema)) fail(`${what}: argument "${name}" must be a schema of a text: the protocol sends nothing else`)
+    if (!isOfTexts(schema)) fail(`${what}: argument "${name}" must be a schema of a text: nothing else is ever sent`)
     const { title, description } = schema
-    const members = { title, description, required: required.has(name) ? true : undefined, complete: complete.get(name) }
+    const isRequired = required.has(name) ? true : undefined
+    const members = { title, description, required: isRequired, complete: complete.get(name) }
     complete.delete(name)
     return { name, ...Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) }
   })

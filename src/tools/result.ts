@@ -69,7 +69,9 @@ export function resultRead (outcome: unknown, output: Reader): ResultOrFault | P
 
 type ResultOrFault = ToolResult | ResultFault
 
-function afterReading (read: ReadValue | Promise<ReadValue>, judge: (value: unknown) => ResultOrFault): ResultOrFault | Promise<ResultOrFault> {
+function afterReading (
+  read: ReadValue | Promise<ReadValue>, judge: (value: unknown) => ResultOrFault
+): ResultOrFault | Promise<ResultOrFault> {
   if (read instanceof Promise) return read.then(read => afterReading(read, judge))
   return 'value' in read ? judge(read.value) : { fault: MISFIT, problems: read.problems }
 }

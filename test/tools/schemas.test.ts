@@ -270,7 +270,7 @@ t.test('a schema that cannot be used is refused at start with file, tool and rem
   t.doesNotThrow(() => offer(tool({ input: z.object({ a: z.string().transform(Number) }) })), 'what is sent can be listed')
   t.throws(() => offer(tool({ input: undefined })), { message: 'tools/order.ts: tool "get_order" needs an input: a schema of an object, such as Type.Object({}) or z.object({})' })
   t.throws(() => offer(tool({ input: z.object({ a: z.string().describe('hid\u200bden') }) })), /invisible characters/)
-  t.throws(() => offer(prompt({ input: z.object({ n: z.number() }) })), { message: 'tools/order.ts: prompt "summarise": argument "n" must be a schema of a text: the protocol sends nothing else' })
+  t.throws(() => offer(prompt({ input: z.object({ n: z.number() }) })), { message: 'tools/order.ts: prompt "summarise": argument "n" must be a schema of a text: nothing else is ever sent' })
   t.throws(() => offer(prompt({ input: z.object({ n: z.string() }), arguments: [] })), /prompt "summarise" has input and arguments: keep input/)
   t.throws(() => offer(prompt({ input: z.object({ n: z.string() }), complete: { m: () => [] } })), /complete names "m", which input does not have/)
   t.throws(() => offer(prompt({ arguments: [{ name: 'n' }], complete: { n: () => [] } })), /complete belongs to input/)
