@@ -19,7 +19,7 @@ export default fp<Allowed>(async function origin (app, allowed) {
     const refusal = refusalOf(request, allowed)
     if (refusal !== undefined) return done(refusal)
     const { origin } = request.headers
-    if (origin === undefined) return done()
+    if (origin === undefined || routeOf(request).anyOrigin === true) return done()
     reply.header('access-control-allow-origin', origin)
     reply.header('access-control-expose-headers', EXPOSED_HEADERS)
     reply.header('vary', 'origin')
@@ -29,12 +29,13 @@ export default fp<Allowed>(async function origin (app, allowed) {
 
 /** RFC 9112 §3.2: one Host, except in HTTP/1.0; the host of an absolute target counts before it, and both must be allowed. */
 function refusalOf (request: FastifyRequest, allowed: Allowed): AppError | undefined {
-  const { raw, headers: { host, origin }, originalUrl } = request
+  const { raw, headers: { host }, originalUrl } = request
   // Whoever stands before us may have gone by the other one.
   if (repeated(raw.rawHeaders, 'host') || (host === undefined && raw.httpVersion !== '1.0')) {
     return new AppError('INVALID_REQUEST', 'Send one Host header', { rule: 'host', headers: { connection: 'close' } })
   }
-  const anyHost = routeOf(request).anyHost === true
+  const { anyHost = false, anyOrigin = false } = routeOf(request)
+  const origin = anyOrigin ? undefined : request.headers.origin
   const target = authorityOf(originalUrl)
   const refusal = judgeOrigin(host, origin, allowed, anyHost) ?? (target === undefined ? undefined : judgeOrigin(target, undefined, allowed, anyHost))
   return refusal && refused(refusal, 'This Host or Origin is not served here')

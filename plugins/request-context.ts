@@ -45,6 +45,8 @@ export interface SecureMcpRoute {
   readonly jsonRpc?: boolean
   /** Answer under any Host: for probes, which come by address. */
   readonly anyHost?: boolean
+  /** Answer pages of any origin: for what says the same to everyone. */
+  readonly anyOrigin?: boolean
   /** Answer even under load: for probes. */
   readonly neverShed?: boolean
   /** Write no line for it, and count it nowhere. */

@@ -5,6 +5,7 @@ import { identifyGiven, type Caller } from './auth/chain.ts'
 import type { RequestFacts } from './auth/authenticator.ts'
 import { givenIdentity, type CustomIdentity } from './auth/custom.ts'
 import { proxies } from './core/address.ts'
+import { isReverseDnsName } from './core/identity.ts'
 import { loginScopes } from './core/oauth-scopes.ts'
 import { hostCheck, originCheck } from './core/origin.ts'
 import { pathPrefix } from './core/request-target.ts'
@@ -46,6 +47,7 @@ import mcpRoute from '../routes/mcp.ts'
 import oauthRoutes from '../routes/oauth.ts'
 import { collectPreflights } from '../routes/preflights.ts'
 import probes from '../routes/probes.ts'
+import serverCard from '../routes/server-card.ts'
 import wellKnown, { resourceMetadataUrl } from '../routes/well-known.ts'
 
 /** @internal What is composed, and for what kind of app. */
@@ -170,7 +172,8 @@ async function registerProtocol (app: FastifyInstance, { config, runtime, judgeS
 }
 
 async function registerRoutes (app: FastifyInstance, composition: Composition): Promise<void> {
-  const { config, store, listener, runtime: { oauth2 } } = composition
+  const { config, store, listener, runtime } = composition
+  const { oauth2 } = runtime
   const { PUBLIC_URL: publicUrl } = config
   const path = composition.path ?? config.path
   const preflights = listener === undefined ? collectPreflights(app) : undefined
@@ -194,6 +197,10 @@ async function registerRoutes (app: FastifyInstance, composition: Composition): 
         publicUrl, path, loginScopes: config.OAUTH2_LOGIN_SCOPES, scopeMap: config.OAUTH2_SCOPE_MAP
       })
     }
+  }
+  if (isReverseDnsName(config.SERVER_NAME)) {
+    const needsKey = runtime.authentication.required && oauth2 === undefined && composition.given === undefined
+    await app.register(serverCard, { path, identity: runtime.identity, url: publicUrl + config.path, needsKey })
   }
   await app.register(mcpRoute, { path, maxRequestBytes: config.MAX_REQUEST_BYTES, toolHeaders: config.TOOL_HEADERS })
   if (preflights !== undefined) await app.register(preflights)
