@@ -1,14 +1,17 @@
 # syntax=docker/dockerfile:1
 # The image: Node, dist and the packages it needs at run time. Built and started by `npm run measure image`.
+# Every RUN is on the machine that builds: the last stage only copies, so an image for another architecture needs no emulation.
 
 # A tag moves, a digest does not. To pin what was reviewed, ask the registry once and pass it on:
 #   docker buildx imagetools inspect node:24-slim --format '{{.Manifest.Digest}}'
 #   docker build --build-arg NODE_IMAGE=docker.io/library/node:24-slim@sha256:<that> .
-# The release pipeline must pass it; none stands here, because a digest that nothing renews is last year's Node.
+# The release pipeline must pass both; none stands here, because a digest that nothing renews is last year's Node.
 ARG NODE_IMAGE=docker.io/library/node:24-slim
+# The Debian that this Node image is made of.
+ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
 
 # Compiles. Nothing of this stage but dist reaches the image.
-FROM ${NODE_IMAGE} AS build
+FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # --ignore-scripts: no package runs code of its own while the image is made; none of ours needs to.
@@ -20,13 +23,24 @@ COPY routes routes
 COPY src src
 RUN npm run build
 
-# The packages for run time alone, from the same lock: no compiler, no test runner, no types.
-FROM ${NODE_IMAGE} AS modules
+# The packages for run time alone, from the same lock: no compiler, no test runner, no types, and nothing that is made for one
+# architecture. With them the list of what they are (CycloneDX), for scanners.
+FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS modules
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+COPY scripts/sbom.mjs scripts/
+RUN node scripts/sbom.mjs > sbom.cdx.json
+# config/ is the one folder that the server may write, for runs without Redis (docs/operations.md). The command has both its
+# names, so that what the documentation says after `npx` works in a container, too.
+RUN mkdir bin writable && mkdir -m 700 writable/config \
+ && ln -s /app/dist/src/cli/main.js bin/secure-mcp-server \
+ && ln -s /app/dist/src/cli/main.js bin/secure-mcp
 
-FROM ${NODE_IMAGE}
+# Node itself, of the architecture that the image is for.
+FROM ${NODE_IMAGE} AS node
+
+FROM ${BASE_IMAGE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="secure-mcp-server" \
@@ -35,21 +49,16 @@ LABEL org.opencontainers.image.title="secure-mcp-server" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-# The server never installs anything: without package managers a thief in the container cannot either,
-# and scanners have nothing of theirs to report. config/ is the one folder it may write, for runs
-# without Redis (docs/operations.md); under Kubernetes the root is read-only and nothing is written.
-RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
-           /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn* \
- && mkdir -p /app/config && chown 10001:10001 /app/config && chmod 700 /app/config
-
+# The program of Node without npm: the server never installs anything, so a thief in the container cannot either.
+COPY --from=node /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
-# Owned by root: the process can read its program and never change it.
+# Owned by root: the process can read its program and never change it. Under Kubernetes the root is read-only.
 COPY --from=modules /build/node_modules node_modules
+COPY --from=modules /build/bin/ /usr/local/bin/
+COPY --from=modules --chown=10001:10001 /build/writable/ ./
+COPY --from=modules /build/sbom.cdx.json ./
 COPY --from=build /build/dist dist
 COPY package.json LICENSE ./
-# By both names, so that what the documentation says after `npx` works in a container, too.
-RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/secure-mcp-server \
- && ln -s /app/dist/src/cli/main.js /usr/local/bin/secure-mcp
 
 # By number, so that runAsNonRoot can be judged without looking into the image; 10001 is no account of any host.
 USER 10001:10001

@@ -25,9 +25,9 @@ let pod
 const work = mkdtempSync(join(tmpdir(), 'image-'))
 try {
   const started = Date.now()
-  const { base, node, buildah } = imageBuilder()
+  const { bases, node, buildah } = imageBuilder()
   const prepared = Date.now()
-  buildah('build', '--pull-never', '--network', 'host', '--build-arg', `NODE_IMAGE=${base}`, '--tag', TAG, PROJECT)
+  buildah('build', '--pull-never', '--network', 'host', ...bases, '--tag', TAG, PROJECT)
   const seconds = ms => `${(ms / 1000).toFixed(0)} s`
   claim('the Dockerfile builds, npm ci --omit=dev included', true, `${seconds(Date.now() - prepared)}, after ${seconds(prepared - started)} for the stand-in base (minimal Debian, Node ${node})`)
 
@@ -53,19 +53,24 @@ if (failed > 0) process.exitCode = 1
 if (process.argv.includes('--record')) record()
 
 function judgeContent (root, config) {
-  const { devDependencies, dependencies } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8'))
+  const { packages } = JSON.parse(readFileSync(join(PROJECT, 'package-lock.json'), 'utf8'))
+  const ofDevelopment = Object.entries(packages).filter(([, { dev }]) => dev === true).map(([path]) => path)
   const app = join(root, 'app')
   const paths = everythingIn(app)
-  const development = Object.keys(devDependencies).filter(name => !(name in dependencies) && existsSync(join(app, 'node_modules', name)))
+  const development = ofDevelopment.filter(path => existsSync(join(app, path)))
   const tools = ['npm', 'npx', 'yarn', 'corepack', 'cc', 'gcc', 'g++', 'make', 'python3', 'git', 'curl', 'wget']
     .filter(name => ['usr/local/bin', 'usr/bin', 'bin'].some(folder => existsSync(join(root, folder, name))))
 
   claim('the image runs as a number, 10001 or above', /^\d{5,}:\d{5,}$/.test(config.User) && Number(config.User.split(':')[0]) >= 10_001, config.User)
   claim('its command is Node itself, and SIGTERM ends it', config.Cmd[0] === 'node' && config.Entrypoint === undefined && config.StopSignal === 'SIGTERM', config.Cmd.join(' '))
   claim('it sets no NODE_ENV, and listens beyond loopback', config.Env.includes('HOST=0.0.0.0') && !config.Env.some(entry => entry.startsWith('NODE_ENV')))
-  claim('no development dependency is in it', development.length === 0, development.join(', ') || 'none of ' + Object.keys(devDependencies).length)
+  claim('no development dependency is in it', development.length === 0, development.join(', ') || `none of ${ofDevelopment.length}`)
   claim('no compiler, package manager, git or download program is in it', tools.length === 0, tools.join(', ') || 'none')
-  claim('no test, source or history is in it', readdirSync(app).sort().join(' ') === 'LICENSE config dist node_modules package.json' && !existsSync(join(app, 'dist/test')), readdirSync(app).sort().join(' '))
+  claim('no test, source or history is in it', readdirSync(app).sort().join(' ') === 'LICENSE config dist node_modules package.json sbom.cdx.json' && !existsSync(join(app, 'dist/test')), readdirSync(app).sort().join(' '))
+  const { bomFormat, components } = JSON.parse(readFileSync(join(app, 'sbom.cdx.json'), 'utf8'))
+  const listed = new Set(components.map(({ group, name }) => group === undefined ? name : `${group}/${name}`))
+  const unlisted = packagesIn(join(app, 'node_modules')).filter(name => !listed.has(name))
+  claim('the list of what it is made of names every package that is in it', bomFormat === 'CycloneDX' && unlisted.length === 0, unlisted.join(' ') || `${components.length} components`)
   const writable = paths.filter(path => { const { uid, mode } = lstatSync(path); return uid !== 0 || ((mode & 0o022) !== 0 && (mode & 0o170000) !== 0o120000) })
   claim('everything but config/ belongs to root and nobody else may write it', writable.length === 1 && writable[0] === join(app, 'config'), writable.map(path => path.slice(root.length)).join(' '))
   claim('its size over the base', true, `${megabytes(app)} MB in ${paths.length} files (node_modules ${megabytes(join(app, 'node_modules'))} MB, dist ${megabytes(join(app, 'dist'))} MB); root in all ${megabytes(root)} MB`)
@@ -150,6 +155,11 @@ function everythingIn (folder) {
     const path = join(folder, entry.name)
     return entry.isDirectory() ? [path, ...everythingIn(path)] : [path]
   })
+}
+
+/** Names of the packages in a node_modules, without those below them. */
+function packagesIn (modules) {
+  return readdirSync(modules).filter(name => !name.startsWith('.')).flatMap(name => name.startsWith('@') ? readdirSync(join(modules, name)).map(inner => `${name}/${inner}`) : [name])
 }
 
 function megabytes (path) {

@@ -1,5 +1,5 @@
 // Builds images where no container engine runs and no image registry is in reach: Debian's buildah, and a
-// stand-in for the base image made of a minimal Debian and the Node that the Dockerfile names.
+// stand-ins for the base images: a minimal Debian, and the same with the Node that the Dockerfile names.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,20 +7,21 @@ import { CACHE, fetchPackage, onPath } from '../../test/support/debian.ts'
 import { fetched } from '../../test/support/npm.ts'
 import { addNode, canMakeRoot, copyTo } from '../debian-root.ts'
 
-const WORK = join(CACHE, 'image')
+const WORK = join(CACHE, 'images')
 /** Debian's own Node would be years older than the one that the image ships. */
 const NODE = '24.21.0'
-const BASE = 'docker.io/library/node:24-slim'
+const NODE_IMAGE = 'docker.io/library/node:24-slim'
+const BASE_IMAGE = 'docker.io/library/debian:bookworm-slim'
 const ADVICE = 'Building the image needs root on Debian or Ubuntu: buildah, debootstrap and util-linux are fetched there. Elsewhere: docker build .'
 
 /** Runs a command of buildah. @returns what it prints */
 export type Buildah = (command: string, ...args: string[]) => string
 
 /**
- * @returns the name under which the stand-in is known, the version of Node in it, and the way to run buildah
+ * @returns the arguments of a build that name the stand-ins, the version of Node in them, and the way to run buildah
  * @throws {Error} with one line of advice
  */
-export function imageBuilder (): { base: string, node: string, buildah: Buildah } {
+export function imageBuilder (): { bases: string[], node: string, buildah: Buildah } {
   if (!canMakeRoot()) throw new Error(ADVICE)
   mkdirSync(WORK, { recursive: true })
   // Nothing is pulled, so nothing is there whose signature could be checked.
@@ -32,8 +33,9 @@ export function imageBuilder (): { base: string, node: string, buildah: Buildah 
     ...before, ...global, command, ...(['build', 'from', 'commit'].includes(command) ? ['--signature-policy', policy] : []), ...args
   ], { env: { ...process.env, BUILDAH_ISOLATION: 'chroot' }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 26 }).trim()
 
-  if (!known(buildah, BASE)) makeBase(buildah)
-  return { base: BASE, node: NODE, buildah }
+  if (!known(buildah, BASE_IMAGE)) makeImage(buildah, BASE_IMAGE, copyTo)
+  if (!known(buildah, NODE_IMAGE)) makeImage(buildah, NODE_IMAGE, withNode)
+  return { bases: ['--build-arg', `NODE_IMAGE=${NODE_IMAGE}`, '--build-arg', `BASE_IMAGE=${BASE_IMAGE}`], node: NODE, buildah }
 }
 
 function known (buildah: Buildah, image: string): boolean {
@@ -58,16 +60,19 @@ function buildahCommand (): string[] {
   return ['unshare', '--mount', 'sh', '-c', 'mount --bind "$0" /etc/ld.so.cache && exec "$@"', cache, join(root, 'usr/bin/buildah')]
 }
 
-function makeBase (buildah: Buildah): void {
+function makeImage (buildah: Buildah, name: string, fill: (root: string) => void): void {
   const container = buildah('from', 'scratch')
   try {
-    const root = buildah('mount', container)
-    copyTo(root)
-    const name = `node-linux-${process.arch}`
-    addNode(root, join(fetched(`node-${NODE}`, [`${name}@${NODE}`]), 'node_modules', name, 'bin/node'))
+    fill(buildah('mount', container))
     buildah('config', '--env', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', container)
-    buildah('commit', '--quiet', container, BASE)
+    buildah('commit', '--quiet', container, name)
   } finally {
     buildah('rm', container)
   }
+}
+
+function withNode (root: string): void {
+  copyTo(root)
+  const name = `node-linux-${process.arch}`
+  addNode(root, join(fetched(`node-${NODE}`, [`${name}@${NODE}`]), 'node_modules', name, 'bin/node'))
 }

@@ -27,7 +27,7 @@ t.test('the package and the image offer the command under both names', t => {
   const { name, bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name: string, bin: Record<string, string> }
   t.same(bin, { [name]: 'dist/src/cli/main.js', 'secure-mcp': 'dist/src/cli/main.js' })
   const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
-  for (const command of Object.keys(bin)) t.match(dockerfile, `ln -s /app/${bin[command]} /usr/local/bin/${command}`)
+  for (const command of Object.keys(bin)) t.match(dockerfile, `ln -s /app/${bin[command]} bin/${command}`)
   t.match(readFileSync(join(root, bin[name]!.replace('dist/', '').replace('.js', '.ts')), 'utf8'), /^#!\/usr\/bin\/env node\n/)
   t.end()
 })
