@@ -57,7 +57,7 @@ export function slide (window: Window, { limit, windowMs }: RateLimit, cost: num
   const slice = Math.floor(now / length)
 
   let gone = 0
-  while (gone < at.length && leaves(window, gone, length, windowMs) <= now) gone++
+  while (gone < at.length && leaves(window, gone, windowMs) <= now) gone++
   if (gone > 0) {
     at.splice(0, gone)
     count.splice(0, gone)
@@ -82,8 +82,8 @@ export function slide (window: Window, { limit, windowMs }: RateLimit, cost: num
     limit,
     windowMs,
     remaining: Math.max(0, limit - used),
-    retryAfterMs: allowed ? 0 : cost > limit ? windowMs : wait(window, { limit, windowMs }, length, used + cost, now),
-    resetMs: at.length > 0 ? untilLeft(window, 0, length, windowMs, now) : 0,
+    retryAfterMs: allowed ? 0 : cost > limit ? windowMs : wait(window, windowMs, used + cost - limit, now),
+    resetMs: at.length > 0 ? untilLeft(leaves(window, 0, windowMs), windowMs, now) : 0,
     slice
   }
 }
@@ -108,21 +108,22 @@ export function giveBack (window: Window, slice: number, cost: number): void {
  * newest with its last count. So nobody is told to wait longer than the window,
  * and to wait as long as one was told is enough.
  */
-function leaves ({ at, lastMs }: Window, i: number, length: number, windowMs: number): number {
+function leaves ({ at, lastMs }: Window, i: number, windowMs: number): number {
+  const length = sliceMs(windowMs)
   return at[i]! * length + (i === at.length - 1 ? lastMs : length - 1) + windowMs
 }
 
-function untilLeft (window: Window, i: number, length: number, windowMs: number, now: number): number {
-  return Math.min(windowMs, Math.max(0, leaves(window, i, length, windowMs) - now))
+function untilLeft (leavesAt: number, windowMs: number, now: number): number {
+  return Math.min(windowMs, Math.max(0, leavesAt - now))
 }
 
-/** How long until enough slices have left for the cost to fit; a cost over the limit never does. */
-function wait (window: Window, { limit, windowMs }: RateLimit, length: number, needed: number, now: number): number {
+/** How long until slices have left that hold `over` units, ms: what does not fit now fits then. */
+function wait (window: Window, windowMs: number, over: number, now: number): number {
   const { count } = window
-  let over = needed - limit
+  let left = over
   for (let i = 0; i < count.length; i++) {
-    over -= count[i]!
-    if (over <= 0) return Math.max(1, untilLeft(window, i, length, windowMs, now))
+    left -= count[i]!
+    if (left <= 0) return Math.max(1, untilLeft(leaves(window, i, windowMs), windowMs, now))
   }
   return windowMs
 }

@@ -7,16 +7,23 @@ import type { Store } from '../state/store.ts'
 import type { OfferedTool } from '../tools/catalogue.ts'
 import { judgeLimit, type Refusal } from './layers.ts'
 
+/** Who is charged, and where. */
+export interface Charged {
+  readonly store: Store
+  readonly caller: Caller
+  /** Told of the count that the answer's headers name. */
+  onCounted (result: RateLimitResult): void
+}
+
 /**
  * Count the rest of a tool's cost and its own window. All of it is counted or
  * none of it: what a refusal leaves is given back, the first unit too. A
  * tool's own window is the subject's, whatever client it uses.
  *
- * @param onCounted told of the count that the answer's headers name
  * @throws {AppError} STATE_UNAVAILABLE
  */
 export async function charge (
-  store: Store, caller: Caller, { cost, tool: { rate } }: OfferedTool, { name: tool }: Target, onCounted: (result: RateLimitResult) => void
+  { store, caller, onCounted }: Charged, { cost, tool: { rate } }: OfferedTool, { name: tool }: Target
 ): Promise<Refusal | undefined> {
   const subject = caller.shared?.subject ?? caller.subject
   const own = rate === undefined ? undefined : await store.hit(subject, rate, { tool })

@@ -50,7 +50,7 @@ export function admitMessage ({ offer, store, inspection }: AdmitOptions, messag
   }, {
     catalogue: offer.current,
     inspection,
-    charge: (tool, target) => charge(store, caller, tool, target, counted => { sender.rateLimit = counted })
+    charge: (tool, target) => charge({ store, caller, onCounted (counted) { sender.rateLimit = counted } }, tool, target)
   })
   return decision instanceof Promise ? decision.then(decided => settled(decided, sender)) : settled(decision, sender)
 }

@@ -131,6 +131,7 @@ export class McpService {
   #listen ({ id, params, accepts }: McpRequest, { caller, log }: RequestContext): HttpResponse {
     if (!accepts.stream) throw new AppError('NOT_ACCEPTABLE', 'This is an event stream: accept text/event-stream')
     const offers = (uri: string) => resourceAt(this.#options.offer.current, caller.principal, uri) !== undefined
-    return listen({ events: this.#events, streams: this.#streams, info: this.#options.identity.info, offers }, id, params.notifications as object, caller, log)
+    const options = { events: this.#events, streams: this.#streams, info: this.#options.identity.info, offers, log }
+    return listen(options, id, params.notifications as object, caller)
   }
 }

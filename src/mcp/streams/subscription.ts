@@ -18,6 +18,7 @@ export interface ListenOptions {
   info: ServerInfo
   /** Whether there is a resource of that name. */
   offers: (uri: string) => boolean
+  log: Log
 }
 
 interface Filter {
@@ -36,7 +37,8 @@ const MAX_URIS = 1000
  *
  * @throws {AppError} TOO_MANY_STREAMS, DRAINING
  */
-export function listen ({ events, streams, info, offers }: ListenOptions, id: string | number, filter: Filter, caller: Caller, log: Log): HttpResponse {
+export function listen (options: ListenOptions, id: string | number, filter: Filter, caller: Caller): HttpResponse {
+  const { events, streams, info, offers, log } = options
   const { principal } = caller
   /** As it is now: permissions may change while the stream is open. */
   let current = principal

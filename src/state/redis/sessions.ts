@@ -80,11 +80,11 @@ export class RedisSessions implements SessionStore {
   }
 
   async setLevel (owner: string, id: string, level: string): Promise<boolean> {
-    return await this.#note(owner, id, 'level', level, '')
+    return await this.#note(this.#names.session(owner, id), 'level', level, '')
   }
 
   async watch (owner: string, id: string, uri: string, most: number): Promise<boolean> {
-    return await this.#note(owner, id, URI + uri, '1', most + OWN_FIELDS)
+    return await this.#note(this.#names.session(owner, id), URI + uri, '1', most + OWN_FIELDS)
   }
 
   async unwatch (owner: string, id: string, uri: string): Promise<void> {
@@ -100,8 +100,7 @@ export class RedisSessions implements SessionStore {
       : fields.filter(field => field.startsWith(URI)).map(field => field.slice(URI.length))
   }
 
-  async #note (owner: string, id: string, field: string, value: string, mostFields: number | ''): Promise<boolean> {
-    const session = this.#names.session(owner, id)
+  async #note (session: string, field: string, value: string, mostFields: number | ''): Promise<boolean> {
     return (
       (await this.#ask(
         () => this.#client.noteSession(session, field, value, mostFields, MAX_WATCHED_BYTES + MAX_FIELDS_BYTES),
