@@ -25,6 +25,7 @@ import type { ToolHook } from './tools/tool.ts'
 import { Reloader } from './tools/reloader.ts'
 import type { OpenWire } from './upstreams/connection.ts'
 import type { UpstreamEntry } from './upstreams/entry.ts'
+import { SharedCatalogue } from './upstreams/shared-catalogue.ts'
 import { UpstreamSet, type UpstreamCounts } from './upstreams/upstreams.ts'
 
 export interface RuntimeOptions {
@@ -128,10 +129,11 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
 }
 
 function upstreamsFrom (
-  { upstreams, upstreamCounts: counts, logger: log }: RuntimeOptions, { info }: Identity, offer: CurrentOffer
+  { upstreams, upstreamCounts: counts, store, logger: log }: RuntimeOptions, { info }: Identity, offer: CurrentOffer
 ): UpstreamSet | undefined {
   if (upstreams === undefined) return undefined
-  return new UpstreamSet({ ...upstreams, offer, log, clientInfo: { name: info.name, version: info.version }, counts })
+  const clientInfo = { name: info.name, version: info.version }
+  return new UpstreamSet({ shared: new SharedCatalogue(store, log), ...upstreams, offer, log, clientInfo, counts })
 }
 
 /** The built-in tools, where they are wanted, and those of TOOLS_DIR. */

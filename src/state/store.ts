@@ -8,6 +8,7 @@
  */
 import type { Health } from '../core/health.ts'
 import type { Bus } from './bus.ts'
+import type { Catalogues } from './catalogues.ts'
 import type { Keys } from './keys.ts'
 import type { Ledgers } from './ledgers.ts'
 import type { TakenUp } from './memory/serving.ts'
@@ -40,6 +41,8 @@ export interface Store extends Keys, Windows, Ledgers, Values {
   /** Sessions of the revisions before 2026-07-28. */
   readonly sessions: SessionStore
   readonly bus: Bus
+  /** What upstreams offer. */
+  readonly catalogues: Catalogues
 
   /**
    * Wait until the processes that serve from these files use them as they are now. Undefined where state is

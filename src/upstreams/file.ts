@@ -140,7 +140,10 @@ function doubledPrefixes (
     return other === undefined || other === name
       ? []
       : [{
-          fault: { offset, text: `has the prefix "${prefix}", which ${other} has, too: give each its own` }, server: name
+          fault: {
+            offset, text: `has the prefix "${prefix}", which ${other} has, too: give each its own`
+          },
+          server: name
         }]
   })
 }

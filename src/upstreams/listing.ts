@@ -94,9 +94,13 @@ async function listOne (
         remarks.push(`has an entry in ${method} that is no object`)
         continue
       }
-      if (found.length >= most) return cut(found, remarks, `lists over ${most} entries in ${method}; the rest is left out`)
+      if (found.length >= most) {
+        return cut(found, remarks, `lists over ${most} entries in ${method}; the rest is left out`)
+      }
       bytes += JSON.stringify(item).length
-      if (bytes > MAX_BYTES) return cut(found, remarks, `lists over ${MAX_BYTES} bytes in ${method}; the rest is left out`)
+      if (bytes > MAX_BYTES) {
+        return cut(found, remarks, `lists over ${MAX_BYTES} bytes in ${method}; the rest is left out`)
+      }
       found.push(item)
     }
     cursor = nextCursor(result, agreement)

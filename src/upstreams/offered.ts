@@ -5,7 +5,7 @@
  */
 import { allows } from '../core/permissions.ts'
 import { paramHeaders, type ParamHeader } from '../core/param-headers.ts'
-import { compileSchema, type Check } from '../core/schema.ts'
+import type { Check } from '../core/schema.ts'
 import { builtInReader } from '../core/standard-schema.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { OfferedPrompt, OfferedResource, OfferedTool } from '../tools/catalogue.ts'
@@ -16,6 +16,7 @@ import { foreignTemplate } from '../tools/uri-template.ts'
 import { forTool, type UpstreamEntry } from './entry.ts'
 import type { UpstreamLists } from './listing.ts'
 import { isMembers, member, membersIn, type Members } from './messages.ts'
+import { guardSchema, GuardedCheck } from './schema-guard.ts'
 import { completionOf, promptResultOf, readResultOf, toolResultOf, type AnswerFault } from './relay.ts'
 
 /** The way to an upstream: see Upstream. */
@@ -47,7 +48,9 @@ export interface OfferedDeps {
   readonly calls: UpstreamCalls
   readonly log: Log
   /** Public name of a tool or a prompt, or why it has none. */
-  readonly publicName: (kind: 'tool' | 'prompt', name: string) => string | { readonly why: string }
+  readonly publicName: (name: string) => string | { readonly why: string }
+  /** Why a tool waits for an operator, in words that go on from "it"; undefined: it does not. */
+  readonly held?: ((tool: Members) => string | undefined) | undefined
 }
 
 /** So that the words of the upstream win over those of the one who runs tools, ms. */
@@ -60,7 +63,9 @@ export function offeredPart (deps: OfferedDeps, lists: UpstreamLists): UpstreamP
     tools: collect(lists.tools, { kind: 'tool', named: 'name', leftOut }, tool => offerTool(deps, tool)),
     prompts: collect(lists.prompts, { kind: 'prompt', named: 'name', leftOut }, prompt => offerPrompt(deps, prompt)),
     resources: collect(lists.resources, { kind: 'resource', named: 'uri', leftOut }, one => offerResource(deps, one)),
-    templates: collect(lists.templates, { kind: 'template', named: 'uriTemplate', leftOut }, one => offerTemplate(deps, one)),
+    templates: collect(
+      lists.templates, { kind: 'template', named: 'uriTemplate', leftOut }, one => offerTemplate(deps, one)
+    ),
     leftOut
   }
 }
@@ -97,13 +102,24 @@ function offerTool (deps: OfferedDeps, tool: Members): readonly [string, Offered
   if (membersIn(tool, 'execution').taskSupport === 'required') return 'it can be called as a task only'
   if (!isMembers(inputSchema)) return 'its inputSchema is no object'
   if (outputSchema !== undefined && !isMembers(outputSchema)) return 'its outputSchema is no object'
-  const named = deps.publicName('tool', name)
+  const inputs = guardSchema(inputSchema)
+  if ('fault' in inputs) return `its inputSchema ${inputs.fault}`
+  const outputs = outputSchema === undefined ? undefined : guardSchema(outputSchema)
+  if (outputs !== undefined && 'fault' in outputs) return `its outputSchema ${outputs.fault}`
+  const held = deps.held?.(tool)
+  if (held !== undefined) return `it ${held}`
+  const named = deps.publicName(name)
   if (typeof named !== 'string') return named.why
   const declared = paramHeaders(inputSchema)
   const headers = 'problem' in declared ? [] : declared.headers
-  const output = outputSchema === undefined ? undefined : new ForeignCheck(outputSchema)
+  const output = outputs === undefined ? undefined : new GuardedCheck(outputs.checked)
   const { execution: _task, ...others } = tool
-  const listed = { ...others, name: named }
+  const listed = {
+    ...others,
+    name: named,
+    inputSchema: inputs.listed,
+    ...(outputs === undefined ? {} : { outputSchema: outputs.listed })
+  }
   const rate = forTool(entry.rate, name)
   const cost = forTool(entry.cost, name) ?? 1
   const run = (input: unknown, context: Context): Promise<Relayed<ToolResult> | InputNeeded> => runTool(
@@ -119,7 +135,7 @@ function offerTool (deps: OfferedDeps, tool: Members): readonly [string, Offered
       cost,
       run
     },
-    input: builtInReader(new ForeignCheck(inputSchema)),
+    input: builtInReader(new GuardedCheck(inputs.checked)),
     output: output === undefined ? undefined : builtInReader(output),
     headers,
     listed,
@@ -127,38 +143,6 @@ function offerTool (deps: OfferedDeps, tool: Members): readonly [string, Offered
     cost,
     timeoutMs: entry.timeoutMs + GRACE_MS
   }]
-}
-
-/** A schema of a stranger, compiled when it is first needed: 700 tools cost nothing at the start. */
-class ForeignCheck implements Check {
-  readonly #schema: Members
-  #check: Check | undefined
-
-  constructor (schema: Members) {
-    this.#schema = schema
-  }
-
-  fits (value: unknown): boolean {
-    return this.#compiled.fits(value)
-  }
-
-  problems (value: unknown, most?: number): string[] {
-    return this.#compiled.problems(value, most)
-  }
-
-  get #compiled (): Check {
-    if (this.#check !== undefined) return this.#check
-    try {
-      this.#check = compileSchema(this.#schema)
-    } catch {
-      this.#check = UNCHECKABLE
-    }
-    return this.#check
-  }
-}
-
-const UNCHECKABLE: Check = {
-  fits: () => false, problems: () => ['its schema cannot be checked here, so it is not called']
 }
 
 interface CalledTool {
@@ -221,7 +205,7 @@ function offerPrompt (deps: OfferedDeps, prompt: Members): readonly [string, Off
   const { calls } = deps
   const { name } = prompt
   if (typeof name !== 'string' || name === '') return 'it has no name'
-  const named = deps.publicName('prompt', name)
+  const named = deps.publicName(name)
   if (typeof named !== 'string') return named.why
   const args = Array.isArray(prompt.arguments)
     ? prompt.arguments.filter(isMembers).filter(

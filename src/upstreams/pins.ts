@@ -8,19 +8,26 @@ import { hasHiddenCharacters } from '../core/visible-text.ts'
 import type { UpstreamEntry } from './entry.ts'
 
 /** A definition of a tool as it came. */
-export type Definition = Readonly<Record<string, unknown>>
+export type ToolDefinition = Readonly<Record<string, unknown>>
 
 /**
  * SHA-256 of the canonical form (RFC 8785) of all of it, in hexadecimal; no member is left out, so none can change
  * unseen. Undefined for what has no such form: a number that is not finite, half a character.
  */
-export function definitionHash (definition: Definition): string | undefined {
+export function definitionHash (definition: ToolDefinition): string | undefined {
+  const known = hashes.get(definition)
+  if (known !== undefined) return known
   try {
-    return createHash('sha256').update(canonicalize(definition) ?? '').digest('hex')
+    const hash = createHash('sha256').update(canonicalize(definition) ?? '').digest('hex')
+    hashes.set(definition, hash)
+    return hash
   } catch {
     return undefined
   }
 }
+
+/** Lists are judged again with each approval, and 700 definitions take 55 ms. */
+const hashes = new WeakMap<ToolDefinition, string>()
 
 /** The entry of the ledger `approvals` that lets a tool be offered. */
 export function approvalId (server: string, tool: string, hash: string): string {
@@ -41,7 +48,7 @@ export interface JudgedTool {
   /** The upstream's own name. */
   readonly name: string
   readonly hash: string
-  readonly definition: Definition
+  readonly definition: ToolDefinition
   /** Why it is held, in words that go on from "it"; undefined: it is offered. */
   readonly held: string | undefined
   /** What an operator should look at. Holds nothing back. */
@@ -55,7 +62,7 @@ export interface Judging {
 }
 
 /** @param tools those with a name; what has no canonical form is held by an empty hash that nobody can approve */
-export function judgeTools (tools: readonly Definition[], { server, pin, approved }: Judging): JudgedTool[] {
+export function judgeTools (tools: readonly ToolDefinition[], { server, pin, approved }: Judging): JudgedTool[] {
   const names = tools.map(({ name }) => String(name))
   return tools.map((definition, i) => {
     const name = names[i]!
@@ -84,7 +91,7 @@ const SYMBOLS = /[µμΩωπΔδαβγλσθεφ]/g
 const PRIVATE_USE = /\p{Co}/u
 
 /** Why a definition is held even on first use: a reader would not see what a model reads. */
-export function suspicious (definition: Definition): string | undefined {
+export function suspicious (definition: ToolDefinition): string | undefined {
   const text = JSON.stringify(definition)
   const decoded = textsIn(definition).join('\n')
   if (hasHiddenCharacters(decoded) || PRIVATE_USE.test(decoded)) return 'has characters that a reader cannot see'
@@ -94,7 +101,7 @@ export function suspicious (definition: Definition): string | undefined {
 
 const LONG = 4096
 
-function flagsOf (definition: Definition, name: string, names: readonly string[]): string[] {
+function flagsOf (definition: ToolDefinition, name: string, names: readonly string[]): string[] {
   const texts = textsIn(definition)
   const flags: string[] = []
   const alike = names.find(other => other !== name && likeness(other) === likeness(name))

@@ -80,7 +80,11 @@ export class Section {
 
   integer (name: string, least: number, most: number): number | undefined {
     return this.#get(name, `must be a whole number from ${least} to ${most}`, ({ type, value }) =>
-      type === 'number' && Number.isSafeInteger(value) && value >= least && value <= most ? value as number : undefined)?.value
+      type === 'number' && Number.isSafeInteger(
+        value
+      ) && value >= least && value <= most
+        ? value as number
+        : undefined)?.value
   }
 
   flag (name: string): boolean | undefined {

@@ -9,8 +9,10 @@ import type { HealthOptions } from './health.ts'
 import { NO_LISTS, type UpstreamLists } from './listing.ts'
 import { mergeParts, type Overlap } from './merge.ts'
 import type { Members } from './messages.ts'
+import { namer } from './names.ts'
 import { offeredPart, type LeftOut, type UpstreamPart } from './offered.ts'
 import { Relisting } from './relisting.ts'
+import type { SharedCatalogue } from './shared-catalogue.ts'
 import { Upstream, type UpstreamState } from './upstream.ts'
 
 /** Counts what happens. Names are those of the file. */
@@ -33,6 +35,8 @@ export interface UpstreamSetOptions {
   readonly counts?: UpstreamCounts | undefined
   /** Told of a resource that an upstream says has changed. */
   readonly onResourceUpdated?: ((uri: string) => void) | undefined
+  /** What was listed before, here and on other replicas, and what of it is approved; absent: nothing is held. */
+  readonly shared?: SharedCatalogue | undefined
   /** For tests. */
   readonly health?: HealthOptions | undefined
   readonly relisting?: { readonly quietMs?: number, readonly leastMs?: number, readonly everyMs?: number } | undefined
@@ -70,6 +74,7 @@ export class UpstreamSet {
   /** In the order of the file. */
   #kept = new Map<string, KeptUpstream>()
   #overlaps: readonly Overlap[] = []
+  readonly #stopApprovals: (() => void) | undefined
   readonly #leaving = new Set<Promise<void>>()
   #told = new Set<string>()
   #isClosed = false
@@ -77,6 +82,7 @@ export class UpstreamSet {
   constructor (options: UpstreamSetOptions) {
     this.#options = options
     this.#own = options.offer.current
+    this.#stopApprovals = options.shared?.onApprovals(() => this.#rebuild())
     this.#mask = options.mask ?? (text => text)
   }
 
@@ -94,6 +100,8 @@ export class UpstreamSet {
    * old connection takes no more calls.
    */
   async reconcile (entries: readonly UpstreamEntry[]): Promise<void> {
+    const listed = new Map(await Promise.all(entries.map(async entry =>
+      [entry.name, this.#kept.has(entry.name) ? undefined : await this.#options.shared?.read(entry)] as const)))
     const before = this.#kept
     const next = new Map<string, KeptUpstream>()
     const changed: KeptUpstream[] = []
@@ -106,6 +114,8 @@ export class UpstreamSet {
         continue
       }
       const made = this.#keep(entry)
+      made.lists = listed.get(entry.name)?.lists ?? NO_LISTS
+      made.listedAt = listed.get(entry.name)?.at
       if (old === undefined) next.set(entry.name, made)
       else {
         next.set(entry.name, old) // until the new one is there
@@ -121,7 +131,11 @@ export class UpstreamSet {
     this.#kept = next
     this.#rebuild()
     await Promise.all([
-      ...changed.filter(made => next.get(made.upstream.name) === made).map(made => made.relisting.now()),
+      // Nobody waits for one of whom it is known what it lists.
+      ...changed.filter(made => next.get(made.upstream.name) === made).map(made => {
+        const listing = made.relisting.now()
+        return made.listedAt === undefined ? listing : undefined
+      }),
       ...replaced.map(pair => this.#replace(pair.old, pair.next))
     ])
   }
@@ -153,6 +167,7 @@ export class UpstreamSet {
   /** Take no more calls, and end every connection when its last call is over, or after `graceMs`. */
   async close (graceMs: number): Promise<void> {
     this.#isClosed = true
+    this.#stopApprovals?.()
     for (const one of this.#kept.values()) this.#leave(one, graceMs)
     await Promise.all(this.#leaving)
   }
@@ -181,13 +196,9 @@ export class UpstreamSet {
       relisting: new Relisting({ ...relisting, list: () => this.#list(kept) }),
       lists: NO_LISTS,
       listedAt: undefined,
-      part: offeredPart({ entry, calls: upstream, log, publicName }, NO_LISTS)
+      part: offeredPart({ entry, calls: upstream, log, publicName: name => name }, NO_LISTS)
     }
     return kept
-
-    function publicName (_kind: string, name: string): string {
-      return entry.prefix === '' ? name : `${entry.prefix}_${name}`
-    }
   }
 
   /** Whether a URI is this upstream's to speak of. */
@@ -206,6 +217,7 @@ export class UpstreamSet {
     const { upstream } = kept
     try {
       const { lists, remarks } = await upstream.list()
+      await this.#options.shared?.keep(upstream.entry, lists)
       kept.lists = lists
       kept.listedAt = Date.now()
       for (const remark of remarks) this.#tell(upstream.name, remark)
@@ -238,11 +250,15 @@ export class UpstreamSet {
   }
 
   #rebuild (): void {
-    const { log, offer } = this.#options
+    const { log, offer, shared } = this.#options
+    const entries = [...this.#kept.values()].map(({ upstream }) => upstream.entry)
     for (const kept of this.#kept.values()) {
       const { entry } = kept.upstream
-      const named = (_kind: string, name: string) => entry.prefix === '' ? name : `${entry.prefix}_${name}`
-      kept.part = offeredPart({ entry, calls: kept.upstream, log, publicName: named }, kept.lists)
+      const judged = shared?.judge(entry, kept.lists.tools) ?? []
+      const held = new Map(judged.map(({ definition, held }) => [definition, held]))
+      kept.part = offeredPart({
+        entry, calls: kept.upstream, log, publicName: namer(entry, entries), held: tool => held.get(tool)
+      }, kept.lists)
       for (const { what, why } of kept.part.leftOut) this.#tell(entry.name, `${what} is not offered: ${why}`)
     }
     const { catalogue, overlaps } = mergeParts(this.#own, [...this.#kept.values()].map(({ part }) => part))

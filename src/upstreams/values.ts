@@ -83,7 +83,9 @@ function faultOfName (part: Named, place: 'hidden' | 'shown', sources: ValueSour
     if (Object.hasOwn(Settings.properties, setting)) {
       return `names \${secret:${name}}, which is a setting of this server; give the secret a name of its own`
     }
-  } else if (SECRET_SETTINGS.has(setting) || SECRET_SETTINGS.has(setting.replace(/_FILE$/, '')) || setting === OPERATOR_KEY) {
+  } else if (
+    SECRET_SETTINGS.has(setting) || SECRET_SETTINGS.has(setting.replace(/_FILE$/, '')) || setting === OPERATOR_KEY
+  ) {
     return `names \${${name}}, which holds a secret of this server`
   }
   if (sources === undefined || valueOf(part, sources) !== undefined) return undefined

@@ -297,7 +297,9 @@ function statusFailure ({ status, headers, text }: StatusEnd, hadSession: boolea
 /** What an operator can do about it. */
 const DETAILS: Readonly<Record<number, (url: URL) => string>> = {
   401: () => 'it does not accept the credentials in the file',
-  403: ({ host }) => `it may not allow the Host "${host}" (set its allowed hosts, or use the URL that it wants) or these credentials`,
+  403: (
+    { host }
+  ) => `it may not allow the Host "${host}" (set its allowed hosts, or use the URL that it wants) or these credentials`,
   404: ({ pathname }) => `there is no "${pathname}": is it the path of its MCP endpoint?`,
   405: ({ pathname }) => `"${pathname}" takes no POST: is it the path of its MCP endpoint?`
 }

@@ -1,6 +1,8 @@
 /** What lasts beyond a request: keys, when they were used, shared lists; and the files that keep it. */
 import { join } from 'node:path'
+import type { Catalogues } from '../catalogues.ts'
 import type { Ledger } from '../ledgers.ts'
+import { FileCatalogues } from './catalogues.ts'
 import { openKeyFile, type KeyFile } from './key-file.ts'
 import { fileLastUse, type LastUse } from './last-use.ts'
 import { FileLedger } from './ledgers.ts'
@@ -14,6 +16,7 @@ export interface Kept {
   readonly blocklist: Ledger
   readonly revocations: Ledger
   readonly approvals: Ledger
+  readonly catalogues: Catalogues
   takenUp (): Promise<TakenUp>
   close (): void
 }
@@ -45,6 +48,7 @@ export function keptInFiles (options: KeptInFilesOptions): Kept {
     keys,
     uses,
     ...ledgers,
+    catalogues: new FileCatalogues(join(folder, 'catalogue.json'), now),
     takenUp: () => takenUp(folder, held.map(({ path }) => path)),
     close () {
       stopAnswering()

@@ -77,6 +77,13 @@ export class FileLedger implements Ledger {
     await this.#change(entries => { entries.set(id, entry); return true })
   }
 
+  async setMany (added: ReadonlyMap<string, LedgerEntry>): Promise<void> {
+    await this.#change(entries => {
+      for (const [id, entry] of added) entries.set(id, entry)
+      return added.size > 0
+    })
+  }
+
   delete (id: string): Promise<boolean> {
     return this.#change((entries, now) => {
       const found = live(entries, now).has(id)

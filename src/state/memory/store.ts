@@ -4,6 +4,7 @@ import type { ApiKeyRecord, EnvironmentKey } from '../../core/api-key.ts'
 import type { RateLimit } from '../../core/limit.ts'
 import type { Health } from '../../core/health.ts'
 import { KEYS_TOPIC } from '../keys.ts'
+import type { Catalogues } from '../catalogues.ts'
 import type { Ledger } from '../ledgers.ts'
 import type { Store } from '../store.ts'
 import type { Counting } from '../windows.ts'
@@ -49,6 +50,7 @@ class MemoryStore implements Store {
   readonly approvals: Ledger
   readonly sessions: MemorySessions
   readonly bus = new MemoryBus()
+  readonly catalogues: Catalogues
   readonly #keys: MemoryKeys
   readonly #windows: MemoryWindows
   readonly #values: MemoryValues
@@ -71,6 +73,7 @@ class MemoryStore implements Store {
     this.blocklist = blocklist
     this.revocations = revocations
     this.approvals = approvals
+    this.catalogues = this.#kept.catalogues
     this.#minutely = setInterval(() => {
       uses.write()
       this.sessions.prune()

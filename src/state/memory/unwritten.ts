@@ -1,5 +1,6 @@
 /** Keys, their last use and a shared list that no file holds: for a process that leaves nothing behind. */
 import type { ApiKeyRecord } from '../../core/api-key.ts'
+import type { Catalogues } from '../catalogues.ts'
 import { LedgerCopy, type Ledger, type LedgerChange, type LedgerEntry } from '../ledgers.ts'
 import type { Kept, KeptKeys } from './kept.ts'
 import type { LastUse } from './last-use.ts'
@@ -15,6 +16,7 @@ export function keptHere (now: () => number, onKeys: () => void): Kept {
     blocklist: new UnwrittenLedger(now),
     revocations: new UnwrittenLedger(now),
     approvals: new UnwrittenLedger(now),
+    catalogues: unwrittenCatalogues(),
     takenUp: async () => ({ place: 'this process', serving: 0, refused: [] }),
     close () {}
   }
@@ -48,6 +50,15 @@ function unwrittenUse (): LastUse {
   }
 }
 
+/** Nothing runs out: a process without files does not live for days. */
+function unwrittenCatalogues (): Catalogues {
+  const kept = new Map<string, string>()
+  return {
+    get: async id => kept.get(id),
+    async put (texts) { for (const [id, text] of texts) kept.set(id, text) }
+  }
+}
+
 class UnwrittenLedger implements Ledger {
   readonly #copy: LedgerCopy
 
@@ -71,6 +82,10 @@ class UnwrittenLedger implements Ledger {
 
   async set (id: string, entry: LedgerEntry): Promise<void> {
     this.#copy.put(id, entry)
+  }
+
+  async setMany (entries: ReadonlyMap<string, LedgerEntry>): Promise<void> {
+    for (const [id, entry] of entries) this.#copy.put(id, entry)
   }
 
   async delete (id: string): Promise<boolean> {

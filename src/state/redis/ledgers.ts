@@ -109,6 +109,10 @@ class RedisLedger implements Ledger {
     await this.#alter(id, entry)
   }
 
+  async setMany (entries: ReadonlyMap<string, LedgerEntry>): Promise<void> {
+    for (const [id, entry] of entries) await this.#alter(id, entry)
+  }
+
   delete (id: string): Promise<boolean> {
     return this.#alter(id, undefined)
   }

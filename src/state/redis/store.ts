@@ -23,6 +23,7 @@ import { RedisKeys } from './keys.ts'
 import { RedisLedgers } from './ledgers.ts'
 import { Names } from './names.ts'
 import { RedisSessions } from './sessions.ts'
+import { RedisCatalogues } from './catalogues.ts'
 import { RedisValues } from './values.ts'
 import { RedisWindows } from './windows.ts'
 
@@ -94,6 +95,7 @@ class RedisStore implements Store {
   readonly #windows: RedisWindows
   readonly #keys: RedisKeys
   readonly #values: RedisValues
+  readonly catalogues: RedisCatalogues
   readonly #letGo: () => void
   /** Of `performance.now`: when state was last known to be whole, and since when looking at it fails. */
   #lookedAt = -Infinity
@@ -131,6 +133,7 @@ class RedisStore implements Store {
       client, names, fixedKey, fixedKeys, environmentKey, now, clock, look: ask, ask: this.#ask, change: this.#change, windows: this.#windows, assertWhole: key => epoch.assertWhole(key), mark: () => epoch.mark()
     })
     this.#values = new RedisValues({ client, names, ask: this.#ask })
+    this.catalogues = new RedisCatalogues(this.#values)
     this.sessions = new RedisSessions({ client, names, now, ask: this.#ask })
     this.bus = new RedisBus({
       client, names, subscriber: this.#subscriber, ask: this.#ask, onLedger: text => { if (epoch.begun && !epoch.lost) this.#ledgers.hear(text) }

@@ -2,6 +2,7 @@
 import type { Test } from 'tap'
 import type { Store } from '../../../src/state/store.ts'
 import { busContract } from './bus.ts'
+import { cataloguesContract } from './catalogues.ts'
 import { keysContract } from './keys.ts'
 import { ledgersContract } from './ledgers.ts'
 import { sessionsContract } from './sessions.ts'
@@ -17,7 +18,7 @@ export type Open = (clock?: TestClock) => Promise<Store>
 export const T0 = 1_800_000_000_000
 
 export async function storeContract (t: Test, open: Open): Promise<void> {
-  for (const [kind, contract] of Object.entries({ windowsContract, keysContract, ledgersContract, sessionsContract, busContract, valuesContract })) {
+  for (const [kind, contract] of Object.entries({ windowsContract, keysContract, ledgersContract, sessionsContract, busContract, valuesContract, cataloguesContract })) {
     await t.test(kind.replace('Contract', ''), t => contract(t, open))
   }
 }
