@@ -15,6 +15,8 @@ const MEASUREMENTS = {
   worst: ['worst/run.mjs', 'requests of 1 MB, and how long each blocks the event loop'],
   'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
   redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
+  upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it'],
+  'upstream-bench': ['bench/upstreams.mjs', 'calls to upstreams beside own tools and other proxies; --guard is short and fails above the agreed ratio'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],
   dev: ['dev/run.ts', 'a hundred changes of tools and helpers under 200 calls a second'],
   release: ['release/run.ts', 'what a release publishes, packed, judged and installed into an empty folder on Node 20, 22 and 24'],

@@ -1,7 +1,7 @@
 // One server to measure, forked by bench/load.mjs, which tells it what to be. Says `{ port, … }` when it listens, and its CPU time and memory when asked.
 import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -61,7 +61,7 @@ async function bareFastify () {
 }
 
 /** The service as it ships, its log written to nowhere, and one route more: /bare answers as the above does, behind the same door. */
-async function service ({ redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, fastLane = true, env = {} }) {
+async function service ({ redisUrl, keys = 10, given = 1, tools = 5, blocked = 0, token = false, fastLane = true, mcpServers, env = {} }) {
   const port = await freePort()
   const own = mkdtempSync(join(folder, 'service-'))
   const issuer = token ? await startSmallIssuer('http://127.0.0.1/mcp') : undefined
@@ -75,8 +75,10 @@ async function service ({ redisUrl, keys = 10, given = 1, tools = 5, blocked = 0
     RATE_LIMIT_OAUTH2: '1000000000',
     ...(issuer === undefined ? {} : { OAUTH2_AUTH_SERVER: issuer.url }),
     ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl, REDIS_KEY_PREFIX: `bench:${randomBytes(4).toString('hex')}:` }),
+    ...(mcpServers === undefined ? {} : { MCP_SERVERS_FILE: join(own, 'mcp_servers.json') }),
     ...env
   }
+  if (mcpServers !== undefined) writeFileSync(settings.MCP_SERVERS_FILE, JSON.stringify({ mcpServers }))
   const made = Array.from({ length: given }, () => 'sk-' + randomBytes(24).toString('base64url'))
   const hashes = made.map(key => createHash('sha256').update(key).digest('hex'))
   execFileSync(process.execPath, [fileURLToPath(new URL('./fill.mjs', import.meta.url))], { input: JSON.stringify({ env: settings, hashes, keys, blocked }) })
@@ -87,7 +89,7 @@ async function service ({ redisUrl, keys = 10, given = 1, tools = 5, blocked = 0
     from: 'bench',
     definition: { kind: 'tool', tool: { name: `tool_${i}`, description: 'One of many.', input: { type: 'object', properties: { text: { type: 'string' } } }, run: ({ text }) => text } }
   }))
-  const app = await buildApp({ config, store, logger, sources, fastLane })
+  const app = await buildApp({ config, store, logger, sources, fastLane, env: { ...settings, PATH: process.env.PATH } })
   app.post('/bare', { config: { secureMcp: { jsonRpc: true } } }, async request => request.body)
   await app.listen({ host: '127.0.0.1', port })
   return { port, keys: made, ...(issuer === undefined ? {} : { token: issuer.mint() }) }
