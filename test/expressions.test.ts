@@ -8,6 +8,9 @@ import t from 'tap'
 import ts from 'typescript'
 import { PERMISSION_PATTERN } from '../src/core/permissions.ts'
 import { uriTemplate } from '../src/tools/uri-template.ts'
+import { KNOWN_FORMS } from '../src/core/secret-form.ts'
+import { ID_AT_END, ID_AT_START } from '../src/upstreams/bounded-lines.ts'
+import { NEVER_FORWARDED } from '../src/upstreams/outgoing.ts'
 
 const root = join(import.meta.dirname, '..')
 const files = ['src', 'plugins', 'routes'].flatMap(folder =>
@@ -18,7 +21,10 @@ const FROM_DATA: Readonly<Record<string, string>> = {
   'src/cli/keys.ts': 'PERMISSION_PATTERN, which is fed below',
   'src/core/linear-pattern.ts': 'patterns of schemas, of a form that cannot backtrack, or only parsed: test/core/linear-pattern.test.ts',
   'src/core/plain-schema.ts': 'patterns of settings and records, which stand in the sources and are found there',
-  'src/core/oauth-scopes.ts': 'PERMISSION_PATTERN, which is fed below'
+  'src/core/oauth-scopes.ts': 'PERMISSION_PATTERN, which is fed below',
+  'src/core/secret-form.ts': 'KNOWN_FORMS, which is fed below',
+  'src/upstreams/bounded-lines.ts': 'ID_AT_START and ID_AT_END, which are fed below',
+  'src/upstreams/outgoing.ts': 'NEVER_FORWARDED, which is fed below'
 }
 
 interface Found { where: string, expression: RegExp }
@@ -99,7 +105,9 @@ const all = files.map(file => ({ file, ...expressionsOf(file) }))
 t.test('expressions are found, and those built from data have a test of their own', async t => {
   t.ok(all.flatMap(({ literals }) => literals).length > 60, 'the tree was read')
   t.strictSame(all.filter(({ built }) => built > 0).map(({ file }) => file).sort(), Object.keys(FROM_DATA).sort(), 'built from data')
-  for (const pump of PUMPS) t.equal(slowOn(new RegExp(PERMISSION_PATTERN), pump), undefined, pump)
+  for (const expression of [new RegExp(PERMISSION_PATTERN), KNOWN_FORMS, ID_AT_START, ID_AT_END, NEVER_FORWARDED]) {
+    for (const pump of PUMPS) t.equal(slowOn(expression, pump), undefined, `${expression.source.slice(0, 40)} on ${pump}`)
+  }
 })
 
 t.test('a URI is held to a template in proportion to its length, whatever does not fit', async t => {

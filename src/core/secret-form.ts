@@ -1,7 +1,7 @@
 /** Whether a value is a secret, judged by how it looks and by what it is called: for files that people wrote before they thought of it. */
 
 /** How keys and tokens of well-known services begin, JSON Web Tokens, and a password in a URL. */
-const KNOWN = new RegExp([
+export const KNOWN_FORMS = new RegExp([
   String.raw`\b(?:sk|rk|pk)[-_][\w-]{16,}`, String.raw`\bgh[pousr]_\w{20,}`, String.raw`\bgithub_pat_\w{20,}`, String.raw`\bglpat-[\w-]{16,}`,
   String.raw`\bxox[a-z]-[\w-]{8,}`, String.raw`\bxapp-[\w-]{8,}`, String.raw`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`, String.raw`\bAIza[\w-]{30,}`,
   String.raw`\beyJ[\w-]{10,}`, String.raw`\bmcpk_\w+`, String.raw`\bnpm_\w{30,}`, String.raw`\bhf_\w{30,}`, String.raw`\bntn_\w{30,}`,
@@ -21,7 +21,7 @@ const RANDOM_BITS = 3.5
 
 /** A known form of credential stands in it. */
 export function hasSecretForm (value: string): boolean {
-  return KNOWN.test(value)
+  return KNOWN_FORMS.test(value)
 }
 
 /**

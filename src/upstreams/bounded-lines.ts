@@ -78,11 +78,11 @@ function lastBytes (parts: readonly Buffer[]): Buffer {
 }
 
 const ID = '"id"\\s*:\\s*(\\d{1,16}|"[^"\\\\]{1,64}")'
-const FIRST = new RegExp(`^\\s*\\{\\s*(?:"jsonrpc"\\s*:\\s*"2\\.0"\\s*,\\s*)?${ID}\\s*,`)
-const LAST = new RegExp(`,\\s*${ID}\\s*(?:,\\s*"jsonrpc"\\s*:\\s*"2\\.0"\\s*)?\\}\\s*$`)
+export const ID_AT_START = new RegExp(`^\\s*\\{\\s*(?:"jsonrpc"\\s*:\\s*"2\\.0"\\s*,\\s*)?${ID}\\s*,`)
+export const ID_AT_END = new RegExp(`,\\s*${ID}\\s*(?:,\\s*"jsonrpc"\\s*:\\s*"2\\.0"\\s*)?\\}\\s*$`)
 
 /** The id of a JSON-RPC message of which only the ends are known. */
 export function idOfEnds ({ head, tail }: LineEnds): number | string | undefined {
-  const found = FIRST.exec(head)?.[1] ?? (tail === undefined ? undefined : LAST.exec(tail)?.[1])
+  const found = ID_AT_START.exec(head)?.[1] ?? (tail === undefined ? undefined : ID_AT_END.exec(tail)?.[1])
   return found === undefined ? undefined : found.startsWith('"') ? found.slice(1, -1) : Number(found)
 }

@@ -25,7 +25,7 @@ export interface OutgoingOptions {
 }
 
 /** Whatever the file says: credentials of callers, and headers of the connection, of proxies and of the protocol. */
-const NEVER_FORWARDED = new RegExp(`^(?:${[
+export const NEVER_FORWARDED = new RegExp(`^(?:${[
   'authorization|cookie|dpop|x-api-key|x-upstream-.*|proxy-.*',
   'forwarded|x-forwarded-.*|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect',
   'mcp-.*|content-.*|accept|accept-encoding'
