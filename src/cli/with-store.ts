@@ -7,7 +7,7 @@ import type { Store } from '../state/store.ts'
 import type { Io } from './command.ts'
 
 /** A command is no request: it may wait for a slow Redis, ms. */
-const PATIENCE_MS = 8000
+export const PATIENCE_MS = 8000
 
 /** Commands say what happened themselves. */
 export const QUIET: Log = { debug () {}, info () {}, warn () {}, error () {} }

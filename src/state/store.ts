@@ -9,6 +9,7 @@
 import type { Health } from '../core/health.ts'
 import type { Bus } from './bus.ts'
 import type { Catalogues } from './catalogues.ts'
+import type { StateDiagnosis } from './diagnosis.ts'
 import type { Keys } from './keys.ts'
 import type { Ledgers } from './ledgers.ts'
 import type { TakenUp } from './memory/serving.ts'
@@ -49,6 +50,9 @@ export interface Store extends Keys, Windows, Ledgers, Values {
    * shared: a change is in force when it is acknowledged.
    */
   takenUp (): Promise<TakenUp | undefined>
+
+  /** Look at the place itself: how it is set, how fast it answers, what time it has. May reject with anything. */
+  diagnose (): Promise<StateDiagnosis>
 
   close (): Promise<void>
 }

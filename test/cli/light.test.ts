@@ -22,7 +22,7 @@ t.test('commands load neither the framework nor the protocol, a validator or a l
     t.ok(status === 0 || status === 1, `${args}: ${stderr}`)
     return [...new Set([...stderr.matchAll(/^loads (.*)$/gm)].map(([, name]) => name))].sort()
   }
-  for (const args of ['--help', '--version', 'keys --help', 'serve --help', 'stdio --help', 'tools --help', 'why --help', 'status --help', 'keys list', 'keys create ada', 'keys revoke ada', 'ip list', 'tokens list', 'state show', 'config list']) {
+  for (const args of ['--help', '--version', 'keys --help', 'serve --help', 'stdio --help', 'tools --help', 'why --help', 'status --help', 'doctor --help', 'keys list', 'keys create ada', 'keys revoke ada', 'ip list', 'tokens list', 'state show', 'config list']) {
     t.same(packages(args), [], args)
   }
   // The client of Redis where there is a Redis, and nothing else.

@@ -37,7 +37,8 @@ export const ROOMS: readonly Room[] = [
   { name: 'server', holds: 'the process: start, signals, orderly end', may: ['settings', 'secrets', 'state', 'auth', 'mcp', 'app', 'management', 'runtime'] },
   { name: 'operate', holds: 'what an operator does, one function each', may: [...DOMAIN, 'settings', 'secrets', 'upstreams'] },
   { name: 'testing', holds: '`testTools`: tools through the real chain and protocol, for the tests of their authors', may: [...DOMAIN, 'settings', 'mcp'] },
-  { name: 'cli', holds: 'one file a command: arguments in, text or JSON out', may: [...DOMAIN, 'settings', 'secrets', 'upstreams', 'mcp', 'runtime', 'operate', 'testing', 'server'] }
+  { name: 'doctor', holds: 'what is wrong, and what to do: facts that are brought, and checks that judge them', may: [...DOMAIN, 'settings', 'operate'] },
+  { name: 'cli', holds: 'one file a command: arguments in, text or JSON out', may: [...DOMAIN, 'settings', 'secrets', 'upstreams', 'mcp', 'runtime', 'operate', 'doctor', 'testing', 'server'] }
 ]
 
 /** Packages that are named in some places only: rooms, or paths below one. */

@@ -86,6 +86,12 @@ export class Jwks {
   /** The metadata says where the set stands: fetch it if there is none yet. */
   refreshNow (): void { this.#keys.refreshNow() }
 
+  /** How many keys of the set can verify one of these algorithms. @throws {Unreachable} */
+  async usable (algorithms: readonly string[]): Promise<number> {
+    const set = await this.#keys.get()
+    return set.filter(key => key.algorithms.some(algorithm => algorithms.includes(algorithm))).length
+  }
+
   /** How old the set is, ms; undefined before the first. */
   get ageMs (): number | undefined { return this.#keys.ageMs }
   get inTrouble (): boolean { return this.#keys.inTrouble }

@@ -145,6 +145,8 @@ class MemoryStore implements Store {
     return this.#kept.takenUp()
   }
 
+  async diagnose () { return { nodes: [], roundTripMs: undefined, clockAheadMs: 0 } }
+
   async close (): Promise<void> {
     clearInterval(this.#minutely)
     this.#kept.close()

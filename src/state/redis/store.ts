@@ -19,6 +19,7 @@ import { SCRIPTS } from './client/scripts.ts'
 import { slotOf } from './client/slots.ts'
 import { Subscriber } from './client/subscriber.ts'
 import { Troubles } from './client/troubles.ts'
+import { diagnoseRedis } from './diagnose.ts'
 import { RedisKeys } from './keys.ts'
 import { RedisLedgers } from './ledgers.ts'
 import { Names } from './names.ts'
@@ -206,6 +207,8 @@ class RedisStore implements Store {
   claim (key: string, ttlMs: number) { return this.#values.claim(key, ttlMs) }
 
   async takenUp () { return undefined }
+
+  diagnose () { return diagnoseRedis(mastersOf(this.#client)) }
 
   /** Best effort: whoever misses it looks again within a minute. */
   async #tellOfKey (id: string): Promise<void> {

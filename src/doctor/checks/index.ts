@@ -1,0 +1,10 @@
+/** Every check. */
+import type { HealthCheck } from '../check.ts'
+import { KEY_CHECKS } from './keys.ts'
+import { OUTSIDE_CHECKS } from './outside.ts'
+import { SETTINGS_CHECKS } from './settings.ts'
+import { ISSUER_CHECKS, STATE_CHECKS } from './state.ts'
+
+export const CHECKS: readonly HealthCheck[] = [
+  ...SETTINGS_CHECKS, ...STATE_CHECKS, ...KEY_CHECKS, ...ISSUER_CHECKS, ...OUTSIDE_CHECKS
+]
