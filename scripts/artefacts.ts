@@ -9,6 +9,7 @@ const { name, version, description, mcpName, repository } = JSON.parse(readFileS
 export function artefacts (): Record<string, string> {
   return {
     'chart/Chart.yaml': readFileSync('chart/Chart.yaml', 'utf8').replace(/^((?:app)?[vV]ersion: ).*$/gm, `$1${version}`),
+    'create/package.json': readFileSync('create/package.json', 'utf8').replace(/"version": ".*"/, `"version": "${version}"`),
     'chart/values.schema.json': json(valuesSchema()),
     'server.json': json(registryEntry())
   }

@@ -21,6 +21,8 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8')
 const manifest = JSON.parse(read('package.json')) as Manifest
 
 t.test('the version stands in package.json, and everything else that names it agrees', async t => {
+  const create = JSON.parse(read('create/package.json')) as Manifest
+  t.equal(create.version, manifest.version, 'create/package.json')
   const lock = JSON.parse(read('package-lock.json')) as { version: string }
   t.equal(lock.version, manifest.version, 'package-lock.json')
   const chart = parse(read('chart/Chart.yaml')) as { version: string, appVersion: string }
@@ -29,11 +31,19 @@ t.test('the version stands in package.json, and everything else that names it ag
   t.ok(heading === 'Unreleased' || heading.startsWith(manifest.version), 'the first heading of CHANGELOG.md')
 })
 
-t.test('the package says where it comes from, which provenance and the registry of MCP servers check', async t => {
+t.test('everything says where it comes from, which provenance and the registry of MCP servers check', async t => {
   const [, owner, name] = /^git\+https:\/\/github\.com\/([a-z0-9-]+)\/([a-z0-9-]+)\.git$/.exec(manifest.repository.url)!
   t.equal(manifest.mcpName, `io.github.${owner}/${name}`)
-  const { homepage, bugs } = manifest
-  t.strictSame({ homepage, bugs }, { homepage: `https://github.com/${owner}/${name}#readme`, bugs: `https://github.com/${owner}/${name}/issues` })
+  const create = JSON.parse(read('create/package.json')) as Manifest
+  t.strictSame(create.repository, { ...manifest.repository, directory: 'create' })
+  for (const { homepage, bugs, license, engines } of [manifest, create]) {
+    t.strictSame({ homepage, bugs, license, engines }, {
+      homepage: `https://github.com/${owner}/${name}#readme`, bugs: `https://github.com/${owner}/${name}/issues`, license: 'MIT', engines: manifest.engines
+    })
+  }
+  t.match(read('chart/values.yaml'), `repository: ghcr.io/${owner}/${name}\n`)
+  t.match(read('chart/Chart.yaml'), `home: https://github.com/${owner}/${name}\n`)
+  t.match(read('docs/operations.md'), `oci://ghcr.io/${owner}/charts/${name} `)
 })
 
 t.test('what the package exports is in it, and declarations that no entry leads to are not', async t => {

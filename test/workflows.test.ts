@@ -19,7 +19,7 @@ t.test('rights are given to jobs one by one, and every job ends', async t => {
     for (const [id, job] of Object.entries(workflow.jobs)) {
       t.ok(job['timeout-minutes'], `${name} ${id}: ends`)
       const writes = Object.entries(job.permissions ?? {}).filter(([, right]) => right === 'write').map(([what]) => what)
-      t.strictSame(writes.filter(what => name !== 'release.yml' || !['contents', 'id-token', 'packages'].includes(what)), [], `${name} ${id}`)
+      t.strictSame(writes.filter(what => name !== 'release.yml' || !['contents', 'id-token', 'packages', 'attestations'].includes(what)), [], `${name} ${id}`)
     }
   }
 })

@@ -49,13 +49,14 @@ export async function firstRun<T> (withSnippet: (snippet: string) => Promise<T>)
 export async function pasted<T> (server: ChildProcess, began: number, withSnippet: (snippet: string) => Promise<T>): Promise<FirstRun<T>> {
   const banner = await printed(server, / {2}In a client that reads mcpServers:\n\n(\{[^]*\n\})\n/)
   const curl = /^curl [^]*?'$(?!\n {2}-)/m.exec(banner)
-  const snippet = /^\{[^]*\n\}$/m.exec(banner)
-  if (curl === null || snippet === null) throw new Error('the banner has no curl line or no snippet')
+  // Lines of the log, which are JSON as well, may come before it.
+  const snippet = /In a client that reads mcpServers:\n\n(\{[^]*?\n\})\n/.exec(banner)?.[1]
+  if (curl === null || snippet === undefined) throw new Error('the banner has no curl line or no snippet')
 
   const { stdout } = await promisify(execFile)('bash', ['-c', curl[0]], { timeout: 30_000 })
   const seconds = (performance.now() - began) / 1000
   if (!stdout.includes('Hello, Ada')) throw new Error(`the curl line was answered with: ${stdout.slice(0, 200)}`)
-  return { seconds, tools: await toolsWith(JSON.parse(snippet[0]) as Snippet), more: await withSnippet(snippet[0]) }
+  return { seconds, tools: await toolsWith(JSON.parse(snippet) as Snippet), more: await withSnippet(snippet) }
 }
 
 /** What is committed; where the history is not at hand, all but what is made or kept here. */
