@@ -33,7 +33,9 @@ export interface AppOptions {
   oauth2Policies?: RefreshPolicies
   /** False: the SDK answers everything. For measuring what the fast lane saves. */
   fastLane?: boolean
-  /** MCP servers behind this one, beside those of MCP_SERVERS_FILE. For tests. */
+  /** Of the process, for the servers of MCP_SERVERS_FILE; absent: there are none. */
+  env?: RuntimeOptions['env']
+  /** MCP servers behind this one in place of those of MCP_SERVERS_FILE. For tests. */
   upstreams?: RuntimeOptions['upstreams']
 }
 

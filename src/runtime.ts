@@ -7,6 +7,7 @@ import { loadCustomAuthenticator } from './auth/custom.ts'
 import { oauth2FromSettings, type OAuth2, type RefreshPolicies } from './auth/oauth2/from-settings.ts'
 import type { RateLimit } from './core/limit.ts'
 import type { AuthType } from './core/principal.ts'
+import type { Inspector } from './core/inspection.ts'
 import type { Identity } from './core/identity.ts'
 import { sealer } from './core/seal.ts'
 import { sessionIds, type SessionIds } from './core/session.ts'
@@ -25,6 +26,7 @@ import type { ToolHook } from './tools/tool.ts'
 import { Reloader } from './tools/reloader.ts'
 import type { OpenWire } from './upstreams/connection.ts'
 import type { UpstreamEntry } from './upstreams/entry.ts'
+import { upstreamsFromSettings, type FollowedUpstreams } from './upstreams/from-settings.ts'
 import { SharedCatalogue } from './upstreams/shared-catalogue.ts'
 import { UpstreamSet, type UpstreamCounts } from './upstreams/upstreams.ts'
 
@@ -44,7 +46,9 @@ export interface RuntimeOptions {
   oauth2Policies?: RefreshPolicies | undefined
   /** Load tools again when their files change. */
   reload?: boolean | undefined
-  /** MCP servers behind this one, beside those of MCP_SERVERS_FILE. For tests. */
+  /** Of the process, for the servers of MCP_SERVERS_FILE; absent: there are none. */
+  env?: Readonly<Record<string, string | undefined>> | undefined
+  /** MCP servers behind this one in place of those of MCP_SERVERS_FILE. For tests. */
   upstreams?: { readonly entries: readonly UpstreamEntry[], readonly open: OpenWire } | undefined
   /** Counts what happens to them. */
   upstreamCounts?: UpstreamCounts | undefined
@@ -72,6 +76,8 @@ export interface Runtime {
   oauth2: OAuth2 | undefined
   /** Absent where there are none. */
   upstreams: UpstreamSet | undefined
+  /** Read MCP_SERVERS_FILE and the secrets that it names now. */
+  rereadUpstreams (): Promise<void>
   close (): Promise<void>
 }
 
@@ -100,7 +106,8 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
   const load = async (query: string) => buildCatalogue([...await loadSources(query), ...sources], inspector.patterns)
   const identity = identityFromSettings(config)
   const offer = new CurrentOffer(await load(''))
-  const upstreams = upstreamsFrom(options, identity, offer)
+  const followed = upstreamsFrom(options, identity, offer, inspector)
+  const upstreams = followed?.set
   const replace = (own: Catalogue): void => {
     if (upstreams === undefined) offer.replace(own); else upstreams.replaceOwn(own)
   }
@@ -121,19 +128,27 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
     authentication: { required: config.MCP_AUTH_ENABLED, types: given ? ['custom'] : links.map(({ type }) => type) },
     oauth2,
     upstreams,
+    rereadUpstreams: async () => await followed?.reload(),
     async close () {
       reloader?.close()
+      await followed?.stop()
       await Promise.all(links.map(link => link.close?.()))
     }
   }
 }
 
 function upstreamsFrom (
-  { upstreams, upstreamCounts: counts, store, logger: log }: RuntimeOptions, { info }: Identity, offer: CurrentOffer
-): UpstreamSet | undefined {
-  if (upstreams === undefined) return undefined
+  options: RuntimeOptions, { info }: Identity, offer: CurrentOffer, { patterns }: Inspector
+): FollowedUpstreams | undefined {
+  const { upstreams, upstreamCounts: counts, store, logger: log, env, config } = options
   const clientInfo = { name: info.name, version: info.version }
-  return new UpstreamSet({ shared: new SharedCatalogue(store, log), ...upstreams, offer, log, clientInfo, counts })
+  const shared = new SharedCatalogue(store, log)
+  if (upstreams !== undefined) {
+    const set = new UpstreamSet({ shared, ...upstreams, offer, log, clientInfo, counts })
+    return { set, async reload () {}, async stop () {} }
+  }
+  if (env === undefined) return undefined
+  return upstreamsFromSettings({ config, env, log, shared, offer, clientInfo, counts, patterns })
 }
 
 /** The built-in tools, where they are wanted, and those of TOOLS_DIR. */

@@ -46,7 +46,7 @@ export async function serve (
   const metrics = createMetrics({ process: true, version: PRODUCT.version, settings: settingsDigest(config) })
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
-  const runtime = await buildRuntime({ config, store, logger: log, reload: dev, upstreamCounts: metrics.upstreams })
+  const runtime = await buildRuntime({ config, store, logger: log, env, reload: dev, upstreamCounts: metrics.upstreams })
   const app = await buildApp({ config, store, logger: log, metrics, runtime })
   const { traffic } = app.secureMcp
   const management = await buildManagement({ config, store, runtime, traffic, metrics, logger: log })

@@ -26,8 +26,9 @@ Example, in claude_desktop_config.json:
     const log = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { process.stderr.write(line) } } })
     for (const warning of warnings) log.warn({}, warning)
     const store = await openStore(config, log, { serving: true })
-    const runtime = await buildRuntime({ config, store, logger: log })
+    const runtime = await buildRuntime({ config, store, logger: log, env: io.env })
     try {
+      await runtime.upstreams?.begin()
       await serveStdio({
         ...runtime,
         store,
@@ -40,6 +41,7 @@ Example, in claude_desktop_config.json:
       })
       return 0
     } finally {
+      await runtime.upstreams?.close(0)
       await runtime.close()
       await store.close()
     }

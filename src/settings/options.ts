@@ -20,6 +20,8 @@ export const NOT_OPTIONS = {
   DRAIN_MS: 'the app decides when it closes',
   SHUTDOWN_GRACE_MS: 'the app decides when it closes',
   TOOLS_DIR: 'write tools',
+  MCP_SERVERS_FILE: 'servers behind this one are served by npx secure-mcp-server',
+  STDIO_UPSTREAMS: 'servers behind this one are served by npx secure-mcp-server',
   MCP_AUTH_ENABLED: 'to serve everyone write principal: () => ({ id: \'everyone\', permissions: [\'*\'] })',
   SECURE_CONFIG_FILE: 'the app reads its own configuration',
   CONFIG_ENCRYPTION_KEY: 'the app reads its own configuration',

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { readSecureConfig } from '../secrets/secure-config.ts'
+import { readSecureConfig, type SecureConfig } from '../secrets/secure-config.ts'
 import { readSettingFiles } from './files.ts'
 import { loadSettings, type Environment } from './load.ts'
 import { Settings, type Config } from './schema.ts'
@@ -19,17 +19,22 @@ export interface ReadOptions {
  * @throws {UsageError}
  */
 export function readSettings (env: Environment, { warn = () => {}, serving = false }: ReadOptions = {}): Config {
-  const file = readSecureConfig({
-    file: env.SECURE_CONFIG_FILE || 'config/secure_config.json',
-    keys: env.CONFIG_ENCRYPTION_KEY,
-    keyFile: env.CONFIG_ENCRYPTION_KEY_FILE || 'config/encryption.key'
-  })
+  const file = readSecureConfig(secureConfigOf(env))
   const { config, warnings } = loadSettings({ ...env, ...readSettingFiles(env, Object.keys(Settings.properties)) }, file, absentFile(env))
   if (serving && config.chosen.has('API_KEYS_FILE') && !existsSync(config.API_KEYS_FILE)) {
     warnings.push(`API_KEYS_FILE: ${resolve(config.API_KEYS_FILE)} does not exist; no key is read from it until it does`)
   }
   warnings.forEach(warn)
   return config
+}
+
+/** Where the encrypted file is, and its keys. */
+export function secureConfigOf (env: Environment): SecureConfig {
+  return {
+    file: env.SECURE_CONFIG_FILE || 'config/secure_config.json',
+    keys: env.CONFIG_ENCRYPTION_KEY,
+    keyFile: env.CONFIG_ENCRYPTION_KEY_FILE || 'config/encryption.key'
+  }
 }
 
 /** Without the file that was named, settings would silently be others. */

@@ -293,6 +293,15 @@ const properties = {
   TOOL_HOOK: text({
     description: 'Module whose default export `(call, next) => next()` runs around every permitted tool call.'
   }),
+  MCP_SERVERS_FILE: text({
+    default: 'config/mcp_servers.json',
+    description: 'File of MCP servers behind this one, in the `mcpServers` shape of clients (docs/upstreams.md). It is ' +
+      'followed while the server runs; a wrong one leaves the last good one in force.'
+  }),
+  STDIO_UPSTREAMS: flag({
+    description: 'Whether entries of MCP_SERVERS_FILE may start programs. Each replica starts its own. Default: `true` ' +
+      'without Redis, `false` with it.'
+  }),
   BUILT_IN_TOOLS: flag({
     default: true,
     description: '`false` leaves out `hello_world`, `echo`, `get_time` and `debug_info`.'

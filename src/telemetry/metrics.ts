@@ -52,6 +52,7 @@ export interface UpstreamCounters {
   /** @param outcome `served`, `error`, `cancelled`, or the reason of the failure */
   called (upstream: string, outcome: string, seconds: number): void
   restarted (upstream: string): void
+  configError (): void
   /** @param ready whether there is a connection; undefined: the file names it no more */
   up (upstream: string, ready: boolean | undefined): void
 }
@@ -248,6 +249,11 @@ function upstreamCounters (registers: Registry[]): UpstreamCounters {
     labelNames: ['upstream'] as const,
     registers
   })
+  const configErrors = new Counter({
+    name: 'mcp_upstream_config_errors_total',
+    help: 'Times that MCP_SERVERS_FILE was wrong, so that what was read before stayed in force.',
+    registers
+  })
   const up = new Gauge({
     name: 'mcp_upstream_up',
     help: '1 while there is a connection to an MCP server behind this one.',
@@ -260,6 +266,7 @@ function upstreamCounters (registers: Registry[]): UpstreamCounters {
       duration.observe({ upstream }, seconds)
     },
     restarted: upstream => restarts.inc({ upstream }),
+    configError: () => configErrors.inc(),
     up (upstream, ready) {
       if (ready === undefined) up.remove({ upstream })
       else up.set({ upstream }, ready ? 1 : 0)

@@ -32,7 +32,6 @@ const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const
 const VERSION_META = 'io.modelcontextprotocol/protocolVersion'
 const CAPABILITIES_META = 'io.modelcontextprotocol/clientCapabilities'
 const CLIENT_META = 'io.modelcontextprotocol/clientInfo'
-const LOG_LEVEL_META = 'io.modelcontextprotocol/logLevel'
 
 /** Statuses with which servers of the older revisions refuse what they do not know. */
 const UNKNOWN_HERE: ReadonlySet<number | undefined> = new Set([400, 404, 405, 406, 415])
@@ -115,18 +114,15 @@ export interface OnBehalf {
   readonly clientInfo: Members
   /** What the caller declared: a server of revision 2026-07-28 may ask that, and no more. */
   readonly capabilities: Members
-  readonly logLevel?: string | undefined
-  /** `traceparent`, `tracestate`, `baggage` of the caller. */
-  readonly trace?: Members | undefined
+  /** Arguments that headers repeat. */
+  readonly declared?: readonly ParamHeader[]
 }
 
-function modernMeta ({ clientInfo, capabilities, logLevel, trace }: OnBehalf): Members {
+function modernMeta ({ clientInfo, capabilities }: OnBehalf): Members {
   return {
-    ...trace,
     [VERSION_META]: MODERN,
     [CLIENT_META]: clientInfo,
-    [CAPABILITIES_META]: capabilities,
-    ...(logLevel === undefined ? {} : { [LOG_LEVEL_META]: logLevel })
+    [CAPABILITIES_META]: capabilities
   }
 }
 
@@ -136,24 +132,15 @@ export interface DressedMessage {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** @param declared arguments that headers repeat */
-export function dress (
-  { era }: Agreement, method: string, params: Members, behalf: OnBehalf, declared: readonly ParamHeader[] = []
-): DressedMessage {
-  if (era === 'legacy') {
-    return behalf.trace === undefined
-      ? { params }
-      : {
-          params: { ...params, _meta: { ...behalf.trace, ...membersIn(params, '_meta') } }
-        }
-  }
+export function dress ({ era }: Agreement, method: string, params: Members, behalf: OnBehalf): DressedMessage {
+  if (era === 'legacy') return { params }
   const name = member(params, 'name') ?? member(params, 'uri')
   return {
     params: { ...params, _meta: { ...modernMeta(behalf), ...membersIn(params, '_meta') } },
     headers: {
       'mcp-method': method,
       ...(typeof name === 'string' ? { 'mcp-name': encodeHeader(name) } : {}),
-      ...paramHeaderValues(declared, member(params, 'arguments'))
+      ...paramHeaderValues(behalf.declared ?? [], member(params, 'arguments'))
     }
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Agreement, OnBehalf } from './handshake.ts'
 import { dress } from './handshake.ts'
-import { isMembers, member, membersIn, UpstreamFault, type Members } from './messages.ts'
+import { isMembers, member, UpstreamFault, type Members } from './messages.ts'
 import type { Peer } from './peer.ts'
 
 /** What an upstream lists, in its own words. */
@@ -124,17 +124,4 @@ function cut (found: Members[], remarks: string[], remark: string): Members[] {
 function nextCursor (result: Members, { era }: Agreement): string | undefined {
   const cursor = member(result, 'nextCursor')
   return typeof cursor === 'string' && (cursor !== '' || era === 'modern') ? cursor : undefined
-}
-
-/** For how long a list of revision 2026-07-28 may be kept, ms; undefined where it does not say. */
-export function ttlOf (result: Members): number | undefined {
-  const ttl = member(result, 'ttlMs')
-  return typeof ttl === 'number' && ttl >= 0 ? ttl : undefined
-}
-
-/** `_meta` of an object from elsewhere, without what belongs to the protocol. */
-export function ownMeta (of: Members): Members | undefined {
-  const meta = membersIn(of, '_meta')
-  const own = Object.entries(meta).filter(([name]) => !name.startsWith('io.modelcontextprotocol/'))
-  return own.length === 0 ? undefined : Object.fromEntries(own)
 }

@@ -102,12 +102,3 @@ function idOf (id: unknown): number | undefined {
   if (typeof id === 'number') return id
   return typeof id === 'string' && /^[1-9]\d{0,15}$/.test(id) ? Number(id) : undefined
 }
-
-/** The id of an answer that is not parsed: it stands near one of the ends. */
-export function idAtEdge (text: string): number | undefined {
-  const found = EDGE_ID.exec(text.slice(0, EDGE)) ?? EDGE_ID.exec(text.slice(-EDGE))
-  return found === null ? undefined : Number(found[1])
-}
-
-const EDGE = 256
-const EDGE_ID = /"id":"?([1-9]\d{0,15})"?[,}]/

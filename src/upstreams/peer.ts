@@ -5,8 +5,9 @@
  * waits, on the exchange that it was sent on, and ids are never used again.
  */
 import { scanJson, type ScanBounds } from '../core/json-scan.ts'
+import { idOfEnds } from './bounded-lines.ts'
 import {
-  faultOf, idAtEdge, isMembers, member, membersIn, PeerTrouble, readIncoming, UpstreamFault, type Incoming,
+  faultOf, isMembers, member, membersIn, PeerTrouble, readIncoming, UpstreamFault, type Incoming,
   type Members
 } from './messages.ts'
 import type { Wire, WireCaller, WireExchange, WireFailure } from './wire.ts'
@@ -211,7 +212,7 @@ export class Peer {
   /** An answer that is JSON but breaks a bound ends its question at once. */
   #unreadable (text: string, exchange: WireExchange | undefined): boolean {
     const fault = scanJson(text, ANSWER)
-    const one = fault === undefined ? undefined : this.#waitingFor(idAtEdge(text), exchange)
+    const one = fault === undefined ? undefined : this.#waitingFor(idOf(text), exchange)
     if (one === undefined) return false
     this.#settle(one)?.reject(new PeerTrouble('not_mcp', `gave an answer that is refused: ${fault!.message}`))
     return true
@@ -349,6 +350,13 @@ export class PendingAsk implements WireExchange {
  */
 const ANSWER: ScanBounds = { maxDepth: 64, maxElements: 100_000, uniqueDepth: 1 }
 
+/** The id of an answer that is not parsed: it stands at one of its ends. */
+function idOf (text: string): number {
+  return Number(idOfEnds({ head: text.slice(0, EDGE), tail: text.slice(-EDGE) }))
+}
+
+const EDGE = 256
+
 function parse (text: string): Incoming | undefined {
   if (scanJson(text, ANSWER) !== undefined) return undefined
   try {
@@ -359,9 +367,9 @@ function parse (text: string): Incoming | undefined {
 }
 
 /** A refusal with a status may hold an error of JSON-RPC: that is what the upstream says of the question. */
-function errorIn ({ text, status = 0 }: WireFailure): UpstreamFault | undefined {
+function errorIn ({ kind, text, status = 0 }: WireFailure): UpstreamFault | undefined {
   // 401, 403 and 429 speak of our credential and our rate; 5xx of what stands between.
-  if (text === undefined || status < 400 || status > 499 || [401, 403, 429].includes(status)) return undefined
+  if (kind !== 'refused' || text === undefined || status < 400 || status > 499 || [401, 403, 429].includes(status)) return undefined
   try {
     const value = JSON.parse(text) as unknown
     return isMembers(value) ? faultOf(member(value, 'error')) : undefined

@@ -57,7 +57,7 @@ const WAITS_MS = 250
 const EVERYONE = ''
 
 /** Whose connection it is, and who waits for it. */
-interface Line {
+interface ConnectionLine {
   readonly key: string
   readonly turns: Turns
   readonly declared: Members
@@ -69,7 +69,7 @@ interface Line {
 export class Upstream {
   readonly health: UpstreamHealth
   #options: UpstreamOptions
-  readonly #lines = new Map<string, Line>()
+  readonly #lines = new Map<string, ConnectionLine>()
   readonly #retiring = new Set<Promise<void>>()
   #agreement: Agreement | undefined
   #isDraining = false
@@ -176,7 +176,7 @@ export class Upstream {
     }
   }
 
-  #turn (line: Line, one: UpstreamCall): Leave | Promise<Leave> {
+  #turn (line: ConnectionLine, one: UpstreamCall): Leave | Promise<Leave> {
     const waiting = line.turns.taken < line.turns.max ? undefined : this.#patience(one)
     const leave = line.turns.take(one.context.caller.id, waiting?.signal ?? NEVER)
     if (leave === undefined) {
@@ -186,12 +186,12 @@ export class Upstream {
     return leave instanceof Promise ? leave.finally(() => waiting?.stop()) : leave
   }
 
-  async #ask (line: Line, one: UpstreamCall): Promise<Members> {
+  async #ask (line: ConnectionLine, one: UpstreamCall): Promise<Members> {
     const { method, params, context, declared, began } = one
     const connection = line.connection ?? await this.#connectedFor(line, one)
     const { peer, agreement } = connection
     const since = performance.now()
-    const dressed = dress(agreement, method, params, this.#behalf(context.clientCapabilities), declared)
+    const dressed = dress(agreement, method, params, { ...this.#behalf(context.clientCapabilities), declared })
     const over = connection.begin()
     line.usedAt = since
     try {
@@ -212,7 +212,7 @@ export class Upstream {
   }
 
   /** What an end of a call says of the connection, and of the upstream. */
-  #judge (error: unknown, line: Line, connection: UpstreamConnection, since: number): void {
+  #judge (error: unknown, line: ConnectionLine, connection: UpstreamConnection, since: number): void {
     if (error instanceof UpstreamFault) this.health.answered()
     if (error instanceof PeerTrouble && error.kind === 'session_lost') this.#leaveConnection(line, connection)
     if (connection.isOver || !isFailure(error, since, connection.peer.heardAt)) return
@@ -237,7 +237,7 @@ export class Upstream {
   }
 
   /** The connection, for a caller who waits no longer than the call may last. */
-  async #connectedFor (line: Line, one: UpstreamCall): Promise<UpstreamConnection> {
+  async #connectedFor (line: ConnectionLine, one: UpstreamCall): Promise<UpstreamConnection> {
     const patience = this.#patience(one)
     try {
       return await Promise.race([this.#connect(line), patience.over])
@@ -251,7 +251,7 @@ export class Upstream {
     return new Patience(this.#leftMs(began), context.signal, () => this.#late())
   }
 
-  #lineFor (context: Context): Line {
+  #lineFor (context: Context): ConnectionLine {
     if (this.entry.share === 'all') return this.#line(EVERYONE, {})
     const { elicitation, sampling, roots } = context.clientCapabilities
     const declared = JSON.parse(JSON.stringify({ elicitation, sampling, roots })) as Members
@@ -259,14 +259,14 @@ export class Upstream {
   }
 
   /** @throws {UpstreamError} UPSTREAM_BUSY where every connection is in use */
-  #line (key: string, declared: Members): Line {
+  #line (key: string, declared: Members): ConnectionLine {
     const found = this.#lines.get(key)
     if (found !== undefined) return found
     if (key !== EVERYONE) this.#makeRoom()
     const { target, questions, share, maxInFlight } = this.entry
     // Over stdio a question names no call: with one call at a time it is that one's.
     const max = share === 'caller' && questions && target.kind === 'stdio' ? 1 : maxInFlight
-    const line: Line = {
+    const line: ConnectionLine = {
       key, turns: new Turns(max), declared, connection: undefined, starting: undefined, usedAt: performance.now()
     }
     this.#lines.set(key, line)
@@ -294,7 +294,7 @@ export class Upstream {
   }
 
   /** The connection of a line: the one that is there, the one that is being made, or a new one. */
-  #connect (line: Line): Promise<UpstreamConnection> {
+  #connect (line: ConnectionLine): Promise<UpstreamConnection> {
     if (line.connection !== undefined) return Promise.resolve(line.connection)
     if (line.starting !== undefined) return line.starting
     const { trouble, waitMs } = this.health
@@ -310,7 +310,7 @@ export class Upstream {
     return starting
   }
 
-  async #start (line: Line): Promise<UpstreamConnection> {
+  async #start (line: ConnectionLine): Promise<UpstreamConnection> {
     const { events, log } = this.#options
     if (this.#starts++ > 0) events.restarted(this.name)
     try {
@@ -341,7 +341,7 @@ export class Upstream {
     }
   }
 
-  #closed (line: Line, connection: UpstreamConnection, why: string): void {
+  #closed (line: ConnectionLine, connection: UpstreamConnection, why: string): void {
     if (line.connection !== connection) return
     line.connection = undefined
     clearTimeout(this.#steady)
@@ -350,11 +350,11 @@ export class Upstream {
     this.#options.events.stateChanged()
   }
 
-  #leaveConnection (line: Line, connection: UpstreamConnection): void {
+  #leaveConnection (line: ConnectionLine, connection: UpstreamConnection): void {
     if (line.connection === connection) this.#retire(line, this.entry.timeoutMs)
   }
 
-  #retire (line: Line, graceMs: number): void {
+  #retire (line: ConnectionLine, graceMs: number): void {
     const { connection } = line
     if (connection === undefined) return
     line.connection = undefined

@@ -19,6 +19,8 @@ import { Upstream, type UpstreamState } from './upstream.ts'
 export interface UpstreamCounts {
   called (upstream: string, outcome: string, seconds: number): void
   restarted (upstream: string): void
+  /** The file was wrong, and what was read before stays in force. */
+  configError (): void
   /** @param ready whether there is a connection; undefined: the file names it no more */
   up (upstream: string, ready: boolean | undefined): void
 }
@@ -29,6 +31,8 @@ export interface UpstreamSetOptions {
   readonly entries?: readonly UpstreamEntry[]
   readonly log: Log
   readonly open: OpenWire
+  /** Changes with the values that an entry names: then it is connected anew. */
+  readonly valuesOf?: ((entry: UpstreamEntry) => string) | undefined
   readonly clientInfo: Members
   /** Takes out the secrets that were given to upstreams. */
   readonly mask?: ((text: string) => string) | undefined
@@ -58,6 +62,8 @@ export interface UpstreamStatus {
 
 interface KeptUpstream {
   readonly upstream: Upstream
+  /** What its connection depends on. */
+  readonly connects: string
   readonly relisting: Relisting
   lists: UpstreamLists
   listedAt: number | undefined
@@ -108,7 +114,7 @@ export class UpstreamSet {
     const replaced: Array<{ old: KeptUpstream, next: KeptUpstream }> = []
     for (const entry of entries) {
       const old = before.get(entry.name)
-      if (old !== undefined && connects(old.upstream.entry) === connects(entry)) {
+      if (old !== undefined && old.connects === this.#connects(entry)) {
         old.upstream.adopt(entry)
         next.set(entry.name, old)
         continue
@@ -193,12 +199,17 @@ export class UpstreamSet {
     })
     const kept: KeptUpstream = {
       upstream,
+      connects: this.#connects(entry),
       relisting: new Relisting({ ...relisting, list: () => this.#list(kept) }),
       lists: NO_LISTS,
       listedAt: undefined,
       part: offeredPart({ entry, calls: upstream, log, publicName: name => name }, NO_LISTS)
     }
     return kept
+  }
+
+  #connects (entry: UpstreamEntry): string {
+    return `${connects(entry)} ${this.#options.valuesOf?.(entry) ?? ''}`
   }
 
   /** Whether a URI is this upstream's to speak of. */
