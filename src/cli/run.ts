@@ -14,6 +14,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   ip: async () => (await import('./ip.ts')).ip,
   tokens: async () => (await import('./tokens.ts')).tokens,
   tools: async () => (await import('./tools.ts')).tools,
+  call: async () => (await import('./call.ts')).call,
   state: async () => (await import('./state.ts')).state,
   doctor: async () => (await import('./doctor.ts')).doctor,
   status: async () => (await import('./status.ts')).status,
