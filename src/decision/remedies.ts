@@ -36,7 +36,7 @@ const nameOf = ({ record, principal }: RefusedCase): string =>
 
 /** Reasons of which the rule says more than the reason. */
 const REMEDIES: Readonly<Partial<Record<Reason, Remedy>>> = {
-  ADDRESS_BLOCKED: ({ rule = '<range>' }) => [`Take the range off the list: secure-mcp ip unblock ${rule}`],
+  ADDRESS_BLOCKED: ({ rule = '<range>' }) => [`Take the range off the list: npx secure-mcp-server ip unblock ${rule}`],
   ORIGIN_REFUSED: ({ rule = '' }) => [rule.startsWith('ALLOWED_ORIGINS')
     ? `Add the value to ALLOWED_ORIGINS: ${rule}`
     : `Set PUBLIC_URL to what clients type, or add the value to ALLOWED_HOSTS: ${rule}`],
@@ -78,7 +78,7 @@ const REMEDIES: Readonly<Partial<Record<Reason, Remedy>>> = {
       ? 'Mend the tool: its result has no form in JSON or breaks its output schema.'
       : 'Mend the tool: the log has the cause under the same request id.'],
   STATE_UNAVAILABLE: () => [
-    'Bring Redis or the authorization server back: secure-mcp state show, and the log under the same request id.'
+    'Bring Redis or the authorization server back: npx secure-mcp-server state show, and the log of this request.'
   ]
 }
 
@@ -87,25 +87,25 @@ function credential ({ rule = '', record, principal }: RefusedCase): readonly st
   const [, kind, id] = /^revoked (\w+):(.*)$/s.exec(rule) ?? []
   if (kind !== undefined && kind !== 'key') {
     const option = kind === 'sub' ? '--subject' : kind === 'client' ? '--client' : '--jti'
-    return [`Accept such tokens again: secure-mcp tokens unrevoke ${option} ${id}`]
+    return [`Accept such tokens again: npx secure-mcp-server tokens unrevoke ${option} ${id}`]
   }
   if (kind === 'key' || rule.endsWith('revoked')) {
-    return ['A revoked key stays revoked. Make a new one: secure-mcp keys create <name>']
+    return ['A revoked key stays revoked. Make a new one: npx secure-mcp-server keys create <name>']
   }
   if (rule.endsWith('wrong_address')) {
     const ranges = record?.cidrs?.join(', ') ?? 'the ranges of the key'
-    return [`Call from ${ranges}, or give the key other ranges: secure-mcp keys change ${key} --cidr <range>`]
+    return [`Call from ${ranges}, or change them: npx secure-mcp-server keys change ${key} --cidr <range>`]
   }
   if (rule === 'api key expired') {
     return record?.expires === undefined
       ? ['The key was rotated, and the overlap of the one before is over: use the new one, or rotate again.']
-      : [`Give the key more time: secure-mcp keys change ${key} --expires 90d. Or make a new one.`]
+      : [`Give the key more time: npx secure-mcp-server keys change ${key} --expires 90d. Or make a new one.`]
   }
   if (rule === 'expired' || principal?.authType === 'oauth2') {
     return ['The client must get a new token from its authorization server.']
   }
   return rule.startsWith('api key')
-    ? ['No key has this value: compare it with what was issued (secure-mcp keys list), or make a new one.']
+    ? ['No key has this value: compare it with what was issued (npx secure-mcp-server keys list), or make a new one.']
     : []
 }
 
@@ -113,17 +113,17 @@ function permission (refused: RefusedCase, { catalogue }: Surroundings): readonl
   const { rule = '', target } = refused
   if (target === undefined) return []
   const name = spelled(target.kind, target.name)
-  if (rule === 'role') return ['An operator key calls no tools: make a caller key (secure-mcp keys create <name>).']
+  if (rule === 'role') return ['An operator key calls no tools. Make a caller key: npx secure-mcp-server keys create <name>']
   if (refused.principal?.authType === 'custom') {
     return [`Let the custom authenticator (AUTHENTICATOR) give the permission "${name}".`]
   }
   const key = nameOf(refused)
-  if (!rule.startsWith('!')) return [`Give the key the name: secure-mcp keys change ${key} --allow ${name}`]
+  if (!rule.startsWith('!')) return [`Give the key the name: npx secure-mcp-server keys change ${key} --allow ${name}`]
   const others = [...catalogue?.tools.keys() ?? []]
     .filter(other => other !== target.name && allows([rule.slice(1)], other))
   const more = others.length > MAX_NAMED ? ` and ${others.length - MAX_NAMED} more` : ''
   const held = others.length === 0 ? 'no other tool' : `${others.slice(0, MAX_NAMED).join(', ')}${more}`
-  return [`Drop the pattern: secure-mcp keys change ${key} --drop '${rule}'. No --allow wins over it. ` +
+  return [`Drop the pattern: npx secure-mcp-server keys change ${key} --drop '${rule}'. No --allow wins over it. ` +
     `It also holds back: ${held}.`]
 }
 
@@ -136,14 +136,14 @@ function absent ({ target }: RefusedCase, { catalogue, whyAbsent }: Surroundings
   if (why !== undefined) return [why]
   const near = nearest(target.name, catalogue?.tools.keys() ?? [])
   const meant = near === undefined ? '' : `; is ${near} meant?`
-  return [`No tool has this name${meant} See what is offered: secure-mcp tools list`]
+  return [`No tool has this name${meant} See what is offered: npx secure-mcp-server tools list`]
 }
 
 function limited (refused: RefusedCase): readonly string[] {
   const { rule = '', data, principal } = refused
   const waitMs = data?.retryAfterMs
   const room = typeof waitMs === 'number' ? `There is room again in ${Math.ceil(waitMs / 1000)} s. ` : ''
-  const ofKey = `secure-mcp keys change ${nameOf(refused)} --limit <n>`
+  const ofKey = `npx secure-mcp-server keys change ${nameOf(refused)} --limit <n>`
   switch (rule) {
     case 'places': return ['The principal has a quarter of MAX_IN_FLIGHT under way: wait for answers, or raise it.']
     case 'limit of the key': return [`${room}To allow more: ${ofKey}`]

@@ -120,7 +120,7 @@ t.test('each mend names what to type', async t => {
     const { record } = await addKey(store, more)
     return (await explain({ who: { record, hash: record.hash }, method: 'tools/call', target: { kind: 'tool', name }, args, address }, now)).mend.join(' ')
   }
-  t.match(await ask({ name: 'ci', permissions: ['get_*'] }, 'plain'), 'secure-mcp keys change ci --allow plain')
+  t.match(await ask({ name: 'ci', permissions: ['get_*'] }, 'plain'), 'npx secure-mcp-server keys change ci --allow plain')
   t.match(await ask({ role: 'operator' }, 'plain'), /caller key/)
   t.match(await ask({}, 'plian'), /is plain meant/)
   t.match(await ask({ name: 'old', expires: 1 }, 'plain'), 'keys change old --expires 90d')
@@ -129,5 +129,5 @@ t.test('each mend names what to type', async t => {
   t.match(await ask({}, 'plain', { region: '../../etc/passwd' }), /exempt: \{ path_traversal/)
   t.match(await ask({}, 'plain', { other: 1 }), /must not have the property other/)
   await store.blocklist.set('192.0.2.0/24', { since: 1 })
-  t.match(await ask({}, 'plain', {}, '192.0.2.1'), 'secure-mcp ip unblock 192.0.2.0/24')
+  t.match(await ask({}, 'plain', {}, '192.0.2.1'), 'npx secure-mcp-server ip unblock 192.0.2.0/24')
 })

@@ -8,7 +8,7 @@ import type { Authenticator } from '../authenticator.ts'
 import { OAuth2Authenticator } from './authenticator.ts'
 import type { RefreshPolicy } from '../../resilience/refreshing-cache.ts'
 import { introspection, tokenInfo, type Introspection } from './introspection.ts'
-import { Issuer, METADATA_POLICY } from './issuer.ts'
+import { Issuer, METADATA_POLICY, type IssuerOptions } from './issuer.ts'
 import { JWKS_POLICY } from './jwks.ts'
 import { rulesFor, type JwtRules, type VerifyJwt } from './jwt.ts'
 
@@ -54,10 +54,7 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
     jwksPolicy: { ...JWKS_POLICY, staleMs: config.OAUTH2_STALE_KEYS_MS, ...policies.jwks },
     ...(policies.maxFetches === undefined ? {} : { maxFetches: policies.maxFetches }),
     ...(policies.answerMs === undefined ? {} : { answerMs: policies.answerMs }),
-    onState (what, trouble) {
-      if (trouble === undefined) log.info({ issuer: name, what }, 'authorization server answers again')
-      else log.warn({ issuer: name, what, why: trouble.message }, 'authorization server is in trouble')
-    }
+    onState: tellingOf(name, log)
   }))
 
   const jwtRules = (verifiesJwt ? issuers : []).map(issuer => rulesFor(issuer, {
@@ -79,6 +76,19 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
       map: config.OAUTH2_SCOPE_MAP,
       published: issuers.find(issuer => issuer.name === name)?.scopesSupported
     })
+  }
+}
+
+/** One line when an authorization server gets into trouble, and one when it is out again, with how long that was. */
+function tellingOf (issuer: string, log: Log): NonNullable<IssuerOptions['onState']> {
+  const since = new Map<string, number>()
+  return (what, trouble) => {
+    if (trouble !== undefined) {
+      since.set(what, performance.now())
+      return log.warn({ issuer, what, why: trouble.message }, 'authorization server is in trouble')
+    }
+    const forMs = Math.round(performance.now() - (since.get(what) ?? performance.now()))
+    log.info({ issuer, what, forMs }, 'authorization server answers again')
   }
 }
 

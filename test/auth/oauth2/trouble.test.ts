@@ -330,3 +330,18 @@ t.test('an introspected token that was good here and is over is no guess', async
   for (const token of tokens) statuses.push(await ask(token))
   t.strictSame(new Set(statuses), new Set([401]))
 })
+
+t.test('one line when an authorization server gets into trouble, and one with how long it was', async t => {
+  const { app, issuer, lines } = await served(t, { paces: EAGER })
+  t.ok(await until(async () => (await echo(app, issuer.mint())).status === 200))
+  const told = (msg: string) => lines.filter(line => line.msg === msg && line.what === 'keys')
+  issuer.bend.set('/jwks', TROUBLES['an error']!)
+  t.ok(await until(() => told('authorization server is in trouble').length > 0))
+  const before = issuer.counts.get('/jwks')!
+  await until(() => issuer.counts.get('/jwks')! >= before + 2)
+  issuer.bend.delete('/jwks')
+  t.ok(await until(() => told('authorization server answers again').length > 0))
+  t.equal(told('authorization server is in trouble').length, 1, 'whatever often it was asked')
+  t.match(told('authorization server answers again'), [{ issuer: issuer.url, forMs: Number }])
+  t.ok(Number(told('authorization server answers again')[0]!.forMs) > 0)
+})
