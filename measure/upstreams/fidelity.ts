@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Answered, Asker, Json } from './asker.ts'
 
-/** Tools that answer the same twice, with arguments. The rest tells its environment, or waits for a client. */
+/** Tools that answer the same twice, with arguments. The rest tells its environment, adds to its lists, or waits for a client. */
 const CALLS: ReadonlyArray<readonly [string, Json]> = [
   ['echo', { message: 'grüße \u{1f600} "x"\n' }],
   ['echo', { message: 1 }],
@@ -14,8 +14,7 @@ const CALLS: ReadonlyArray<readonly [string, Json]> = [
   ['get-structured-content', { location: 'Chicago' }],
   ['get-sum', { a: 1, b: 2.5 }],
   ['get-sum', { a: 'x' }],
-  ['get-tiny-image', {}],
-  ['gzip-file-as-resource', { name: 'a.gz', data: 'data:text/plain,hello', outputType: 'resource' }]
+  ['get-tiny-image', {}]
 ]
 const PROMPTS: ReadonlyArray<readonly [string, Json]> = [
   ['simple-prompt', {}],
