@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { properties, type wanted } from '../src/settings/load.ts'
+import { NOT_OPTIONS, optionOf } from '../src/settings/options.ts'
 import { artefacts } from './artefacts.ts'
 import { ERRORS } from '../src/errors.ts'
 import { alertsTable, prometheusRule } from './alerts.ts'
@@ -25,7 +26,8 @@ export function pages (): Record<string, string> {
 function configuration (): string {
   const rows = Object.entries(properties).map(([name, schema]) => {
     const { default: value, description } = schema
-    return `| \`${name}\` | ${value === undefined ? '' : `\`${String(value)}\``} | ${allowed(schema)} | ${description} |`
+    const option = Object.hasOwn(NOT_OPTIONS, name) ? '' : `\`${optionOf(name)}\``
+    return `| \`${name}\` | ${value === undefined ? '' : `\`${String(value)}\``} | ${allowed(schema)} | ${option} | ${description} |`
   })
   return `# Configuration
 
@@ -36,10 +38,12 @@ A wrong, empty or contradicting setting stops the start with exit code 2. The me
 A name that looks like a setting but is none is a warning with the nearest real name, so that an older release starts with the settings
 of a newer one. Switches take \`true\` or \`false\`, also \`yes\`, \`no\`, \`on\`, \`off\`, \`1\` and \`0\`.
 
+The column "option" is the name of the setting in [the Fastify plugin](fastify.md); empty where it belongs to the listener or the process.
+
 This page is generated from \`src/settings/schema.ts\`.
 
-| name | default | allowed | meaning |
-|---|---|---|---|
+| name | default | allowed | option | meaning |
+|---|---|---|---|---|
 ${rows.join('\n')}
 `
 }

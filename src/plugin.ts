@@ -257,9 +257,8 @@ const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp
   const hook = typeof toolHook === 'function' ? toolHook : undefined
   const settings = typeof toolHook === 'string' ? { ...rest, toolHook } : rest
   const fullPath = pathIn(app.prefix + prefix, path, settings)
-  if (principal !== undefined && settings.oauth2AuthServer !== undefined) {
-    throw new UsageError('principal and oauth2AuthServer both say who is calling: keep one')
-  }
+  const other = principal && (['oauth2AuthServer', 'authenticator', 'mcpApiKey'] as const).find(name => settings[name] !== undefined)
+  if (other !== undefined) throw new UsageError(`principal and ${other} both say who is calling: keep one`)
   const { config, warnings } = loadOptions({ ...settings, ...(redis === undefined ? {} : redisOptions(redis)) }, fullPath)
   const log = app.log.child({}, childLogOptions)
   for (const warning of warnings) log.warn({}, warning)

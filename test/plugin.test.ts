@@ -367,6 +367,7 @@ t.test('wrong options stop the start, all at once, in their names and without va
     [{ mcpDebug: 'yes' }, /mcpDebug must be true or false/],
     [{ redisUrl: 'redis://localhost:1' }, /stateSecret is required with Redis/],
     [{ principal: () => undefined, oauth2AuthServer: 'https://issuer.example' }, /principal and oauth2AuthServer both say who is calling/],
+    [{ principal: () => undefined, mcpApiKey: 'sk-0123456789abcdef0123456789' }, /principal and mcpApiKey both say/],
     [{ redis: {} }, /redis must be an ioredis instance/],
     [{ redis: { options: { path: '/run/redis.sock' } } }, /socket file/],
     [{ redis: { options: { host: 'h', tls: { cert: 'canary' } } } }, /TLS with cert/],

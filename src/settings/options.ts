@@ -13,6 +13,8 @@ export const NOT_OPTIONS = {
   PORT: 'the app listens where its own listen() says',
   MANAGEMENT_HOST: 'there is no management listener; app.secureMcp.metrics() gives the metrics',
   MANAGEMENT_PORT: 'there is no management listener; app.secureMcp.metrics() gives the metrics',
+  MANAGEMENT_URL: 'there is no management listener; app.secureMcp manages keys and tools',
+  MCP_OPERATOR_KEY: 'there is no management listener; app.secureMcp manages keys and tools',
   TRUST_PROXY: 'write Fastify({ trustProxy })',
   MAX_CONNECTIONS: 'set app.server.maxConnections',
   MAX_CONNECTIONS_PER_ADDRESS: 'set app.server.maxConnections',
