@@ -6,7 +6,7 @@ export function readableOutput (to: { write (text: string): unknown }): Destinat
   return { write: line => { to.write(readable(line)) } }
 }
 
-interface Line {
+interface ShownLine {
   level?: string
   time?: string
   msg?: string
@@ -24,9 +24,9 @@ interface Line {
 
 /** One line of the log, readable; a line that is no JSON as it is. */
 export function readable (text: string): string {
-  let line: Line
+  let line: ShownLine
   try {
-    line = JSON.parse(text) as Line
+    line = JSON.parse(text) as ShownLine
   } catch {
     return text
   }
@@ -41,7 +41,7 @@ export function readable (text: string): string {
 }
 
 /** What was called, what was decided, how long it took, who called; and why it was refused. */
-function call ({ method, http, target, decision = '', rule, principal, ms }: Line): string {
+function call ({ method, http, target, decision = '', rule, principal, ms }: ShownLine): string {
   const what = method === 'tools/call' && target !== undefined ? target : [method ?? http, target].join(' ')
   const why = rule === undefined ? '' : `  (${rule})`
   const took = (ms ?? 0).toFixed(1).padStart(7)
