@@ -7,7 +7,7 @@ import { folder, redisUrl } from '../support/app.ts'
 import { secureMcp, startServer } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
-const COMMANDS = ['serve', 'stdio', 'keys', 'config', 'ip', 'tokens', 'tools', 'call', 'state', 'doctor', 'status', 'why']
+const COMMANDS = ['serve', 'stdio', 'keys', 'config', 'ip', 'tokens', 'tools', 'call', 'servers', 'state', 'doctor', 'status', 'why']
 
 /** What a person with curl sends. */
 async function call (url: string, key: string | undefined, name = 'hello_world') {
@@ -41,7 +41,7 @@ t.test('wrong use ends with code 2 and one line that says how to mend it', async
     ['keys', 'show', 'nobody'], ['keys', 'rotate'], ['keys', 'revoke', 'nobody'], ['keys', 'import', 'no-such-file'], ['keys', '__proto__'],
     ['config'], ['config', 'set'], ['config', 'set', 'redis_url'], ['config', 'set', 'redis_url', 'value-as-argument'], ['config', 'get', 'none'],
     ['ip'], ['ip', 'block'], ['ip', 'block', '300.1.1.1'], ['ip', 'unblock', '192.0.2.1'], ['ip', 'block', '192.0.2.1', '--for', 'ever'],
-    ['tools'], ['tools', 'fly'], ['tokens'], ['state'],
+    ['tools'], ['tools', 'fly'], ['tools', 'approve'], ['tools', 'diff', 'nobody'], ['servers'], ['servers', 'import'], ['servers', 'import', 'no-such-file'], ['tokens'], ['state'],
     ['status'], ['status', 'now'], ['doctor', 'now'], ['doctor', '--key'], ['doctor', '--through', 'here'], ['doctor', '--only', 'nothing'], ['why'], ['why', '--key', 'nobody', '--tool', 'echo'], ['why', '--key', 'a', '--token', 'b'], ['why', '--key', 'a', '--args', '[]'], ['why', '--token', 'no-such-file'],
     ['keys', 'change'], ['keys', 'change', 'nobody', '--allow', '*'], ['keys', 'change', 'a'], ['keys', 'change', 'a', '--drop', 'x', '--limit', '0']
   ]

@@ -1,0 +1,24 @@
+import { existsSync } from 'node:fs'
+import { secureConfigOf } from '../settings/read.ts'
+import type { UpstreamEntry } from '../upstreams/entry.ts'
+import { readUpstreamsFile } from '../upstreams/file.ts'
+import { valueSources } from '../upstreams/values.ts'
+import type { Io } from './command.ts'
+
+/** The file of upstreams that a server with this environment reads. */
+export function upstreamsFileOf ({ env }: Io): string {
+  return env.MCP_SERVERS_FILE || 'config/mcp_servers.json'
+}
+
+/**
+ * The servers of the file; none where there is no file.
+ *
+ * @throws {UsageError} with every fault of it
+ */
+export function upstreamEntries (io: Io): readonly UpstreamEntry[] {
+  const path = upstreamsFileOf(io)
+  if (!existsSync(path)) return []
+  const sources = valueSources(io.env, secureConfigOf(io.env))
+  // Exemptions are judged where the patterns are loaded.
+  return readUpstreamsFile(path, { sources, stdio: true, patterns: { has: () => true } }).entries
+}
