@@ -5,6 +5,7 @@ import { addressedHostCheck, hostCheck, originCheck } from './core/origin.ts'
 import { routedTarget } from './core/request-target.ts'
 import { sealer } from './core/seal.ts'
 import { AppError } from './errors.ts'
+import { whyAbsent } from './operate/absent.ts'
 import { Idempotency } from './operate/idempotency.ts'
 import type { OperateContext, ProcessStatus } from './operate/operation.ts'
 import { Performer } from './operate/perform.ts'
@@ -82,7 +83,7 @@ export async function buildManagement (options: ManagementOptions): Promise<Fast
 
 /** What operations work on, as it is now. */
 function contextOf ({ config, store, runtime, traffic }: ManagementOptions): OperateContext {
-  const { offer, inspection, authenticators, rules } = runtime
+  const { offer, inspection, authenticators, rules, upstreams } = runtime
   const hosts = {
     isHost: hostCheck(config.ALLOWED_HOSTS, new URL(config.PUBLIC_URL).protocol),
     isOrigin: originCheck(config.ALLOWED_ORIGINS)
@@ -95,6 +96,7 @@ function contextOf ({ config, store, runtime, traffic }: ManagementOptions): Ope
     rules,
     hosts,
     seesCounts: true,
+    whyAbsent: target => whyAbsent(upstreams?.statuses() ?? [], target),
     url: `${config.PUBLIC_URL}/mcp`,
     keepRevocationsMs: config.OAUTH2_MAX_TOKEN_AGE_MS + config.OAUTH2_CLOCK_SKEW_MS,
     status: () => statusOf(config, runtime, traffic)

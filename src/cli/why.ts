@@ -14,8 +14,8 @@ export const why: Command = {
   help: `Usage: secure-mcp why --key <id or name> | --token <file> [options]
 
 Asks every layer in the order in which a request meets them, with the policy of
-now. Nothing is counted and no tool runs. Without Redis the limits are in the
-running server: with MCP_OPERATOR_KEY it is asked.
+now. Nothing is counted and no tool runs. With MCP_OPERATOR_KEY the running
+server is asked: it alone knows tools of upstreams, and without Redis the limits.
 
   --key <id or name>   the key that asks
   --token <file>       a file with the key or access token that asks; - reads it
@@ -48,8 +48,8 @@ Example:
     const credential = values.token === undefined ? undefined : await credentialIn(values.token, io)
     const asked = { key, credential, tool, address, args: given }
     return await withStore(io, async (store, config) => {
-      if (store.kind === 'memory' && config.MCP_OPERATOR_KEY !== undefined) {
-        // The counts are in the running server.
+      if (config.MCP_OPERATOR_KEY !== undefined) {
+        // The running server knows its counts without Redis, and what its upstreams offer.
         const { askServer } = await import('./ask-server.ts')
         tell(await askServer<Explanation>(config, { method: 'POST', path: '/api/why', body: asked }), values.json, io)
         return 0
