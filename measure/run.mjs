@@ -14,6 +14,7 @@ const MEASUREMENTS = {
   busy: ['busy/run.ts', 'the tests, ten times, while other work holds every core'],
   worst: ['worst/run.mjs', 'requests of 1 MB, and how long each blocks the event loop'],
   'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
+  schemas: ['schemas/run.ts', 'what a call costs with its schema in each library'],
   redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
   upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it'],
   'upstream-bench': ['bench/upstreams.mjs', 'calls to upstreams beside own tools and other proxies; --guard is short and fails above the agreed ratio'],

@@ -7,7 +7,7 @@ import { hasHiddenCharacters } from '../core/visible-text.ts'
 import { UsageError } from '../errors.ts'
 import { authorSchema, type AuthorSchema } from './author-schema.ts'
 import { promptInput, type Fail, type PromptInput } from './prompt-input.ts'
-import type { Definition, Prompt, PromptArgument, Resource, Tool } from './tool.ts'
+import type { Definition, Listing, Prompt, PromptArgument, Resource, Tool } from './tool.ts'
 import { uriTemplate, type UriTemplate } from './uri-template.ts'
 
 /** A definition and the file that it came from, for messages. */
@@ -153,7 +153,8 @@ function offerTool (tool: Tool, patterns: Patterns, fail: Fail): OfferedTool {
     description: tool.description,
     inputSchema: input.listed,
     ...optional({ outputSchema: output?.listed }),
-    ...optional({ annotations: tool.annotations })
+    ...optional({ annotations: tool.annotations }),
+    ...listing(tool)
   }
   requireVisible(listed, `tool "${tool.name}"`, fail)
   return {
@@ -178,7 +179,8 @@ function offerResource (resource: Resource, patterns: Patterns, fail: Fail): Off
   const listed = {
     ...(template === undefined ? { uri: resource.uri } : { uriTemplate: resource.uri }),
     name: resource.name,
-    ...optional({ title: resource.title, description: resource.description, mimeType: resource.mimeType })
+    ...optional({ title: resource.title, description: resource.description, mimeType: resource.mimeType }),
+    ...listing(resource)
   }
   requireVisible(listed, `resource "${resource.uri}"`, fail)
   return { resource, template: template ?? undefined, listed, exempt: exemptions(`resource "${resource.uri}"`, resource.exempt, patterns, fail) }
@@ -192,6 +194,7 @@ function offerPrompt (prompt: Prompt, patterns: Patterns, fail: Fail): OfferedPr
   const listed = {
     name: prompt.name,
     ...optional({ title: prompt.title, description: prompt.description }),
+    ...listing(prompt),
     ...optional({
       arguments: args?.map(({ name, title, description, required }) => ({ name, ...optional({ title, description, required }) }))
     })
@@ -230,7 +233,11 @@ function checkListed (what: string, members: Record<string, unknown>, fail: Fail
   for (const name of ['name', 'title', 'description', 'mimeType']) {
     if (members[name] !== undefined && typeof members[name] !== 'string') fail(`${what}: ${name} must be a text`)
   }
-  const { annotations } = members
+  const { annotations, icons, meta } = members
+  if (meta !== undefined && !isObject(meta)) fail(`${what}: meta must be an object`)
+  if (icons !== undefined && !(Array.isArray(icons) && icons.every(isIcon))) {
+    fail(`${what}: icons must be a list of { src, mimeType }, each src an https or data:image URL`)
+  }
   if (annotations === undefined) return
   if (typeof annotations !== 'object' || annotations === null || Array.isArray(annotations)) fail(`${what}: annotations must be an object`)
   for (const [name, value] of Object.entries(annotations as object)) {
@@ -255,6 +262,20 @@ function declaredArguments ({ name, arguments: args, complete }: Prompt, fail: F
     }
   }
   return { input: undefined, args }
+}
+
+function listing ({ meta, icons }: Listing): object {
+  return optional({ icons, _meta: meta })
+}
+
+function isObject (value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isIcon (icon: unknown): boolean {
+  const { src, mimeType }: { src?: unknown, mimeType?: unknown } = isObject(icon) ? icon : {}
+  return typeof src === 'string' && /^(https:\/\/|data:image\/)\S+$/.test(src) &&
+    (mimeType === undefined || typeof mimeType === 'string')
 }
 
 function optional (members: Record<string, unknown>): Record<string, unknown> {

@@ -1,5 +1,6 @@
 /** What a tool module imports: `import { defineTool, Type } from 'secure-mcp-server'`. */
 export { default as Type } from 'typebox'
+export { audio, image } from './media.ts'
 export {
   ask, defineTool, defineResource, definePrompt, elicit, listRoots, sample, ToolError,
   type Annotations, type CallerInfo, type Change, type Content, type Context, type Definition, type HookedCall,

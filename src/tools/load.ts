@@ -8,10 +8,9 @@ import { faultPlace } from './fault-place.ts'
 import { provideOwnPackage } from './own-package.ts'
 import type { Definition } from './tool.ts'
 
-/** JavaScript everywhere; TypeScript where this Node strips types itself. */
+/** JavaScript everywhere; TypeScript where this Node, or what its start added, strips types. */
 const JAVASCRIPT = /\.[cm]?js$/
 const TYPESCRIPT = /\.[cm]?ts$/
-const STRIPS_TYPES = Boolean((process.features as { typescript?: unknown }).typescript)
 /** Left alone without a word: helpers, hidden files, tests, declarations, what a package brings. */
 const LEFT_ALONE = /^[._]|\.d\.[cm]?ts$|\.test\.[cm]?[jt]sx?$|^node_modules$/
 /** The folder that need not exist. */
@@ -52,7 +51,11 @@ async function definitionsIn (file: string, query: string): Promise<Definition[]
   try {
     module = await import(pathToFileURL(resolve(file)).href + query)
   } catch (error) {
-    const { message } = error as Error
+    const { message, code } = error as NodeJS.ErrnoException
+    if (code === 'ERR_UNKNOWN_FILE_EXTENSION') {
+      throw new UsageError(`${file}: this Node (${process.version}) runs no TypeScript; use Node 22.18 or later, write .js, ` +
+        'or start with NODE_OPTIONS=\'--import tsx\'')
+    }
     throw new UsageError(`${file}: cannot be loaded: ${message}${await faultPlace(error as Error, dirname(file))}`)
   }
   const inner: unknown = (module.default as { default?: unknown } | undefined)?.default
@@ -80,8 +83,6 @@ function modulesIn (dir: string, warn: (message: string) => void): string[] {
     const path = join(dir, entry.name)
     if (isFolder(entry, path)) {
       if (holdsModules(path)) warn(`${path} is not loaded: put tool files into ${dir} itself, one level deep`)
-    } else if (TYPESCRIPT.test(entry.name) && !STRIPS_TYPES) {
-      throw new UsageError(`${path}: this Node (${process.version}) runs no TypeScript; use Node 22.18 or later, or write .js`)
     } else if (JAVASCRIPT.test(entry.name) || TYPESCRIPT.test(entry.name)) {
       files.push(path)
     } else if (/\.[jt]sx$/.test(entry.name)) {

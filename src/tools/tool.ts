@@ -208,7 +208,14 @@ type ResultOf<O> =
   | { readonly content: readonly Content[], readonly structuredContent: Frozen<InputOf<O>>, readonly isError?: false }
   | { readonly content: readonly Content[], readonly isError: true }
 
-export interface Tool<Input extends Schema = Schema, Output = Schema | undefined, Result = Outcome> {
+/** What hosts read of a tool, a resource or a prompt beside its own members. */
+export interface Listing {
+  /** `_meta` of the entry in the list, for extensions of the protocol such as MCP Apps. */
+  meta?: Readonly<Record<string, unknown>>
+  icons?: ReadonlyArray<{ readonly src: string, readonly mimeType?: string, readonly sizes?: readonly string[] }>
+}
+
+export interface Tool<Input extends Schema = Schema, Output = Schema | undefined, Result = Outcome> extends Listing {
   /** snake_case, 1 to 64 characters of `A-Z a-z 0-9 _ - .` */
   name: string
   title?: string
@@ -247,7 +254,7 @@ export type Complete = (
 
 type MaybePromise<T> = T | Promise<T>
 
-export interface Resource {
+export interface Resource extends Listing {
   /** A fixed URI, or an RFC 6570 template of simple `{variables}`. */
   uri: string
   name: string
@@ -275,7 +282,7 @@ export interface PromptMessage {
   readonly content: Content
 }
 
-export interface Prompt<Input extends Schema | undefined = Schema | undefined> {
+export interface Prompt<Input extends Schema | undefined = Schema | undefined> extends Listing {
   name: string
   title?: string
   description?: string
