@@ -9,6 +9,7 @@ import type { HttpResponse } from '../src/mcp/http-response.ts'
 import { requireServed } from '../src/mcp/message.ts'
 import type { RequestContext } from '../src/mcp/serving.ts'
 import type { Log } from '../src/telemetry/log.ts'
+import type { Onward } from '../src/tools/context.ts'
 import { HIDDEN } from './hidden.ts'
 
 export interface McpRouteOptions {
@@ -82,6 +83,19 @@ class HttpContext implements RequestContext {
 
   // Functions of their own, because they travel without their object.
   readonly becomesStream = (): void => { this.#request.server.secureMcp.traffic.becomesStream(this.#request) }
+
+  /** What may go on to an upstream where its entry says so. */
+  readonly onward = (): Onward => {
+    const { headers } = this.#request
+    const { authType } = this.caller.principal
+    return {
+      header (name) {
+        const value = headers[name]
+        return typeof value === 'string' ? value : undefined
+      },
+      subjectToken: () => authType === 'oauth2' ? /^(?:Bearer|DPoP) +(\S+)$/i.exec(headers.authorization ?? '')?.[1] : undefined
+    }
+  }
 
   /** Fires when the client closes the connection before it has its answer. */
   readonly abortSignal = (): AbortSignal => {

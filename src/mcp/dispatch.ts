@@ -111,9 +111,9 @@ export class McpService {
   }
 
   #serveModern (request: McpRequest, context: RequestContext): HttpResponse | Promise<HttpResponse> {
-    const { caller: { principal }, decision, trace, headers, log, abortSignal } = context
+    const { caller: { principal }, decision, trace, headers, onward, log, abortSignal } = context
     const begun = this.#lane !== undefined && isFast(request)
-      ? this.#lane.answer(request, { principal, decision, trace, headers, log, abortSignal })
+      ? this.#lane.answer(request, { principal, decision, trace, headers, onward, log, abortSignal })
       : undefined
     if (typeof begun === 'string') return whole(begun, request.accepts)
     const reply = new Reply({ id: request.id, trace, accepts: request.accepts, quietMs: this.#quietMs, onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow') })

@@ -6,6 +6,7 @@ import type { Decision } from '../decision/decide.ts'
 import type { Inspection } from '../decision/layers.ts'
 import type { Trace } from '../decision/trace.ts'
 import type { Log } from '../telemetry/log.ts'
+import type { Onward } from '../tools/context.ts'
 import type { Offer } from '../tools/offer.ts'
 import type { Change, ToolHook } from '../tools/tool.ts'
 import type { Sender } from './admit.ts'
@@ -35,6 +36,7 @@ export interface ServedMessage {
   readonly trace: Trace
   /** Of the request, as far as TOOL_HEADERS lists them. */
   readonly headers: Readonly<Record<string, string>>
+  readonly onward?: (() => Onward) | undefined
   readonly log: Log
   /** A call that runs already. Whoever goes on with it takes it away. */
   pending: PendingCall | undefined
@@ -60,6 +62,7 @@ export interface SessionNotes {
 export interface RequestContext extends Sender {
   /** Of the request, as far as TOOL_HEADERS lists them. */
   readonly headers: Readonly<Record<string, string>>
+  readonly onward?: (() => Onward) | undefined
   /** What was decided of the message. Nothing is refused before that. */
   decision: Decision
   /** Fires when the client is gone. Made on first use. */

@@ -20,8 +20,15 @@ export interface Host {
   clientCapabilities?: Readonly<Record<string, unknown>> | undefined
   answers?: Readonly<Record<string, unknown>>
   state?: unknown
-  /** Told when the call waits for somebody else, perhaps for long. */
-  waits?: (() => void) | undefined
+  onward?: (() => Onward) | undefined
+}
+
+/** What of a request may go on to an upstream where its entry says so. No handler sees it. */
+export interface Onward {
+  /** @param name in lower case */
+  header (name: string): string | undefined
+  /** The access token that was presented, for token exchange (RFC 8693); undefined for any other credential. */
+  subjectToken (): string | undefined
 }
 
 const NOTHING = Object.freeze({})

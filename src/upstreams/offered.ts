@@ -156,7 +156,7 @@ async function runTool (
 ): Promise<Relayed<ToolResult> | InputNeeded> {
   const params = { name, arguments: input, ...repeated(context) }
   const result = await calls.call('tools/call', params, context, headers)
-  const needed = inputNeeded(result)
+  const needed = inputNeeded(result, entry)
   if (needed !== undefined) return needed
   const remark = entry.output === 'refuse'
     ? undefined
@@ -178,8 +178,9 @@ function sound<T extends object> (
 const QUESTIONS: ReadonlySet<unknown> = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list'])
 
 /** What an upstream of revision 2026-07-28 asks first, as a question of this server in the client's own revision. */
-function inputNeeded (result: Members): InputNeeded | undefined {
+function inputNeeded (result: Members, { name, questions: mayAsk }: UpstreamEntry): InputNeeded | undefined {
   if (result.resultType !== 'input_required') return undefined
+  if (!mayAsk) throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${name}" asks a question, which the file does not let it`)
   const questions: Record<string, Question> = {}
   for (const [key, question] of Object.entries(membersIn(result, 'inputRequests'))) {
     if (!isMembers(question) || !QUESTIONS.has(question.method)) {
@@ -220,7 +221,7 @@ function offerPrompt (deps: OfferedDeps, prompt: Members): readonly [string, Off
       arguments: completed,
       async get (values, context) {
         const result = await calls.call('prompts/get', { name, arguments: values, ...repeated(context) }, context)
-        return inputNeeded(result) ?? new Relayed(sound(promptResultOf(result), { ...deps, name }))
+        return inputNeeded(result, deps.entry) ?? new Relayed(sound(promptResultOf(result), { ...deps, name }))
       }
     },
     input: undefined,
@@ -270,7 +271,7 @@ function reader (deps: OfferedDeps): OfferedResource['resource']['read'] {
       throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${entry.name}" may not own this URI`)
     }
     const result = await calls.call('resources/read', { uri, ...repeated(context) }, context)
-    return inputNeeded(result) ?? new Relayed(sound(readResultOf(result), { ...deps, name: uri }))
+    return inputNeeded(result, deps.entry) ?? new Relayed(sound(readResultOf(result), { ...deps, name: uri }))
   }
 }
 

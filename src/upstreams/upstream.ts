@@ -51,8 +51,6 @@ const MAX_CALLERS = 16
 const IDLE_MS = 300_000
 /** A child that ends sooner did not start. */
 const STEADY_MS = 10_000
-/** A call that waits longer counts as a stream, ms: its place is for those who are answered soon. */
-const WAITS_MS = 250
 /** For the connection that everyone shares. */
 const EVERYONE = ''
 
@@ -60,7 +58,6 @@ const EVERYONE = ''
 interface ConnectionLine {
   readonly key: string
   readonly turns: Turns
-  readonly declared: Members
   connection: UpstreamConnection | undefined
   starting: Promise<UpstreamConnection> | undefined
   usedAt: number
@@ -108,7 +105,7 @@ export class Upstream {
    */
   async list (): Promise<Listing> {
     const { maxTools, timeoutMs: deadlineMs } = this.entry
-    const { peer, agreement } = await this.#connect(this.#line(EVERYONE, {}))
+    const { peer, agreement } = await this.#connect(this.#line(EVERYONE))
     return await listAll({ peer, agreement, behalf: this.#behalf({}), bounds: { maxTools, deadlineMs } })
   }
 
@@ -122,9 +119,7 @@ export class Upstream {
     method: string, params: Members, context: Context, declared: readonly ParamHeader[] = []
   ): Promise<Members> {
     const { events, mask } = this.#options
-    const host = CallContext.hostOf(context)
     const began = performance.now()
-    const waits = host.waits === undefined ? undefined : setTimeout(host.waits, WAITS_MS)
     let outcome = 'served'
     try {
       return await this.#call({ method, params, context, declared, began })
@@ -133,7 +128,6 @@ export class Upstream {
       outcome = told instanceof UpstreamError ? told.reason : told instanceof PeerTrouble ? 'cancelled' : 'error'
       throw told
     } finally {
-      clearTimeout(waits)
       events.called(this.name, outcome, (performance.now() - began) / 1000)
     }
   }
@@ -142,7 +136,7 @@ export class Upstream {
   async probe (): Promise<boolean> {
     if (this.#isDraining || this.health.waitMs > 0) return false
     try {
-      await this.#connect(this.#line(EVERYONE, {}))
+      await this.#connect(this.#line(EVERYONE))
       return true
     } catch {
       return false // told where it failed
@@ -190,6 +184,7 @@ export class Upstream {
     const { method, params, context, declared, began } = one
     const connection = line.connection ?? await this.#connectedFor(line, one)
     const { peer, agreement } = connection
+    const host = CallContext.hostOf(context)
     const since = performance.now()
     const dressed = dress(agreement, method, params, { ...this.#behalf(context.clientCapabilities), declared })
     const over = connection.begin()
@@ -199,7 +194,8 @@ export class Upstream {
         headers: dressed.headers,
         deadlineMs: this.#leftMs(began),
         signal: context.signal,
-        onProgress: CallContext.hostOf(context).progress === undefined ? undefined : context.progress
+        caller: host.onward?.(),
+        onProgress: host.progress === undefined ? undefined : context.progress
       })
       this.health.answered()
       return result
@@ -252,22 +248,17 @@ export class Upstream {
   }
 
   #lineFor (context: Context): ConnectionLine {
-    if (this.entry.share === 'all') return this.#line(EVERYONE, {})
-    const { elicitation, sampling, roots } = context.clientCapabilities
-    const declared = JSON.parse(JSON.stringify({ elicitation, sampling, roots })) as Members
-    return this.#line(`${context.caller.id} ${JSON.stringify(declared)}`, declared)
+    if (this.entry.share === 'all') return this.#line(EVERYONE)
+    return this.#line(context.caller.id)
   }
 
   /** @throws {UpstreamError} UPSTREAM_BUSY where every connection is in use */
-  #line (key: string, declared: Members): ConnectionLine {
+  #line (key: string): ConnectionLine {
     const found = this.#lines.get(key)
     if (found !== undefined) return found
     if (key !== EVERYONE) this.#makeRoom()
-    const { target, questions, share, maxInFlight } = this.entry
-    // Over stdio a question names no call: with one call at a time it is that one's.
-    const max = share === 'caller' && questions && target.kind === 'stdio' ? 1 : maxInFlight
     const line: ConnectionLine = {
-      key, turns: new Turns(max), declared, connection: undefined, starting: undefined, usedAt: performance.now()
+      key, turns: new Turns(this.entry.maxInFlight), connection: undefined, starting: undefined, usedAt: performance.now()
     }
     this.#lines.set(key, line)
     return line
@@ -316,7 +307,7 @@ export class Upstream {
     try {
       const connection = await UpstreamConnection.open({
         ...this.#options,
-        declared: line.declared,
+        declared: {},
         onNotification: (method, params) => this.#notified(method, params),
         onQuestion: async method => this.#questioned(method),
         onClose: (why, closed) => this.#closed(line, closed, why)

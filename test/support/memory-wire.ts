@@ -11,7 +11,7 @@ export class MemoryWire implements Wire {
   onText: Wire['onText'] = () => false
   onTooLarge: Wire['onTooLarge'] = () => {}
   onClose: Wire['onClose'] = () => {}
-  readonly sent: Array<{ message: Received, headers: WireExchange['headers'] }> = []
+  readonly sent: Array<{ message: Received, headers: WireExchange['headers'], caller?: WireExchange['caller'] }> = []
   readonly abandoned: WireExchange[] = []
   /** Texts that were no message. */
   noise = 0
@@ -27,7 +27,7 @@ export class MemoryWire implements Wire {
   send (text: string, exchange?: WireExchange): void {
     if (this.closed) return exchange?.onEnd?.({ kind: 'closed', message: 'is not running', sent: false })
     const message = JSON.parse(text) as Received
-    this.sent.push({ message, headers: exchange?.headers })
+    this.sent.push({ message, headers: exchange?.headers, caller: exchange?.caller })
     setImmediate(() => {
       this.#server.receive(message, text => this.say(text, this.#http ? exchange : undefined)).catch(error => { throw error })
     })

@@ -145,3 +145,29 @@ t.test('odd lists lose what is odd, by name, and nothing else', async t => {
   const told = lines.filter(({ msg }) => msg === 'upstream list').map(({ what }) => String(what))
   for (const why of [/no object/, /"no-schema" is not offered: its inputSchema/, /it has no name/, /task only/, /same cursor/]) t.ok(told.some(what => why.test(what)), String(why))
 })
+
+t.test('a server of the newer revision may ask the caller first, where the file lets it', async t => {
+  const script: Script = {
+    era: 'modern',
+    tools: [tool('ask', ({ params }) => params.inputResponses === undefined
+      ? { resultType: 'input_required', inputRequests: { who: { method: 'elicitation/create', params: { mode: 'form', message: 'Who?', requestedSchema: { type: 'object', properties: { name: { type: 'string' } } } } } }, requestState: 'its own' }
+      : text(`${JSON.stringify(params.inputResponses)} ${String(params.requestState)}`))]
+  }
+  const { app, key } = await open(t, { may: { script, entry: { protocol: 'modern', questions: true } }, not: { script, entry: { protocol: 'modern' } } })
+  const _meta = { 'io.modelcontextprotocol/clientCapabilities': { elicitation: { form: {} } } }
+  const ask = async (more: object = {}) => messageOf(await modern(app, 'tools/call', { name: 'may_ask', arguments: {}, _meta, ...more }, { key })).result
+  const asked = await ask()
+  t.match(asked, { resultType: 'input_required', inputRequests: { who: { method: 'elicitation/create' } } })
+  t.notMatch(JSON.stringify(asked), 'its own', 'its state is sealed')
+  const answered = await ask({ requestState: asked.requestState, inputResponses: { who: { action: 'accept', content: { name: 'Ada' } } } })
+  t.match(answered.content[0].text, '{"who":{"action":"accept","content":{"name":"Ada"}}} its own')
+  t.match(messageOf(await modern(app, 'tools/call', { name: 'not_ask', arguments: {}, _meta }, { key })), { result: { isError: true } })
+})
+
+t.test('what the wire may pass on of a caller reaches it, and an API key is no token', async t => {
+  const { call, wire } = await open(t, { s: {} })
+  await call('s_echo', { text: 'a' }, { headers: { 'x-team': 'blue' } })
+  const { caller } = wire('s').sent.at(-1)!
+  t.equal(caller?.header('x-team'), 'blue')
+  t.equal(caller?.subjectToken?.(), undefined)
+})

@@ -14,7 +14,7 @@ import type { Trace } from '../../decision/trace.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { runTool, type CallOutcome } from '../../tools/call.ts'
 import type { OfferedTool } from '../../tools/catalogue.ts'
-import { CallContext, type Host } from '../../tools/context.ts'
+import { CallContext, type Host, type Onward } from '../../tools/context.ts'
 import type { ToolResult } from '../../tools/result.ts'
 import { InputNeeded, type Content } from '../../tools/tool.ts'
 import { emptyListMeta } from '../empty-list.ts'
@@ -36,6 +36,7 @@ export interface FastLaneContext {
   readonly decision: Decision
   readonly trace: Trace
   readonly headers: Readonly<Record<string, string>>
+  readonly onward?: (() => Onward) | undefined
   readonly log: Log
   /** Fires when the client is gone. Made on first use. */
   readonly abortSignal: () => AbortSignal
@@ -155,6 +156,7 @@ class LaneHost implements Host {
   readonly principal: Principal
   readonly requestId: string
   readonly headers: Readonly<Record<string, string>>
+  readonly onward: Host['onward']
   readonly log: Log
   readonly changed: Host['changed']
   readonly clientCapabilities: Readonly<Record<string, unknown>>
@@ -169,11 +171,12 @@ class LaneHost implements Host {
   constructor (
     { changed }: ServingOptions, era: Era, { _meta }: Json, who: FastLaneContext
   ) {
-    const { principal, trace, headers, log, abortSignal, session } = who
+    const { principal, trace, headers, onward, log, abortSignal, session } = who
     const meta = isObject(_meta) ? _meta : {}
     this.principal = principal
     this.requestId = trace.requestId
     this.headers = headers
+    this.onward = onward
     this.log = log
     this.changed = changed
     this.#abortSignal = abortSignal

@@ -96,13 +96,14 @@ export class HandledRequest {
   host (): Host {
     const { mcpReq } = this.#ctx
     const { options, server } = this.#deps
-    const { principal, trace, headers, log } = this.message
+    const { principal, trace, headers, onward, log } = this.message
     const token = mcpReq._meta?.progressToken
     const { state, answers } = this.#returned
     return {
       principal,
       requestId: trace.requestId,
       headers,
+      onward,
       log,
       signal: () => mcpReq.signal,
       progress: token === undefined

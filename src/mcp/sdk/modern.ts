@@ -29,8 +29,8 @@ export class ModernHandler {
 
   /** Have the SDK answer. @param pending the call, where the fast lane began it */
   async serve (request: McpRequest, context: RequestContext, reply: Reply, pending?: PendingCall): Promise<void> {
-    const { caller: { principal }, decision, trace, headers, log } = context
-    const message: ServedMessage = { principal, decision, trace, headers, log, pending }
+    const { caller: { principal }, decision, trace, headers, onward, log } = context
+    const message: ServedMessage = { principal, decision, trace, headers, onward, log, pending }
     const authInfo: AuthInfo = { token: '', clientId: principal.id, scopes: [], extra: { message } satisfies Extra as never }
     const response = await this.#handler.fetch(webRequest(request, context.abortSignal()), { authInfo, parsedBody: wireForm(request) })
     if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) await passEvents(response, reply)

@@ -52,7 +52,7 @@ export class Requests {
   /** @throws {AppError} what refuses the request before anything was said */
   serve (request: McpRequest, context: RequestContext, session?: RequestSession): HttpResponse | Promise<HttpResponse> {
     const { lane } = this.#options
-    const { caller: { principal }, decision, trace, headers, log, abortSignal } = context
+    const { caller: { principal }, decision, trace, headers, onward, log, abortSignal } = context
     const running = new RunningRequest()
     let begun: FastAnswer | Promise<FastAnswer> | undefined
     if (lane !== undefined && isFast(request)) {
@@ -62,6 +62,7 @@ export class Requests {
         decision,
         trace,
         headers,
+        onward,
         log,
         abortSignal: () => AbortSignal.any([abortSignal(), running.signal]),
         session: session === undefined ? undefined : { clientCapabilities }
@@ -97,8 +98,8 @@ export class Requests {
     if (typeof answer === 'string') return reply.finish(answer)
     const exchange = this.#openExchange(context, reply, session)
     running.exchange = exchange
-    const { caller: { principal }, decision, trace, headers, log } = context
-    const message: ServedMessage = { principal, decision, trace, headers, log, pending: answer }
+    const { caller: { principal }, decision, trace, headers, onward, log } = context
+    const message: ServedMessage = { principal, decision, trace, headers, onward, log, pending: answer }
     const server = this.#options.makeServer({ era: 'legacy', log, session: session?.notes, messageOf: () => message })
     await server.connect(exchange)
     context.abortSignal().addEventListener('abort', () => { exchange.end() }, { once: true })
