@@ -168,7 +168,7 @@ async function registerProtocol (app: FastifyInstance, { config, runtime, judgeS
     quietMs,
     fastLane
   })
-  if (runtime.upstreams !== undefined) await app.register(upstreams, { set: runtime.upstreams, graceMs: config.SHUTDOWN_GRACE_MS })
+  if (runtime.upstreams !== undefined) await app.register(upstreams, { set: runtime.upstreams })
 }
 
 async function registerRoutes (app: FastifyInstance, composition: Composition): Promise<void> {

@@ -61,8 +61,8 @@ export async function serve (
 
   tell(banner(config, `${config.PUBLIC_URL}/mcp`, firstKey))
 
-  // One second more for what follows the requests: ending streams, closing connections.
-  closeWithGrace({ delay: config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 1000, logger: lastWords(log) }, async ({ signal, err }) => {
+  // More for what follows the requests: ending streams, closing connections, and programs that do not end at once.
+  closeWithGrace({ delay: config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 4000, logger: lastWords(log) }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, 'ending after an unforeseen failure')
     await stop({ app, management, log, signal, config })
   })
