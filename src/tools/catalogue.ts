@@ -7,7 +7,7 @@ import { hasHiddenCharacters } from '../core/visible-text.ts'
 import { UsageError } from '../errors.ts'
 import { authorSchema, type AuthorSchema } from './author-schema.ts'
 import { promptInput, type Fail, type PromptInput } from './prompt-input.ts'
-import type { Definition, Listing, Prompt, PromptArgument, Resource, Tool } from './tool.ts'
+import type { Definition, ListedExtras, Prompt, PromptArgument, Resource, Tool } from './tool.ts'
 import { uriTemplate, type UriTemplate } from './uri-template.ts'
 
 /** A definition and the file that it came from, for messages. */
@@ -264,7 +264,7 @@ function declaredArguments ({ name, arguments: args, complete }: Prompt, fail: F
   return { input: undefined, args }
 }
 
-function listing ({ meta, icons }: Listing): object {
+function listing ({ meta, icons }: ListedExtras): object {
   return optional({ icons, _meta: meta })
 }
 

@@ -209,13 +209,13 @@ type ResultOf<O> =
   | { readonly content: readonly Content[], readonly isError: true }
 
 /** What hosts read of a tool, a resource or a prompt beside its own members. */
-export interface Listing {
+export interface ListedExtras {
   /** `_meta` of the entry in the list, for extensions of the protocol such as MCP Apps. */
   meta?: Readonly<Record<string, unknown>>
   icons?: ReadonlyArray<{ readonly src: string, readonly mimeType?: string, readonly sizes?: readonly string[] }>
 }
 
-export interface Tool<Input extends Schema = Schema, Output = Schema | undefined, Result = Outcome> extends Listing {
+export interface Tool<Input extends Schema = Schema, Output = Schema | undefined, Result = Outcome> extends ListedExtras {
   /** snake_case, 1 to 64 characters of `A-Z a-z 0-9 _ - .` */
   name: string
   title?: string
@@ -254,7 +254,7 @@ export type Complete = (
 
 type MaybePromise<T> = T | Promise<T>
 
-export interface Resource extends Listing {
+export interface Resource extends ListedExtras {
   /** A fixed URI, or an RFC 6570 template of simple `{variables}`. */
   uri: string
   name: string
@@ -282,7 +282,7 @@ export interface PromptMessage {
   readonly content: Content
 }
 
-export interface Prompt<Input extends Schema | undefined = Schema | undefined> extends Listing {
+export interface Prompt<Input extends Schema | undefined = Schema | undefined> extends ListedExtras {
   name: string
   title?: string
   description?: string
