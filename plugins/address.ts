@@ -30,10 +30,13 @@ export default fp<AddressOptions>(async function address (app, { isProxy }) {
       : clientAddress(peer, headers['x-forwarded-for'] as string | undefined, isProxy)
     secureMcp.address = client ?? normalAddress(peer) ?? '0.0.0.0'
     if (client === undefined && peer !== '') {
-      return done(new AppError('INVALID_REQUEST', 'X-Forwarded-For holds an entry that is no address', {
-        cause: `the proxy ${secureMcp.address} wrote an X-Forwarded-For without an address: ` +
-          `${redact(String(headers['x-forwarded-for']).slice(-128))}; see ${isProxy === undefined ? 'Fastify({ trustProxy })' : 'TRUST_PROXY'}`
-      }))
+      return done(
+        new AppError('INVALID_REQUEST', 'X-Forwarded-For holds an entry that is no address', {
+          cause:
+            `the proxy ${secureMcp.address} wrote an X-Forwarded-For without an address: ` +
+            `${redact(String(headers['x-forwarded-for']).slice(-128))}; see ${isProxy === undefined ? 'Fastify({ trustProxy })' : 'TRUST_PROXY'}`
+        })
+      )
     }
     const refusal = judgeAddress(secureMcp.address, blocked)
     if (refusal === undefined) return done()

@@ -79,7 +79,10 @@ class BrowserLogin implements Login {
     return url.href
   }
 
-  async finish (request: FastifyRequest, reply: FastifyReply): Promise<{ token: string, expiresAt: number | undefined }> {
+  async finish (
+    request: FastifyRequest,
+    reply: FastifyReply
+  ): Promise<{ token: string; expiresAt: number | undefined }> {
     const { state, iss } = request.query as Query
     const opened = typeof state === 'string' ? this.#states.open(state, BINDING, Date.now()) : undefined
     const name = (opened?.value as { issuer?: unknown } | undefined)?.issuer
@@ -94,8 +97,10 @@ class BrowserLogin implements Login {
     }
     const client = await this.#clientOf(issuer)
     const { token } = await client.getAccessTokenFromAuthorizationCodeFlow(request, reply)
-    const { access_token: accessToken, expires_in: seconds } = token as { access_token?: unknown, expires_in?: unknown }
-    if (typeof accessToken !== 'string' || accessToken === '') throw new Unreachable('the token endpoint answered without a token')
+    const { access_token: accessToken, expires_in: seconds } = token as { access_token?: unknown; expires_in?: unknown }
+    if (typeof accessToken !== 'string' || accessToken === '') {
+      throw new Unreachable('the token endpoint answered without a token')
+    }
     return { token: accessToken, expiresAt: typeof seconds === 'number' ? Date.now() + seconds * 1000 : undefined }
   }
 
@@ -116,7 +121,9 @@ async function registerClient (
   { publicUrl, clientId, clientSecret, resource }: OAuth2LoginOptions,
   stateOf: (request: FastifyRequest) => string
 ): Promise<OAuth2Namespace> {
-  if (authorizationEndpoint === undefined) throw new Unreachable('the metadata names no authorization_endpoint that may be used')
+  if (authorizationEndpoint === undefined) {
+    throw new Unreachable('the metadata names no authorization_endpoint that may be used')
+  }
   if (tokenEndpoint === undefined) throw new Unreachable('the metadata names no token_endpoint that may be used')
   const secure = publicUrl.startsWith('https:')
   const holder = Fastify({ logger: false })

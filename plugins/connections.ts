@@ -32,7 +32,11 @@ export default fp<ConnectionsOptions>(async function connections (app, { isProxy
 
   app.server.on('connection', (socket: Socket) => {
     const address = normalAddress(socket.remoteAddress ?? '') ?? ''
-    const { place, closing } = pool.enter(socket, isProxy(address, 0) ? undefined : addressGroup(address), performance.now())
+    const { place, closing } = pool.enter(
+      socket,
+      isProxy(address, 0) ? undefined : addressGroup(address),
+      performance.now()
+    )
     for (const { connection, why } of closing) {
       connection.destroy()
       closed(why, address)
@@ -63,7 +67,9 @@ export default fp<ConnectionsOptions>(async function connections (app, { isProxy
   })
 
   app.addHook('onSend', function tellKeepAlive (request, reply, payload, done) {
-    if (request.secureMcp.caller === undefined && pool.isStranger(request.raw.socket)) reply.header('keep-alive', `timeout=${STRANGER_KEEP_ALIVE_MS / 1000}`)
+    if (request.secureMcp.caller === undefined && pool.isStranger(request.raw.socket)) {
+      reply.header('keep-alive', `timeout=${STRANGER_KEEP_ALIVE_MS / 1000}`)
+    }
     done(null, payload)
   })
 }, { name: 'secure-mcp/connections', fastify: '5.x', dependencies: ['secure-mcp/request-context'] })
@@ -71,14 +77,19 @@ export default fp<ConnectionsOptions>(async function connections (app, { isProxy
 type Counts = Record<'address' | 'room' | 'refused', number>
 
 /** The first is told at once, and then one line for many: whoever opens connections must not fill the log. */
-function closedReport (log: { warn (data: object, message: string): void }): (why: keyof Counts, address: string) => void {
+function closedReport (log: {
+  warn (data: object, message: string): void
+}): (why: keyof Counts, address: string) => void {
   let counts: Partial<Counts> = {}
   let last = ''
   let quiet = false
   const write = () => {
     quiet = Object.keys(counts).length > 0
     if (!quiet) return
-    log.warn({ closed: counts, last }, 'connections were closed to make room: see MAX_CONNECTIONS and MAX_CONNECTIONS_PER_ADDRESS')
+    log.warn(
+      { closed: counts, last },
+      'connections were closed to make room: see MAX_CONNECTIONS and MAX_CONNECTIONS_PER_ADDRESS'
+    )
     counts = {}
     setTimeout(write, LOG_EVERY_MS).unref()
   }

@@ -55,19 +55,30 @@ function problemOf ({ reason, message, status, data }: ErrorAnswer, requestId: s
 }
 
 /** The cause, for whoever set this server up; the answer does not say it. */
-function tell (request: FastifyRequest, { status, reason, rule }: ErrorAnswer, error: unknown, sampling: Sampling): void {
+function tell (
+  request: FastifyRequest,
+  { status, reason, rule }: ErrorAnswer,
+  error: unknown,
+  sampling: Sampling
+): void {
   const inner = error instanceof AppError ? error.cause : error
   if (status >= 500 && status !== 503) return request.log.error({ err: inner ?? error, reason }, 'request failed')
   if (status !== 503 && reason !== 'ORIGIN_REFUSED') {
     if (inner !== undefined) request.log.info({ why: why(inner), reason }, 'request refused')
     return
   }
-  // While state is out of reach, or behind a proxy that this server was not told of, every request is refused for the same.
+  // While state is out of reach, or behind a proxy that this server was not told of, every request is refused
+  // for the same.
   const omitted = sampling.pass(reason, performance.now())
   if (omitted === undefined) return
   const more = omitted === 0 ? {} : { omitted }
   if (status === 503) request.log.warn({ why: why(inner ?? error), reason, ...more }, 'request refused')
-  else request.log.warn({ why: rule, reason, ...more }, 'Host or Origin refused: behind a proxy set PUBLIC_URL, ALLOWED_HOSTS or ALLOWED_ORIGINS to what clients send')
+  else {
+    request.log.warn(
+      { why: rule, reason, ...more },
+      'Host or Origin refused: behind a proxy set PUBLIC_URL, ALLOWED_HOSTS or ALLOWED_ORIGINS to what clients send'
+    )
+  }
 }
 
 /** The endpoint, and what was meant to be it. */

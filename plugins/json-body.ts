@@ -17,7 +17,12 @@ export default fp(async function jsonBody (app) {
     const text = body as string
     const { headers } = request
     if (!JSON_TYPE.test(headers['content-type'] ?? '') || (headers['content-encoding'] ?? 'identity') !== 'identity') {
-      return done(new AppError('UNSUPPORTED_MEDIA_TYPE', 'Send plain JSON: Content-Type application/json in UTF-8, no Content-Encoding'))
+      return done(
+        new AppError(
+          'UNSUPPORTED_MEDIA_TYPE',
+          'Send plain JSON: Content-Type application/json in UTF-8, no Content-Encoding'
+        )
+      )
     }
     try {
       done(null, parseMessage(text, 'The body'))

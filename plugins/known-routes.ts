@@ -11,7 +11,8 @@ export interface KnownRoutesOptions {
   endpoint: string
 }
 
-const ALLOWED_HEADERS = 'authorization, content-type, dpop, last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, x-api-key'
+const ALLOWED_HEADERS =
+  'authorization, content-type, dpop, last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, x-api-key'
 
 /**
  * Answers what no route serves, before a credential or a body is read: 404,
@@ -47,13 +48,20 @@ function unknown (
   const hint = oauthHint(url, issuers)
   if (hint !== undefined) return new AppError('NOT_FOUND', hint, { data: { error_description: hint } })
   const near = resemblesEndpoint(decodedPath(url) ?? '')
-  return new AppError('NOT_FOUND', near ? `There is nothing here: the MCP endpoint is ${endpoint}` : 'There is nothing here')
+  return new AppError(
+    'NOT_FOUND',
+    near ? `There is nothing here: the MCP endpoint is ${endpoint}` : 'There is nothing here'
+  )
 }
 
 /** The Origin was judged already (plugins/origin.ts), which also named it in the answer. */
 export function answerPreflight (request: FastifyRequest, reply: FastifyReply, methods: ReadonlySet<string>): void {
   const asked = request.headers['access-control-request-headers']
-  const params = asked?.split(',').map(name => name.trim().toLowerCase()).filter(name => /^mcp-param-[a-z0-9-]{1,64}$/.test(name)) ?? []
+  const params =
+    asked
+      ?.split(',')
+      .map(name => name.trim().toLowerCase())
+      .filter(name => /^mcp-param-[a-z0-9-]{1,64}$/.test(name)) ?? []
   const allow = [...methods].join(', ')
   reply.headers({
     allow,

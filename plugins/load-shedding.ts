@@ -54,7 +54,9 @@ export class Traffic {
   take (secureMcp: SecureMcpRequest): Refusal | undefined {
     const { caller, address } = secureMcp
     const holder = caller === undefined ? `address:${addressGroup(address)}` : holderOf(caller.principal)
-    const refusal = judgePlaces({ inFlight: this.inFlight, ofPrincipal: this.#places.of(holder), maxInFlight: this.#maxInFlight })
+    const refusal = judgePlaces({
+      inFlight: this.inFlight, ofPrincipal: this.#places.of(holder), maxInFlight: this.#maxInFlight
+    })
     if (refusal !== undefined) return refusal
     this.#places.take(holder)
     secureMcp.countedAs = 'flight'
@@ -99,7 +101,10 @@ export default fp<LoadSheddingOptions>(async function loadShedding (app, { maxIn
 
   app.addHook('onRequest', function shed (request, reply, done) {
     if (traffic.draining) reply.header('connection', 'close')
-    const refusal = routeOf(request).neverShed === true ? undefined : judgeLoad({ inFlight: traffic.inFlight, lateLooks: lateness.samples }, maxInFlight)
+    const refusal =
+      routeOf(request).neverShed === true
+        ? undefined
+        : judgeLoad({ inFlight: traffic.inFlight, lateLooks: lateness.samples }, maxInFlight)
     if (refusal === undefined) return done()
     done(noRoom(refusal))
   })
@@ -107,7 +112,13 @@ export default fp<LoadSheddingOptions>(async function loadShedding (app, { maxIn
   app.addHook('preParsing', function takePlace (request, reply, payload, done) {
     if (routeOf(request).neverShed === true) return done(null, payload)
     // Gone while it was identified: its end has been told, and a place taken now would never be left.
-    if (reply.raw.closed) return done(new AppError('TRANSPORT', 'The client closed the connection before it had its answer', { rule: 'client closed' }))
+    if (reply.raw.closed) {
+      return done(
+        new AppError('TRANSPORT', 'The client closed the connection before it had its answer', {
+          rule: 'client closed'
+        })
+      )
+    }
     const refusal = traffic.take(request.secureMcp)
     if (refusal !== undefined) return done(noRoom(refusal))
     // Also where the client goes away before the answer.
@@ -145,7 +156,10 @@ function watchEventLoop (): { readonly samples: number, stop (): void } {
 function noRoom (refusal: Refusal) {
   const { retryAfterMs } = refusal.data ?? {}
   const seconds = typeof retryAfterMs === 'number' ? Math.ceil(retryAfterMs / 1000) : retryAfterS(Math.random())
-  const message = refusal.reason === 'RATE_LIMITED' ? 'Too many calls at once; wait for answers' : 'Server overloaded; retry after Retry-After seconds'
+  const message =
+    refusal.reason === 'RATE_LIMITED'
+      ? 'Too many calls at once; wait for answers'
+      : 'Server overloaded; retry after Retry-After seconds'
   return refused(refusal, message, { 'retry-after': String(seconds) })
 }
 

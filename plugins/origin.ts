@@ -7,7 +7,8 @@ import { AppError } from '../src/errors.ts'
 import { refused } from './refused.ts'
 import { routeOf } from './request-context.ts'
 
-const EXPOSED_HEADERS = 'www-authenticate, x-request-id, mcp-session-id, mcp-protocol-version, retry-after, ratelimit, ratelimit-policy'
+const EXPOSED_HEADERS =
+  'www-authenticate, x-request-id, mcp-session-id, mcp-protocol-version, retry-after, ratelimit, ratelimit-policy'
 
 /**
  * Refuses a Host or Origin that is not ours, before authentication and before
@@ -27,7 +28,10 @@ export default fp<Allowed>(async function origin (app, allowed) {
   })
 }, { name: 'secure-mcp/origin', fastify: '5.x', dependencies: ['secure-mcp/state'] })
 
-/** RFC 9112 §3.2: one Host, except in HTTP/1.0; the host of an absolute target counts before it, and both must be allowed. */
+/**
+ * RFC 9112 §3.2: one Host, except in HTTP/1.0; the host of an absolute target counts before it, and both must
+ * be allowed.
+ */
 function refusalOf (request: FastifyRequest, allowed: Allowed): AppError | undefined {
   const { raw, headers: { host }, originalUrl } = request
   // Whoever stands before us may have gone by the other one.
@@ -37,6 +41,8 @@ function refusalOf (request: FastifyRequest, allowed: Allowed): AppError | undef
   const { anyHost = false, anyOrigin = false } = routeOf(request)
   const origin = anyOrigin ? undefined : request.headers.origin
   const target = authorityOf(originalUrl)
-  const refusal = judgeOrigin(host, origin, allowed, anyHost) ?? (target === undefined ? undefined : judgeOrigin(target, undefined, allowed, anyHost))
+  const refusal =
+    judgeOrigin(host, origin, allowed, anyHost) ??
+    (target === undefined ? undefined : judgeOrigin(target, undefined, allowed, anyHost))
   return refusal && refused(refusal, 'This Host or Origin is not served here')
 }

@@ -26,7 +26,8 @@ export default fp<RateLimitOptions>(async function limits (app, { rule }) {
     store: resultStore(request => app.secureMcp.countStranger(request)) as never,
     addHeaders: NO_HEADERS,
     addHeadersOnExceeding: NO_HEADERS,
-    errorResponseBuilder: ({ secureMcp: { rateLimit, caller } }) => rateLimited(rateLimit!, { rule: caller === undefined ? 'limit of the address' : limitOf(caller, rateLimit!) })
+    errorResponseBuilder: ({ secureMcp: { rateLimit, caller } }) =>
+      rateLimited(rateLimit!, { rule: caller === undefined ? 'limit of the address' : limitOf(caller, rateLimit!) })
   })
 
   // The remaining count is on every answer that got this far, refusals included.

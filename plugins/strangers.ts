@@ -7,7 +7,10 @@ export interface StrangersOptions {
   rule: RateLimit
 }
 
-/** One limit for all that nobody in particular asks for: public routes, absent ones, preflights, requests without a credential. */
+/**
+ * One limit for all that nobody in particular asks for: public routes, absent ones, preflights, requests
+ * without a credential.
+ */
 export default fp<StrangersOptions>(async function strangers (app, { rule }) {
   const limit = new AddressLimit(app.secureMcp.store, 'sub:none:', rule)
   app.secureMcp.countStranger = async function countStranger ({ secureMcp }: FastifyRequest) {

@@ -5,7 +5,10 @@ export interface UpstreamsOptions {
   set: UpstreamSet
 }
 
-/** Starts and ends what stands behind this server. Before listening it waits for first lists, not for long; readiness never waits. */
+/**
+ * Starts and ends what stands behind this server. Before listening it waits for first lists, not for long;
+ * readiness never waits.
+ */
 export default fp<UpstreamsOptions>(async function upstreams (app, { set }) {
   app.addHook('onReady', () => set.begin())
   // Whoever ends the app has waited for what is in flight: what is left of it would be waited for a second time here.

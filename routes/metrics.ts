@@ -7,10 +7,14 @@ export interface MetricsRouteOptions {
 
 /** For Prometheus, which shows no credential: it holds numbers and fixed words only. */
 const metricsRoute: FastifyPluginAsync<MetricsRouteOptions> = async (app, { metrics }) => {
-  app.get('/metrics', { config: { secureMcp: { public: true, unlogged: true }, rateLimit: false } }, async (_request, reply) => {
-    reply.type(metrics.contentType)
-    return await metrics.text()
-  })
+  app.get(
+    '/metrics',
+    { config: { secureMcp: { public: true, unlogged: true }, rateLimit: false } },
+    async (_request, reply) => {
+      reply.type(metrics.contentType)
+      return await metrics.text()
+    }
+  )
 }
 
 export default metricsRoute

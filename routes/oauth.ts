@@ -35,7 +35,12 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, pa
     const asked = (request.query as { scope?: unknown }).scope
     const scopes = asked === undefined ? loginScopes : String(asked).split(' ').filter(scope => scope !== '')
     if (scopes.length === 0 || scopes.length > 64 || !scopes.every(scope => covers(loginScopes, scope))) {
-      return problem(reply, 400, 'A scope was asked for that this server does not offer.', `It offers: ${loginScopes.join(' ')}`)
+      return problem(
+        reply,
+        400,
+        'A scope was asked for that this server does not offer.',
+        `It offers: ${loginScopes.join(' ')}`
+      )
     }
     try {
       const url = await app.secureMcp.login.begin(request, reply, namesOf(scopes, scopeMap))
@@ -49,13 +54,27 @@ const oauth: FastifyPluginAsync<OAuthRouteOptions> = async (app, { publicUrl, pa
     const { error, error_description: description } = request.query as Record<string, unknown>
     if (error !== undefined) {
       const code = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
-      request.log.info({ why: `${code}${errorOf({ error_description: description })}` }, 'login was refused by the authorization server')
-      return problem(reply, 400, `The authorization server refused: ${code}.`, REMEDIES.get(code) ?? 'If it stays so, ask whoever runs it.')
+      request.log.info(
+        { why: `${code}${errorOf({ error_description: description })}` },
+        'login was refused by the authorization server'
+      )
+      return problem(
+        reply,
+        400,
+        `The authorization server refused: ${code}.`,
+        REMEDIES.get(code) ?? 'If it stays so, ask whoever runs it.'
+      )
     }
     try {
       const { token, expiresAt } = await app.secureMcp.login.finish(request, reply)
-      const caller = await app.secureMcp.identify({ type: 'bearer', value: token }, { address: request.secureMcp.address, method: 'GET', url: `${publicUrl}/oauth/callback` })
-        .catch((error: unknown) => { request.log.warn({ err: error }, 'the token of a login is not accepted here') })
+      const caller = await app.secureMcp
+        .identify(
+          { type: 'bearer', value: token },
+          { address: request.secureMcp.address, method: 'GET', url: `${publicUrl}/oauth/callback` }
+        )
+        .catch((error: unknown) => {
+          request.log.warn({ err: error }, 'the token of a login is not accepted here')
+        })
       const { principal } = caller ?? {}
       return await reply.headers(PAGE_HEADERS).send(loggedInPage({
         endpoint: `${publicUrl}${path}`,
@@ -81,16 +100,31 @@ const REMEDIES: ReadonlyMap<string, string> = new Map(Object.entries({
 }))
 
 function failed (request: FastifyRequest, reply: FastifyReply, error: unknown) {
-  if (error instanceof AppError && error.code === 'INVALID_REQUEST') return problem(reply, 400, error.message, 'Begin again, in this browser.')
+  if (error instanceof AppError && error.code === 'INVALID_REQUEST') {
+    return problem(reply, 400, error.message, 'Begin again, in this browser.')
+  }
   if (error instanceof Unreachable) {
     request.log.warn({ why: error.message }, 'login could not reach the authorization server')
-    return problem(reply, 502, 'The authorization server does not answer.', 'Nothing is wrong with your account. Try again in a minute.')
+    return problem(
+      reply,
+      502,
+      'The authorization server does not answer.',
+      'Nothing is wrong with your account. Try again in a minute.'
+    )
   }
   request.log.warn({ why: `${(error as Error).message}${answeredError(error)}` }, 'login failed')
-  return problem(reply, 502, 'The authorization server did not give a token for the code that it sent.', 'Codes are good once, and for a minute: begin again. If it stays so, the log of this server says why.')
+  return problem(
+    reply,
+    502,
+    'The authorization server did not give a token for the code that it sent.',
+    'Codes are good once, and for a minute: begin again. If it stays so, the log of this server says why.'
+  )
 }
 
-/** What the token endpoint said (RFC 6749 §5.2). The rest of what was thrown may hold the request, with its code and secret. */
+/**
+ * What the token endpoint said (RFC 6749 §5.2). The rest of what was thrown may hold the request, with its
+ * code and secret.
+ */
 function answeredError (error: unknown): string {
   const { data } = error as { data?: { payload?: unknown } | null }
   const payload = data?.payload

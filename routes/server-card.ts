@@ -18,11 +18,15 @@ const card: FastifyPluginAsync<ServerCardOptions> = async (app, { path, ...optio
     'access-control-allow-origin': '*',
     etag
   }
-  app.get(`${path}/server-card`, { schema: HIDDEN, config: { secureMcp: { public: true, anyOrigin: true } } }, (request, reply) => {
-    const known = request.headers['if-none-match']?.split(',').map(tag => tag.trim().replace(/^W\//, '')) ?? []
-    reply.headers(headers)
-    return known.includes(etag) || known.includes('*') ? reply.code(304).send() : reply.send(body)
-  })
+  app.get(
+    `${path}/server-card`,
+    { schema: HIDDEN, config: { secureMcp: { public: true, anyOrigin: true } } },
+    (request, reply) => {
+      const known = request.headers['if-none-match']?.split(',').map(tag => tag.trim().replace(/^W\//, '')) ?? []
+      reply.headers(headers)
+      return known.includes(etag) || known.includes('*') ? reply.code(304).send() : reply.send(body)
+    }
+  )
 }
 
 export default card

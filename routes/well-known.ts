@@ -61,7 +61,11 @@ async function registerLegacyDiscovery (app: FastifyInstance, metadataUrl: () =>
   for (const url of ['/.well-known/oauth-authorization-server', '/.well-known/oauth-authorization-server/*']) {
     app.get(url, { schema: HIDDEN, config: { secureMcp: { public: true } } }, (_request, reply) => {
       const place = metadataUrl()
-      if (place === undefined) throw new AppError('STATE_UNAVAILABLE', 'The authorization server does not answer; try again', { headers: { 'retry-after': '2' } })
+      if (place === undefined) {
+        throw new AppError('STATE_UNAVAILABLE', 'The authorization server does not answer; try again', {
+          headers: { 'retry-after': '2' }
+        })
+      }
       return reply.header('cache-control', 'no-store').redirect(place, 307)
     })
   }

@@ -38,7 +38,10 @@ export async function jwtVerifiers (rules: readonly JwtRules[]): Promise<VerifyJ
   return rules.map((_, i) => token => verifiers[namespace(i)]!.verify(token))
 }
 
-/** An empty list would accept whatever fits the key: it never is one. `Ed25519` is verified beside it (src/auth/oauth2/jwt.ts). */
+/**
+ * An empty list would accept whatever fits the key: it never is one. `Ed25519` is verified beside it
+ * (src/auth/oauth2/jwt.ts).
+ */
 function knownAlgorithms (algorithms: readonly string[]): string[] {
   const known = algorithms.filter(name => name !== 'Ed25519')
   return known.length > 0 ? known : ['EdDSA']

@@ -92,13 +92,17 @@ async function callOne (
 function print ({ content, structuredContent, isError, log }: CallResult, json: boolean, io: Io): void {
   for (const { msg, err, fault, problems } of log as ReadonlyArray<Record<string, any>>) {
     const cause = err?.stack ?? fault
-    if (cause !== undefined) io.err(redact(`${msg}: ${cause}${problems === undefined ? '' : ` (${problems.join('; ')})`}`))
+    if (cause !== undefined) {
+      io.err(redact(`${msg}: ${cause}${problems === undefined ? '' : ` (${problems.join('; ')})`}`))
+    }
   }
   if (json) {
     io.out(JSON.stringify({ content, ...(structuredContent === undefined ? {} : { structuredContent }), isError }))
     return
   }
-  for (const { type, text, mimeType, uri } of content) io.out(type === 'text' ? text : `[${type} ${mimeType ?? uri ?? ''}]`)
+  for (const { type, text, mimeType, uri } of content) {
+    io.out(type === 'text' ? text : `[${type} ${mimeType ?? uri ?? ''}]`)
+  }
 }
 
 /** @throws {UsageError} */

@@ -26,7 +26,9 @@ export interface Command {
 }
 
 type Options = NonNullable<ParseArgsConfig['options']>
-type ParsedArguments<T extends Options> = ReturnType<typeof parseArgs<{ args: string[], options: T, allowPositionals: true, strict: true }>>
+type ParsedArguments<T extends Options> = ReturnType<
+  typeof parseArgs<{ args: string[]; options: T; allowPositionals: true; strict: true }>
+>
 
 /**
  * node:util parseArgs, held to what the command can use: a word too many, or an
@@ -38,7 +40,9 @@ type ParsedArguments<T extends Options> = ReturnType<typeof parseArgs<{ args: st
  */
 export function parse<T extends Options> (args: string[], options: T, most = 0): ParsedArguments<T> {
   if (args.some(arg => redact(arg) !== arg)) {
-    throw new UsageError('An argument looks like a secret, and other users of this machine see arguments. Name keys and tokens by their id; values go to standard input')
+    throw new UsageError(
+      'An argument looks like a secret, and other users of this machine see arguments. Name keys and tokens by their id; values go to standard input'
+    )
   }
   let parsed
   try {
@@ -48,7 +52,9 @@ export function parse<T extends Options> (args: string[], options: T, most = 0):
   } catch (error) {
     throw new UsageError(`${firstSentence((error as Error).message)}. See --help`)
   }
-  if (parsed.positionals.length > most) throw new UsageError(`Unexpected argument "${parsed.positionals[most]!.slice(0, 64)}". See --help`)
+  if (parsed.positionals.length > most) {
+    throw new UsageError(`Unexpected argument "${parsed.positionals[most]!.slice(0, 64)}". See --help`)
+  }
   const seen = new Set<string>()
   for (const token of parsed.tokens) {
     if (token.kind !== 'option' || options[token.name]?.multiple === true) continue

@@ -32,7 +32,9 @@ Example:
 async function set (args: string[], io: Io): Promise<number> {
   const { values, positionals: [name, ...rest] } = parse(args, { ...JSON_OPTION, file: { type: 'string' } }, Infinity)
   // Not said again: it is probably the value.
-  if (rest.length > 0) throw new UsageError('A value is never an argument: other users see arguments. Pass it on standard input')
+  if (rest.length > 0) {
+    throw new UsageError('A value is never an argument: other users see arguments. Pass it on standard input')
+  }
   if (name === undefined) throw new UsageError('Name the setting: config set <name>, with the value on standard input')
   const value = (values.file === undefined ? await textOf(io.stdin) : textOfFile(values.file)).replace(/\r?\n$/, '')
   if (value === '') throw new UsageError('The value is empty: pass it on standard input')
@@ -50,7 +52,9 @@ async function get (args: string[], io: Io): Promise<number> {
   if (name === undefined) throw new UsageError('Name the setting: config get <name>')
   const source = sourceOf(io)
   const value = getValue(source, name)
-  if (value === undefined) throw new UsageError(`${source.file} holds no encrypted ${name.slice(0, 64)}. See: ${COMMAND} config list`)
+  if (value === undefined) {
+    throw new UsageError(`${source.file} holds no encrypted ${name.slice(0, 64)}. See: ${COMMAND} config list`)
+  }
   io.out(values.json ? JSON.stringify({ name, value }) : value)
   return 0
 }

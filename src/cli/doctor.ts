@@ -52,7 +52,9 @@ Example:
 }
 
 function urlOf (text: string): string {
-  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) throw new UsageError('--through must be a URL such as https://mcp.example.com/mcp')
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
+    throw new UsageError('--through must be a URL such as https://mcp.example.com/mcp')
+  }
   return text
 }
 

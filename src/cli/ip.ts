@@ -27,7 +27,11 @@ Example:
 }
 
 async function block (args: string[], io: Io): Promise<number> {
-  const { values, positionals } = parse(args, { ...JSON_OPTION, for: { type: 'string' }, note: { type: 'string' } }, Infinity)
+  const { values, positionals } = parse(
+    args,
+    { ...JSON_OPTION, for: { type: 'string' }, note: { type: 'string' } },
+    Infinity
+  )
   if (positionals.length === 0) throw new UsageError('Name an address or a range: ip block 203.0.113.0/24')
   const forMs = values.for === undefined ? undefined : durationMs('--for', values.for)
   return await withStore(io, async store => {
@@ -55,7 +59,14 @@ async function list (args: string[], io: Io): Promise<number> {
     const blocked = listBlocked(store)
     if (values.json) io.out(JSON.stringify(blocked))
     else if (blocked.length === 0) io.err('Nothing is blocked.')
-    else io.out(table(['range', 'since', 'until', 'note'], blocked.map(({ range, since, until, note }) => [range, iso(since), end(until), note ?? ''])))
+    else {
+      io.out(
+        table(
+          ['range', 'since', 'until', 'note'],
+          blocked.map(({ range, since, until, note }) => [range, iso(since), end(until), note ?? ''])
+        )
+      )
+    }
     return 0
   })
 }

@@ -75,7 +75,9 @@ async function create (args: string[], io: Io): Promise<number> {
     if (values.json) io.out(JSON.stringify({ ...viewOf(record), key }))
     else {
       io.out(key)
-      io.err(`Key "${name}" (${record.id}) may use: ${record.permissions.join(', ') || 'no tool'}. It is shown this once; only its hash is kept.`)
+      io.err(
+        `Key "${name}" (${record.id}) may use: ${record.permissions.join(', ') || 'no tool'}. It is shown this once; only its hash is kept.`
+      )
     }
     return 0
   })
@@ -91,12 +93,21 @@ async function list (args: string[], io: Io): Promise<number> {
     if (values.json) io.out(JSON.stringify(found))
     else if (found.length === 0) io.err(`No keys. Make one: ${COMMAND} keys create <name>`)
     else {
-      io.out(table(
-        ['id', 'name', 'role', 'permissions', 'created', 'expires', 'last used', 'status'],
-        found.map(key => [key.id, key.name, key.role, key.permissions.join(' ') || '-', day(key.created), day(key.expires), day(key.lastUsed), key.status])))
+      io.out(
+        table(
+          ['id', 'name', 'role', 'permissions', 'created', 'expires', 'last used', 'status'],
+          found.map(key => [
+            key.id, key.name, key.role, key.permissions.join(' ') || '-', day(key.created), day(key.expires),
+            day(key.lastUsed), key.status
+          ])
+        )
+      )
     }
-    if (missing.length > 0) io.err(`The records of ${missing.length} of ${found.length + missing.length} keys are missing: Redis lost data. Restore it, or see: ${COMMAND} state accept-loss --help`)
-    else if (store.health() === 'lost') refuseUnlessWhole(store)
+    if (missing.length > 0) {
+      io.err(
+        `The records of ${missing.length} of ${found.length + missing.length} keys are missing: Redis lost data. Restore it, or see: ${COMMAND} state accept-loss --help`
+      )
+    } else if (store.health() === 'lost') refuseUnlessWhole(store)
     return missing.length > 0 ? 1 : 0
   })
 }
@@ -151,7 +162,11 @@ async function rotate (args: string[], io: Io): Promise<number> {
     if (values.json) io.out(JSON.stringify({ ...viewOf(record), key }))
     else {
       io.out(key)
-      io.err(overlapMs === 0 ? 'The key before works no more.' : `The key before works until ${new Date(record.previous!.until).toISOString()}.`)
+      io.err(
+        overlapMs === 0
+          ? 'The key before works no more.'
+          : `The key before works until ${new Date(record.previous!.until).toISOString()}.`
+      )
     }
     return await inForce(store, io)
   })
@@ -191,7 +206,9 @@ function permissionsOf (given: string[], deny: string[] = []): string[] {
   const patterns = [...given, ...deny.map(pattern => `!${pattern}`)]
   const form = new RegExp(PERMISSION_PATTERN)
   const wrong = patterns.find((pattern, i) => !form.test(pattern) || (i < given.length && pattern.startsWith('!')))
-  if (wrong !== undefined) throw new UsageError('A pattern is *, a tool name, or a prefix and * (get_*); take away with --deny')
+  if (wrong !== undefined) {
+    throw new UsageError('A pattern is *, a tool name, or a prefix and * (get_*); take away with --deny')
+  }
   return patterns
 }
 

@@ -49,9 +49,9 @@ function rowsOf (now: StatusAnswer): string[][] {
     ['version', `${now.version} on Node ${now.node}, since ${iso(now.started)}${now.draining ? ', draining' : ''}`],
     ['state', `${now.state} (${now.kind}), revocations ${Math.round(now.revocationsAgeMs / 1000)} s old`],
     ['authentication', required ? types.join(', ') : 'OFF'],
-    ...now.issuers.map(
-      ({ issuer, metadata, up }) => ['issuer', `${issuer}: ${up ? 'answers' : metadata ? 'in trouble' : 'has not answered yet'}`]
-    ),
+    ...now.issuers.map(({ issuer, metadata, up }) => [
+      'issuer', `${issuer}: ${up ? 'answers' : metadata ? 'in trouble' : 'has not answered yet'}`
+    ]),
     ['inspection', now.inspection],
     ['under way', `${now.inFlight} calls, ${now.streams} streams`],
     ['tools', String(now.tools)],

@@ -1,4 +1,7 @@
-/** Rows for a terminal: columns as wide as their widest cell, two blanks between. Names come from files and callers, so nothing steers the terminal. */
+/**
+ * Rows for a terminal: columns as wide as their widest cell, two blanks between. Names come from files and
+ * callers, so nothing steers the terminal.
+ */
 export function table (head: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   const cells = [head, ...rows].map(row => head.map((_, i) => (row[i] ?? '').replace(/\p{C}/gu, '?')))
   const widths = head.map((_, i) => Math.max(...cells.map(row => row[i]!.length)))

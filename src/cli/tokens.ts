@@ -41,7 +41,11 @@ Example:
 }
 
 async function revoke (args: string[], io: Io): Promise<number> {
-  const { values, positionals } = parse(args, { ...JSON_OPTION, ...NAMES, for: { type: 'string' }, note: { type: 'string' } }, Infinity)
+  const { values, positionals } = parse(
+    args,
+    { ...JSON_OPTION, ...NAMES, for: { type: 'string' }, note: { type: 'string' } },
+    Infinity
+  )
   refuseTokens(positionals)
   const forMs = values.for === undefined ? undefined : durationMs('--for', values.for)
   return await withStore(io, async (store, config) => {
@@ -70,12 +74,21 @@ async function list (args: string[], io: Io): Promise<number> {
     const revoked = listRevoked(store)
     if (values.json) io.out(JSON.stringify(revoked))
     else if (revoked.length === 0) io.err('Nothing is revoked.')
-    else io.out(table(['what', 'revoked', 'kept until', 'note'], revoked.map(({ id, since, until, note }) => [id, iso(since), end(until), note ?? ''])))
+    else {
+      io.out(
+        table(
+          ['what', 'revoked', 'kept until', 'note'],
+          revoked.map(({ id, since, until, note }) => [id, iso(since), end(until), note ?? ''])
+        )
+      )
+    }
     return 0
   })
 }
 
 /** What stands there may be a token: it is not said again. */
 function refuseTokens (positionals: readonly string[]): void {
-  if (positionals.length > 0) throw new UsageError('A token is never an argument: name its --jti, --subject or --client. See --help')
+  if (positionals.length > 0) {
+    throw new UsageError('A token is never an argument: name its --jti, --subject or --client. See --help')
+  }
 }

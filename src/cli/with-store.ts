@@ -38,6 +38,14 @@ export async function withAnyStore (io: Io, work: (store: Store, config: Config)
 /** @throws {Error} if nothing can be read, or what is read cannot be believed */
 export function refuseUnlessWhole (store: Store): void {
   const health = store.health()
-  if (health === 'unreachable') throw new Error('Redis is unreachable, so nothing is known and nothing was changed. Check REDIS_URL and the network, then try again')
-  if (health === 'lost') throw new Error('Redis lost what it held, so nothing is known and nothing was changed. Restore it, or see: state accept-loss --help')
+  if (health === 'unreachable') {
+    throw new Error(
+      'Redis is unreachable, so nothing is known and nothing was changed. Check REDIS_URL and the network, then try again'
+    )
+  }
+  if (health === 'lost') {
+    throw new Error(
+      'Redis lost what it held, so nothing is known and nothing was changed. Restore it, or see: state accept-loss --help'
+    )
+  }
 }

@@ -73,11 +73,17 @@ function decideCall (question: LayerInput, tool: OfferedTool, policy: Policy): D
   const mismatch = judgeParamHeaders(question, tool)
   if (mismatch !== undefined) return mismatch
   const { charge } = policy
-  if (charge === undefined || (tool.cost === 1 && tool.tool.rate === undefined)) return decideArguments(question, tool, policy)
+  if (charge === undefined || (tool.cost === 1 && tool.tool.rate === undefined)) {
+    return decideArguments(question, tool, policy)
+  }
   return charge(tool, question.target).then(over => over ?? decideArguments(question, tool, policy))
 }
 
-function decideArguments ({ target, args }: LayerInput, tool: OfferedTool, policy: Policy): Decision | Promise<Decision> {
+function decideArguments (
+  { target, args }: LayerInput,
+  tool: OfferedTool,
+  policy: Policy
+): Decision | Promise<Decision> {
   const input = args ?? {}
   const wrong = judgeArguments(target, input, tool)
   if (wrong !== undefined) return wrong
@@ -85,7 +91,11 @@ function decideArguments ({ target, args }: LayerInput, tool: OfferedTool, polic
 }
 
 /** The last layer: what was let through so far, unless its words look like an attack. */
-function decideWords (allowance: Allowance, words: unknown, { inspection: { mode, inspector } }: Policy): Decision | Promise<Decision> {
+function decideWords (
+  allowance: Allowance,
+  words: unknown,
+  { inspection: { mode, inspector } }: Policy
+): Decision | Promise<Decision> {
   if (mode === 'off') return allowance
   const judged = judgeInspection(allowance.target!, words, allowance.offered!, inspector)
   const settle = (refused: Refusal | undefined): Decision =>

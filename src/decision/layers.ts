@@ -16,7 +16,14 @@ import { waitOf, type RateLimitResult } from '../core/limit.ts'
 import { inexactNumberIn } from '../core/exact-numbers.ts'
 import type { Finding, Inspector } from '../core/inspection.ts'
 import type { Reason } from '../errors.ts'
-import { resourceAt, type Catalogue, type FoundResource, type OfferedPrompt, type OfferedResource, type OfferedTool } from '../tools/catalogue.ts'
+import {
+  resourceAt,
+  type Catalogue,
+  type FoundResource,
+  type OfferedPrompt,
+  type OfferedResource,
+  type OfferedTool
+} from '../tools/catalogue.ts'
 
 export type LayerName = typeof LAYERS[number]
 
@@ -85,12 +92,29 @@ export interface Allowed {
 }
 
 /** @param anyHost the route is asked by address, as probes are */
-export function judgeOrigin (host: string | undefined, origin: string | undefined, { isHost, isOrigin }: Allowed, anyHost: boolean): Refusal | undefined {
+export function judgeOrigin (
+  host: string | undefined,
+  origin: string | undefined,
+  { isHost, isOrigin }: Allowed,
+  anyHost: boolean
+): Refusal | undefined {
   if (!anyHost && !isHost(host)) {
-    return { outcome: 'refuse', reason: 'ORIGIN_REFUSED', layer: 'origin', rule: `ALLOWED_HOSTS has no ${seen(host ?? '(no Host)')}`, text: 'This Host is not served here' }
+    return {
+      outcome: 'refuse',
+      reason: 'ORIGIN_REFUSED',
+      layer: 'origin',
+      rule: `ALLOWED_HOSTS has no ${seen(host ?? '(no Host)')}`,
+      text: 'This Host is not served here'
+    }
   }
   if (isOrigin(origin)) return undefined
-  return { outcome: 'refuse', reason: 'ORIGIN_REFUSED', layer: 'origin', rule: `ALLOWED_ORIGINS has no ${seen(origin!)}`, text: 'This Origin is not allowed' }
+  return {
+    outcome: 'refuse',
+    reason: 'ORIGIN_REFUSED',
+    layer: 'origin',
+    rule: `ALLOWED_ORIGINS has no ${seen(origin!)}`,
+    text: 'This Origin is not allowed'
+  }
 }
 
 export function judgeAddress (address: string, blocked: AddressSet): Refusal | undefined {
@@ -99,17 +123,30 @@ export function judgeAddress (address: string, blocked: AddressSet): Refusal | u
 }
 
 /** What an entry of the revocations, or the end of a credential, says of a principal. */
-export function judgeRevocation (principal: Principal, revocations: Parameters<typeof revokedBy>[1], now: number): Refusal | undefined {
+export function judgeRevocation (
+  principal: Principal,
+  revocations: Parameters<typeof revokedBy>[1],
+  now: number
+): Refusal | undefined {
   const revocation = revokedBy(principal, revocations)
-  const rule = revocation !== undefined
-    ? `revoked ${revocation.id}`
-    : principal.expiresAt !== undefined && principal.expiresAt <= now ? 'expired' : undefined
+  const rule =
+    revocation !== undefined
+      ? `revoked ${revocation.id}`
+      : principal.expiresAt !== undefined && principal.expiresAt <= now
+        ? 'expired'
+        : undefined
   return rule === undefined ? undefined : { outcome: 'refuse', reason: 'INVALID_CREDENTIAL', layer: 'revocation', rule }
 }
 
 /** @param of whose limit it is: `limit of the key`, `limit of api_key`, `limit of the tool` */
-export function judgeLimit (counted: RateLimitResult, of: string, layer: 'limit' | 'cost' = 'limit'): Refusal | undefined {
-  return counted.allowed ? undefined : { outcome: 'refuse', reason: 'RATE_LIMITED', layer, rule: of, data: { retryAfterMs: waitOf(counted) } }
+export function judgeLimit (
+  counted: RateLimitResult,
+  of: string,
+  layer: 'limit' | 'cost' = 'limit'
+): Refusal | undefined {
+  return counted.allowed
+    ? undefined
+    : { outcome: 'refuse', reason: 'RATE_LIMITED', layer, rule: of, data: { retryAfterMs: waitOf(counted) } }
 }
 
 export interface PlacesTaken {
@@ -136,12 +173,20 @@ export function judgePlaces ({ inFlight, ofPrincipal, maxInFlight }: PlacesTaken
 
 const EVENT_LOOP_LATE: Refusal = { outcome: 'refuse', reason: 'OVERLOADED', layer: 'load', rule: 'event loop late' }
 const NO_PLACE: Refusal = { outcome: 'refuse', reason: 'OVERLOADED', layer: 'places', rule: 'MAX_IN_FLIGHT' }
-const TOO_MANY_PLACES: Refusal = { outcome: 'refuse', reason: 'RATE_LIMITED', layer: 'places', rule: 'places', data: { retryAfterMs: PLACES_RETRY_MS } }
+const TOO_MANY_PLACES: Refusal = {
+  outcome: 'refuse', reason: 'RATE_LIMITED', layer: 'places', rule: 'places', data: { retryAfterMs: PLACES_RETRY_MS }
+}
 
 /** A token may use what its scopes give. The same for what does not exist. */
 export function judgeScope ({ principal, target }: LayerInput): Refusal | undefined {
   if (principal.authType !== 'oauth2' || mayUse(principal, target.kind, target.name)) return undefined
-  return { outcome: 'refuse', reason: 'INSUFFICIENT_SCOPE', layer: 'scope', target, rule: usableBy(principal, target.kind, target.name).by }
+  return {
+    outcome: 'refuse',
+    reason: 'INSUFFICIENT_SCOPE',
+    layer: 'scope',
+    target,
+    rule: usableBy(principal, target.kind, target.name).by
+  }
 }
 
 /** Everybody else may use what patterns give. The same for what does not exist. */
@@ -160,25 +205,46 @@ export function judgePermission ({ principal, target }: LayerInput): Refusal | u
 const MUST_EXIST: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read', 'resources/subscribe'])
 
 /** What the catalogue has for a target that its principal may use. */
-export function offeredFor ({ principal, method, target: { kind, name } }: LayerInput, catalogue: Catalogue): Offered | undefined {
+export function offeredFor (
+  { principal, method, target: { kind, name } }: LayerInput,
+  catalogue: Catalogue
+): Offered | undefined {
   switch (kind) {
-    case 'tool': return catalogue.tools.get(name)
-    case 'prompt': return catalogue.prompts.get(name)
+    case 'tool':
+      return catalogue.tools.get(name)
+    case 'prompt':
+      return catalogue.prompts.get(name)
     // A completion names the template itself.
-    case 'resource': return method === 'completion/complete' ? catalogue.templates.get(name) : resourceAt(catalogue, principal, name)
+    case 'resource':
+      return method === 'completion/complete' ? catalogue.templates.get(name) : resourceAt(catalogue, principal, name)
   }
 }
 
 export function judgeExistence ({ method, target }: LayerInput, offered: Offered | undefined): Refusal | undefined {
   if (offered !== undefined || !MUST_EXIST.has(method)) return undefined
-  return { outcome: 'refuse', reason: target.kind === 'tool' ? 'UNKNOWN_TOOL' : 'INVALID_PARAMS', layer: 'existence', target, rule: `no such ${target.kind}` }
+  return {
+    outcome: 'refuse',
+    reason: target.kind === 'tool' ? 'UNKNOWN_TOOL' : 'INVALID_PARAMS',
+    layer: 'existence',
+    target,
+    rule: `no such ${target.kind}`
+  }
 }
 
 /** Headers that repeat arguments say what the arguments say. */
 export function judgeParamHeaders ({ target, args, headers }: LayerInput, offered: OfferedTool): Refusal | undefined {
-  const fault = headers === undefined || offered.headers.length === 0 ? undefined : paramHeaderFault(offered.headers, args, headers)
+  const fault =
+    headers === undefined || offered.headers.length === 0 ? undefined : paramHeaderFault(offered.headers, args, headers)
   if (fault === undefined) return undefined
-  return { outcome: 'refuse', reason: 'HEADER_MISMATCH', layer: 'param-headers', target, rule: fault.header, text: fault.message, data: { header: fault.header } }
+  return {
+    outcome: 'refuse',
+    reason: 'HEADER_MISMATCH',
+    layer: 'param-headers',
+    target,
+    rule: fault.header,
+    text: fault.message,
+    data: { header: fault.header }
+  }
 }
 
 /**
@@ -188,7 +254,14 @@ export function judgeParamHeaders ({ target, args, headers }: LayerInput, offere
 export function judgeArguments (target: Target, input: unknown, { input: { check } }: OfferedTool): Refusal | undefined {
   const inexact = inexactNumberIn(input)
   if (inexact !== undefined) {
-    return { outcome: 'refuse', reason: 'INVALID_ARGUMENTS', layer: 'arguments', target, rule: 'inexact number', text: `${inexact.path.join('.').slice(0, 200)} is a number that would be read as another one (whole numbers are exact up to 2^53 - 1): send it as text` }
+    return {
+      outcome: 'refuse',
+      reason: 'INVALID_ARGUMENTS',
+      layer: 'arguments',
+      target,
+      rule: 'inexact number',
+      text: `${inexact.path.join('.').slice(0, 200)} is a number that would be read as another one (whole numbers are exact up to 2^53 - 1): send it as text`
+    }
   }
   if (check === undefined || check.fits(input)) return undefined
   const text = check.problems(input).join('; ')
@@ -198,7 +271,10 @@ export function judgeArguments (target: Target, input: unknown, { input: { check
 /** Methods whose words reach an author's code, beside `tools/call`. */
 const SPEAKING: ReadonlySet<string> = new Set(['prompts/get', 'resources/read', 'completion/complete'])
 
-/** What of a message reaches an author's code: arguments of a prompt, values that are completed, variables of a template. */
+/**
+ * What of a message reaches an author's code: arguments of a prompt, values that are completed, variables of
+ * a template.
+ */
 export function wordsOf ({ method, args }: LayerInput, offered: Offered | undefined): unknown {
   if (offered === undefined || !SPEAKING.has(method)) return undefined
   return method === 'resources/read' ? (offered as FoundResource).variables : args
@@ -214,7 +290,12 @@ export function exemptOf (offered: Offered): ReadonlySet<string> {
  *
  * @returns a promise where there is so much text that others have their turn between
  */
-export function judgeInspection (target: Target, said: unknown, offered: Offered, inspector: Inspector): Refusal | undefined | Promise<Refusal | undefined> {
+export function judgeInspection (
+  target: Target,
+  said: unknown,
+  offered: Offered,
+  inspector: Inspector
+): Refusal | undefined | Promise<Refusal | undefined> {
   const found = inspector.inspect(said, exemptOf(offered))
   return found instanceof Promise ? found.then(found => suspicious(target, found)) : suspicious(target, found)
 }
@@ -222,5 +303,12 @@ export function judgeInspection (target: Target, said: unknown, offered: Offered
 function suspicious (target: Target, found: Finding | undefined): Refusal | undefined {
   if (found === undefined) return undefined
   const { pattern, path } = found
-  return { outcome: 'refuse', reason: 'SUSPICIOUS_ARGUMENT', layer: 'inspection', target, rule: `${pattern} at ${path}`, data: { pattern, path } }
+  return {
+    outcome: 'refuse',
+    reason: 'SUSPICIOUS_ARGUMENT',
+    layer: 'inspection',
+    target,
+    rule: `${pattern} at ${path}`,
+    data: { pattern, path }
+  }
 }

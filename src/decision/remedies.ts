@@ -113,7 +113,9 @@ function permission (refused: RefusedCase, { catalogue }: Surroundings): readonl
   const { rule = '', target } = refused
   if (target === undefined) return []
   const name = spelled(target.kind, target.name)
-  if (rule === 'role') return ['An operator key calls no tools. Make a caller key: npx secure-mcp-server keys create <name>']
+  if (rule === 'role') {
+    return ['An operator key calls no tools. Make a caller key: npx secure-mcp-server keys create <name>']
+  }
   if (refused.principal?.authType === 'custom') {
     return [`Let the custom authenticator (AUTHENTICATOR) give the permission "${name}".`]
   }

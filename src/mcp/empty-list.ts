@@ -13,5 +13,7 @@ export const EMPTY_LIST_META_KEY = 'secure-mcp-server/emptyBecause'
 export function emptyListMeta ({ authType, scopes = [] }: Principal, log: Log): Record<string, string> | undefined {
   if (authType !== 'oauth2') return undefined
   log.info({ scopes }, 'tool list is empty: no scope of the token allows a tool')
-  return { [EMPTY_LIST_META_KEY]: `No scope of the access token allows a tool. Its scopes: ${scopes.join(' ')}. Log in again and ask for a scope such as mcp:tool:* as well.` }
+  return {
+    [EMPTY_LIST_META_KEY]: `No scope of the access token allows a tool. Its scopes: ${scopes.join(' ')}. Log in again and ask for a scope such as mcp:tool:* as well.`
+  }
 }

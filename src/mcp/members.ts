@@ -88,7 +88,9 @@ export function record (read: Read): Read {
 
 /** @param members by name; one whose name ends with `!` must be given */
 export function object (members: Readonly<Record<string, Read>>): Read {
-  const reads: ReadonlyMap<string, Read> = new Map(Object.entries(members).map(([name, read]) => [name.replace(/!$/, ''), read]))
+  const reads: ReadonlyMap<string, Read> = new Map(
+    Object.entries(members).map(([name, read]) => [name.replace(/!$/, ''), read])
+  )
   const required = Object.keys(members).filter(name => name.endsWith('!')).map(name => name.slice(0, -1))
   return (value, path) => {
     const read = readEach(anyObject(value, path) as Json, name => reads.get(name), name => below(path, name))

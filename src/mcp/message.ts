@@ -11,7 +11,12 @@ import { isRequestId } from '../core/request-id.ts'
 import { AppError } from '../errors.ts'
 import { answerObject, integer, isObject, Misread, object, text, type Json, type Read } from './members.ts'
 import { methodOf, type Era, type Method } from './methods.ts'
-import { CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, PROTOCOL_VERSION_META_KEY, SUPPORTED_PROTOCOL_VERSIONS } from './sdk/protocol.ts'
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  MODERN_VERSION,
+  PROTOCOL_VERSION_META_KEY,
+  SUPPORTED_PROTOCOL_VERSIONS
+} from './sdk/protocol.ts'
 
 /** Of a request, names in lower case. */
 export type Headers = Readonly<Record<string, string | string[] | undefined>>
@@ -80,9 +85,18 @@ export function readMessage (body: unknown, reading: Reading = {}): McpMessage {
   if (jsonrpc !== '2.0') throw new AppError('INVALID_REQUEST', 'jsonrpc must be "2.0"')
   if (method === undefined || method === null) return readAnswer(body)
   if (typeof method !== 'string') throw new AppError('INVALID_REQUEST', 'method must be text')
-  if (isGiven(body.result) || isGiven(body.error)) throw new AppError('INVALID_REQUEST', 'A message is a request or an answer, not both')
-  if (id === undefined || (id === null && method.startsWith('notifications/'))) return readNotification(method, body.params, reading)
-  if (!isRequestId(id)) throw new AppError('INVALID_REQUEST', 'id must be text of at most 1,024 characters, or a whole number within ±(2^53 - 1)')
+  if (isGiven(body.result) || isGiven(body.error)) {
+    throw new AppError('INVALID_REQUEST', 'A message is a request or an answer, not both')
+  }
+  if (id === undefined || (id === null && method.startsWith('notifications/'))) {
+    return readNotification(method, body.params, reading)
+  }
+  if (!isRequestId(id)) {
+    throw new AppError(
+      'INVALID_REQUEST',
+      'id must be text of at most 1,024 characters, or a whole number within ±(2^53 - 1)'
+    )
+  }
   return readRequest(id, method, body.params, reading)
 }
 
@@ -91,9 +105,13 @@ function readRequest (id: string | number, method: string, given: unknown, readi
   const era = eraOf(method, params, reading)
   if (era === 'modern') checkEnvelope(method, params, reading.headers)
   const row = methodOf(method)
-  if (row === undefined || !row.eras.includes(era)) throw new AppError('UNKNOWN_METHOD', 'Method not found', era === 'modern' ? {} : { http: 200 })
+  if (row === undefined || !row.eras.includes(era)) {
+    throw new AppError('UNKNOWN_METHOD', 'Method not found', era === 'modern' ? {} : { http: 200 })
+  }
   const accepts = reading.headers === undefined ? EVERYTHING : accepted(reading.headers.accept)
-  if (!accepts.json && !accepts.stream) throw new AppError('NOT_ACCEPTABLE', 'Accept application/json, text/event-stream, or both')
+  if (!accepts.json && !accepts.stream) {
+    throw new AppError('NOT_ACCEPTABLE', 'Accept application/json, text/event-stream, or both')
+  }
   const read = readWith(row.read[era], params, '')
   return { kind: 'request', jsonrpc: '2.0', id, method, params: read, era, accepts, row, target: row.target(read) }
 }
@@ -108,9 +126,16 @@ function readNotification (method: string, given: unknown, reading: Reading): Mc
 }
 
 function readAnswer ({ id, result, error }: Json): McpAnswer {
-  if (isGiven(result) === isGiven(error) || !isRequestId(id)) throw new AppError('INVALID_REQUEST', 'The body must be one JSON-RPC message: a request, a notification, or an answer with the id of a request')
+  if (isGiven(result) === isGiven(error) || !isRequestId(id)) {
+    throw new AppError(
+      'INVALID_REQUEST',
+      'The body must be one JSON-RPC message: a request, a notification, or an answer with the id of a request'
+    )
+  }
   const answer = { kind: 'answer', jsonrpc: '2.0', era: 'legacy', id } as const
-  return isGiven(error) ? { ...answer, error: readWith(readError, error, 'error') } : { ...answer, result: readWith(answerObject, result, 'result') }
+  return isGiven(error)
+    ? { ...answer, error: readWith(readError, error, 'error') }
+    : { ...answer, result: readWith(answerObject, result, 'result') }
 }
 
 /** Which revisions a message belongs to. What its body claims counts; the header must not say otherwise. */
@@ -133,10 +158,20 @@ function eraOf (method: string, params: Json, { headers, era }: Reading): Era {
 function checkEnvelope (method: string, params: Json, headers: Headers | undefined): void {
   const claim = claimOf(params)
   if (typeof claim !== 'string') {
-    throw new AppError('INVALID_PARAMS', `Invalid params: _meta must hold ${PROTOCOL_VERSION_META_KEY} and ${CLIENT_CAPABILITIES_META_KEY}`, { http: 400 })
+    throw new AppError(
+      'INVALID_PARAMS',
+      `Invalid params: _meta must hold ${PROTOCOL_VERSION_META_KEY} and ${CLIENT_CAPABILITIES_META_KEY}`,
+      { http: 400 }
+    )
   }
-  if (headers !== undefined && (headerOf(headers, 'mcp-protocol-version') ?? claim) !== claim) throw mismatch('MCP-Protocol-Version')
-  if (claim !== MODERN_VERSION) throw new AppError('VERSION_REFUSED', 'This protocol revision is not served', { data: { supported: [MODERN_VERSION], requested: claim.slice(0, 32) } })
+  if (headers !== undefined && (headerOf(headers, 'mcp-protocol-version') ?? claim) !== claim) {
+    throw mismatch('MCP-Protocol-Version')
+  }
+  if (claim !== MODERN_VERSION) {
+    throw new AppError('VERSION_REFUSED', 'This protocol revision is not served', {
+      data: { supported: [MODERN_VERSION], requested: claim.slice(0, 32) }
+    })
+  }
   if (headers === undefined) return
   if (headerOf(headers, 'mcp-protocol-version') === undefined) throw mismatch('MCP-Protocol-Version')
   if (headerOf(headers, 'mcp-method') !== method) throw mismatch('Mcp-Method')
@@ -150,7 +185,9 @@ function checkEnvelope (method: string, params: Json, headers: Headers | undefin
 /** @throws {AppError} VERSION_REFUSED for a header that names none of the older revisions */
 export function requireServed (version: unknown): void {
   if (version === undefined || (SUPPORTED_PROTOCOL_VERSIONS as readonly unknown[]).includes(version)) return
-  throw new AppError('VERSION_REFUSED', 'This MCP-Protocol-Version is not served', { data: { supported: [MODERN_VERSION, ...SUPPORTED_PROTOCOL_VERSIONS] } })
+  throw new AppError('VERSION_REFUSED', 'This MCP-Protocol-Version is not served', {
+    data: { supported: [MODERN_VERSION, ...SUPPORTED_PROTOCOL_VERSIONS] }
+  })
 }
 
 function mismatch (header: string): AppError {

@@ -1,8 +1,26 @@
 /** The table of methods: what each may hold, what it names, and by which ways it is served. */
-import { CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, LOG_LEVEL_META_KEY, PROTOCOL_VERSION_META_KEY } from './sdk/protocol.ts'
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  LOG_LEVEL_META_KEY,
+  PROTOCOL_VERSION_META_KEY
+} from './sdk/protocol.ts'
 import type { Kind, Target } from '../core/permissions.ts'
 import {
-  answerObject, anyObject, flag, hint, isObject, listOf, Misread, object, oneOf, record, text, token, type Json, type Read
+  answerObject,
+  anyObject,
+  flag,
+  hint,
+  isObject,
+  listOf,
+  Misread,
+  object,
+  oneOf,
+  record,
+  text,
+  token,
+  type Json,
+  type Read
 } from './members.ts'
 
 /** Revisions with a handshake, and those in which each request says all that it needs. */
@@ -50,7 +68,10 @@ const cursor: Read = (value, path) => {
   return undefined
 }
 
-/** What a client says that it can do: of the parts that are known what is known of them, in the forms that the SDK takes. */
+/**
+ * What a client says that it can do: of the parts that are known what is known of them, in the forms that the
+ * SDK takes.
+ */
 const capabilities = object({
   roots: object({ listChanged: flag }),
   sampling: object({ context: answerObject, tools: answerObject }),
@@ -69,9 +90,15 @@ const clientInfo: Read = (value, path) => {
 
 const promptReference = object({ 'type!': text, 'name!': text, title: text })
 const resourceReference = object({ 'type!': oneOf('ref/prompt', 'ref/resource'), 'uri!': text })
-const reference: Read = (value, path) => isObject(value) && value.type === 'ref/prompt' ? promptReference(value, path) : resourceReference(value, path)
+const reference: Read = (value, path) =>
+  isObject(value) && value.type === 'ref/prompt' ? promptReference(value, path) : resourceReference(value, path)
 
-const subscription = object({ toolsListChanged: flag, promptsListChanged: flag, resourcesListChanged: flag, resourceSubscriptions: listOf(text, MAX_URIS) })
+const subscription = object({
+  toolsListChanged: flag,
+  promptsListChanged: flag,
+  resourcesListChanged: flag,
+  resourceSubscriptions: listOf(text, MAX_URIS)
+})
 
 /** Nothing depends on the trace of a caller, so one in a wrong form is none. */
 const META = { progressToken: token, traceparent: hint, tracestate: hint, baggage: hint }
@@ -87,42 +114,64 @@ const META_OF: Readonly<Record<Era, Read>> = {
 }
 const ANSWERS = { inputResponses: record(answerObject), requestState: text }
 
-const METHODS: ReadonlyMap<string, Method> = new Map(Object.entries<Row>({
-  initialize: {
-    eras: LEGACY,
-    params: { 'protocolVersion!': text, capabilities, clientInfo },
-    complete: given => given.capabilities === undefined || given.clientInfo === undefined ? { capabilities: {}, clientInfo: UNNAMED, ...given } : given,
-    fast: LEGACY,
-    open: true
-  },
-  ping: { eras: LEGACY, fast: LEGACY, open: true },
-  'server/discover': { eras: MODERN, fast: MODERN, open: true },
-  'tools/list': { params: { cursor }, fast: BOTH },
-  'tools/call': { params: { 'name!': text, arguments: anyObject }, asks: true, target: at('tool', 'name'), mirrored: 'name', fast: BOTH },
-  'prompts/list': { params: { cursor }, fast: BOTH },
-  'prompts/get': { params: { 'name!': text, arguments: record(text) }, asks: true, target: at('prompt', 'name'), mirrored: 'name' },
-  'resources/list': { params: { cursor }, fast: BOTH },
-  'resources/templates/list': { params: { cursor }, fast: BOTH },
-  'resources/read': { params: { 'uri!': text }, asks: true, target: at('resource', 'uri'), mirrored: 'uri' },
-  'resources/subscribe': { eras: LEGACY, params: { 'uri!': text }, target: at('resource', 'uri') },
-  'resources/unsubscribe': { eras: LEGACY, params: { 'uri!': text }, target: at('resource', 'uri') },
-  'completion/complete': {
-    params: { 'ref!': reference, 'argument!': object({ 'name!': text, 'value!': text }), context: object({ arguments: record(text) }) },
-    target: referred
-  },
-  'logging/setLevel': { eras: LEGACY, params: { 'level!': level } },
-  'subscriptions/listen': { eras: MODERN, params: { 'notifications!': subscription } }
-}).map(([name, row]) => [name, methodFrom(row)]))
+const METHODS: ReadonlyMap<string, Method> = new Map(
+  Object.entries<Row>({
+    initialize: {
+      eras: LEGACY,
+      params: { 'protocolVersion!': text, capabilities, clientInfo },
+      complete: given =>
+        given.capabilities === undefined || given.clientInfo === undefined
+          ? { capabilities: {}, clientInfo: UNNAMED, ...given }
+          : given,
+      fast: LEGACY,
+      open: true
+    },
+    ping: { eras: LEGACY, fast: LEGACY, open: true },
+    'server/discover': { eras: MODERN, fast: MODERN, open: true },
+    'tools/list': { params: { cursor }, fast: BOTH },
+    'tools/call': {
+      params: { 'name!': text, arguments: anyObject },
+      asks: true,
+      target: at('tool', 'name'),
+      mirrored: 'name',
+      fast: BOTH
+    },
+    'prompts/list': { params: { cursor }, fast: BOTH },
+    'prompts/get': {
+      params: { 'name!': text, arguments: record(text) }, asks: true, target: at('prompt', 'name'), mirrored: 'name'
+    },
+    'resources/list': { params: { cursor }, fast: BOTH },
+    'resources/templates/list': { params: { cursor }, fast: BOTH },
+    'resources/read': { params: { 'uri!': text }, asks: true, target: at('resource', 'uri'), mirrored: 'uri' },
+    'resources/subscribe': { eras: LEGACY, params: { 'uri!': text }, target: at('resource', 'uri') },
+    'resources/unsubscribe': { eras: LEGACY, params: { 'uri!': text }, target: at('resource', 'uri') },
+    'completion/complete': {
+      params: {
+        'ref!': reference,
+        'argument!': object({ 'name!': text, 'value!': text }),
+        context: object({ arguments: record(text) })
+      },
+      target: referred
+    },
+    'logging/setLevel': { eras: LEGACY, params: { 'level!': level } },
+    'subscriptions/listen': { eras: MODERN, params: { 'notifications!': subscription } }
+  }).map(([name, row]) => [name, methodFrom(row)])
+)
 
 /** Notifications of clients. None changes what is answered; those that are not here are taken and dropped. */
-const NOTIFICATIONS: ReadonlySet<string> = new Set(['notifications/initialized', 'notifications/cancelled', 'notifications/progress', 'notifications/roots/list_changed'])
+const NOTIFICATIONS: ReadonlySet<string> = new Set([
+  'notifications/initialized', 'notifications/cancelled', 'notifications/progress', 'notifications/roots/list_changed'
+])
 
 /** What is known of a method; undefined for one that is not. */
 export function methodOf (name: string): Method | undefined {
   return METHODS.get(name)
 }
 
-/** A method's name for logs and metrics: a caller may write anything there, a secret too, so only known ones are repeated. */
+/**
+ * A method's name for logs and metrics: a caller may write anything there, a secret too, so only known ones
+ * are repeated.
+ */
 export function knownMethod (name: string): string {
   return METHODS.has(name) || NOTIFICATIONS.has(name) ? name : 'other'
 }
@@ -132,7 +181,9 @@ export function targetOf (method: string, params: unknown): Target | undefined {
   return isObject(params) ? METHODS.get(method)?.target(params) : undefined
 }
 
-function methodFrom ({ eras = BOTH, params = {}, complete, asks = false, target = () => undefined, mirrored, fast = [], open = false }: Row): Method {
+function methodFrom ({
+  eras = BOTH, params = {}, complete, asks = false, target = () => undefined, mirrored, fast = [], open = false
+}: Row): Method {
   const readIn = (era: Era): Read => {
     const read = object({ ...params, ...(asks && era === 'modern' ? ANSWERS : {}), _meta: META_OF[era] })
     return complete === undefined ? read : (value, path) => complete(read(value, path) as Json)
@@ -146,7 +197,11 @@ function at (kind: Kind, member: 'name' | 'uri'): Method['target'] {
 
 function referred ({ ref }: Json): Target | undefined {
   if (!isObject(ref)) return undefined
-  return ref.type === 'ref/prompt' ? named('prompt', ref.name) : ref.type === 'ref/resource' ? named('resource', ref.uri) : undefined
+  return ref.type === 'ref/prompt'
+    ? named('prompt', ref.name)
+    : ref.type === 'ref/resource'
+      ? named('resource', ref.uri)
+      : undefined
 }
 
 function named (kind: Kind, name: unknown): Target | undefined {

@@ -31,13 +31,18 @@ const SUSPICIOUS = 'Security validation failed'
 
 /** What was found, for whoever can write it otherwise: the argument, and the pattern by its public name. */
 function found ({ path, pattern }: Readonly<Record<string, unknown>>): string {
-  return redact(`${path === '' ? 'The argument' : `The argument "${String(path)}"`} looks like ${String(pattern)}. Write it otherwise, or leave it out.`, 400)
+  return redact(
+    `${path === '' ? 'The argument' : `The argument "${String(path)}"`} looks like ${String(pattern)}. Write it otherwise, or leave it out.`,
+    400
+  )
 }
 
 /** Words of a prompt, a template or a completion: these have no result that a model reads. */
 function suspiciousWords ({ rule, data }: Refusal): AppError {
   const { path, pattern } = data!
-  return new AppError('SUSPICIOUS_ARGUMENT', `${SUSPICIOUS}. ${found(data!)}`, { rule, data: { argument: redact(String(path), 200), pattern } })
+  return new AppError('SUSPICIOUS_ARGUMENT', `${SUSPICIOUS}. ${found(data!)}`, {
+    rule, data: { argument: redact(String(path), 200), pattern }
+  })
 }
 
 /**

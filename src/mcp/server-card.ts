@@ -34,5 +34,8 @@ export function serverCard ({ identity: { info }, url, needsKey }: CardOptions):
 }
 
 const KEY_HEADER = {
-  name: 'Authorization', description: '"Bearer", a blank, and an API key of this server', isRequired: true, isSecret: true
+  name: 'Authorization',
+  description: '"Bearer", a blank, and an API key of this server',
+  isRequired: true,
+  isSecret: true
 }

@@ -16,10 +16,18 @@ export function listBlocked (store: Store): Blocked[] {
  *
  * @param forMs absent: until it is unblocked
  */
-export async function blockAddresses (store: Store, texts: readonly string[], { forMs, note }: { forMs?: number | undefined, note?: string | undefined }): Promise<string[]> {
+export async function blockAddresses (
+  store: Store,
+  texts: readonly string[],
+  { forMs, note }: { forMs?: number | undefined; note?: string | undefined }
+): Promise<string[]> {
   const ranges = rangesOf(texts)
   const since = store.now()
-  for (const range of ranges) await store.blocklist.set(range, { since, ...(forMs === undefined ? {} : { until: since + forMs }), ...noteOf(note) })
+  for (const range of ranges) {
+    await store.blocklist.set(range, {
+      since, ...(forMs === undefined ? {} : { until: since + forMs }), ...noteOf(note)
+    })
+  }
   return ranges
 }
 
@@ -42,7 +50,9 @@ export function noteOf (note: string | undefined): { note?: string } {
 function rangesOf (texts: readonly string[]): string[] {
   return [...new Set(texts.map(text => {
     const range = normalRange(text)
-    if (range === undefined) throw new UsageError(`"${text.slice(0, 64)}" is no address and no range such as 203.0.113.0/24`)
+    if (range === undefined) {
+      throw new UsageError(`"${text.slice(0, 64)}" is no address and no range such as 203.0.113.0/24`)
+    }
     return range
   }))]
 }

@@ -22,7 +22,10 @@ export type KeyView = Omit<ApiKeyRecord, 'hash' | 'previous'> & { previousUntil?
 export type KeyStatus = 'active' | 'rotating' | 'expired' | 'revoked'
 
 /** @returns the key itself, which is kept nowhere, and what is kept of it */
-export async function createKey (store: Store, { name, role, permissions, owner, lifeMs, cidrs, limit }: NewKey): Promise<{ key: string, record: ApiKeyRecord }> {
+export async function createKey (
+  store: Store,
+  { name, role, permissions, owner, lifeMs, cidrs, limit }: NewKey
+): Promise<{ key: string; record: ApiKeyRecord }> {
   if (!/^[^\s\p{C}]{1,128}$/u.test(name)) throw new UsageError('A name has 1 to 128 characters and no blanks')
   if ((await store.listKeys()).some(key => key.name === name && key.revoked === undefined)) {
     throw new UsageError(`A key named "${name}" exists. Choose another name, or rotate that one`)
@@ -100,13 +103,25 @@ export async function rotateKey (
 }
 
 /** @throws {UsageError} where a new secret would be of no use, or break a promise */
-function refuseRotation ({ id, name, revoked, expires, previous }: ApiKeyRecord, now: number, endPrevious: boolean): void {
+function refuseRotation (
+  { id, name, revoked, expires, previous }: ApiKeyRecord,
+  now: number,
+  endPrevious: boolean
+): void {
   if (revoked !== undefined) throw new UsageError(`Key "${name}" is revoked; make a new one`)
-  if (expires !== undefined && expires <= now) throw new UsageError(`Key "${name}" expired at ${new Date(expires).toISOString()}; make a new one`)
-  if (!/^[a-z0-9]{10}$/.test(id)) throw new UsageError(`Key "${name}" has an id of another form and cannot be rotated; make a new one and revoke this one`)
+  if (expires !== undefined && expires <= now) {
+    throw new UsageError(`Key "${name}" expired at ${new Date(expires).toISOString()}; make a new one`)
+  }
+  if (!/^[a-z0-9]{10}$/.test(id)) {
+    throw new UsageError(
+      `Key "${name}" has an id of another form and cannot be rotated; make a new one and revoke this one`
+    )
+  }
   if (previous !== undefined && previous.until > now && !endPrevious) {
-    throw new UsageError(`The key before the last rotation of "${name}" still works until ${new Date(previous.until).toISOString()}, and a rotation now would end it. ` +
-      'Rotate after that, or end it with --end-previous')
+    throw new UsageError(
+      `The key before the last rotation of "${name}" still works until ${new Date(previous.until).toISOString()}, and a rotation now would end it. ` +
+        'Rotate after that, or end it with --end-previous'
+    )
   }
 }
 

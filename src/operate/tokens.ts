@@ -17,7 +17,11 @@ export function listRevoked (store: Store): Revoked[] {
 }
 
 /** @param keepMs how long the revocation is kept: longer than any such token lives */
-export async function revokeTokens (store: Store, names: TokenNames, { keepMs, note }: { keepMs: number, note?: string | undefined }): Promise<{ ids: string[], since: number, until: number }> {
+export async function revokeTokens (
+  store: Store,
+  names: TokenNames,
+  { keepMs, note }: { keepMs: number; note?: string | undefined }
+): Promise<{ ids: string[]; since: number; until: number }> {
   const ids = idsOf(names)
   const since = store.now()
   const until = since + keepMs
@@ -38,6 +42,8 @@ export async function unrevokeTokens (store: Store, names: TokenNames): Promise<
 function idsOf ({ jti = [], subject = [], client = [] }: TokenNames): string[] {
   const ids = [...jti.map(id => `jti:${id}`), ...subject.map(id => `sub:${id}`), ...client.map(id => `client:${id}`)]
   if (ids.length === 0) throw new UsageError('Say which tokens: --jti, --subject or --client. See --help')
-  if (ids.some(id => !/^[a-z]+:[^\p{C}]{1,256}$/u.test(id))) throw new UsageError('An id has 1 to 256 characters, none of them control characters')
+  if (ids.some(id => !/^[a-z]+:[^\p{C}]{1,256}$/u.test(id))) {
+    throw new UsageError('An id has 1 to 256 characters, none of them control characters')
+  }
   return [...new Set(ids)]
 }

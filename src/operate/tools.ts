@@ -15,11 +15,20 @@ export interface ToolView {
 
 export async function listTools (store: Store, catalogue: Catalogue): Promise<ToolView[]> {
   const now = store.now()
-  const keys = (await store.listKeys()).filter(({ revoked, expires }) => revoked === undefined && (expires === undefined || expires > now))
+  const keys = (await store.listKeys()).filter(
+    ({ revoked, expires }) => revoked === undefined && (expires === undefined || expires > now)
+  )
   return [...catalogue.tools.values()].map(({ tool, cost, exempt }) => ({
     tool: tool.name,
-    callers: keys.filter(({ id, name, role, permissions }) =>
-      mayUse({ id, name, role, permissions, authType: 'api_key', authenticatedAt: now, revocableAs: [] }, 'tool', tool.name)).map(({ name }) => name),
+    callers: keys
+      .filter(({ id, name, role, permissions }) =>
+        mayUse(
+          { id, name, role, permissions, authType: 'api_key', authenticatedAt: now, revocableAs: [] },
+          'tool',
+          tool.name
+        )
+      )
+      .map(({ name }) => name),
     cost,
     rate: tool.rate,
     exempt: [...exempt]

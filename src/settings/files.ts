@@ -1,4 +1,7 @@
-/** Settings whose values stand in files of their own, as orchestrators mount secrets: `REDIS_URL_FILE=/run/secrets/redis_url`. */
+/**
+ * Settings whose values stand in files of their own, as orchestrators mount secrets:
+ * `REDIS_URL_FILE=/run/secrets/redis_url`.
+ */
 import { statSync } from 'node:fs'
 import { UsageError } from '../errors.ts'
 import { readIfThere } from '../files.ts'

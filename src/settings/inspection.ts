@@ -14,7 +14,9 @@ const LEAST_CHARACTERS = UNFOLDED * 1_048_576
  *
  * @throws {UsageError} for a file of patterns that is absent or wrong
  */
-export function inspectorFromSettings ({ INSPECTION_LEVEL: level, INSPECTION_PATTERNS_FILE: file, MAX_REQUEST_BYTES: bytes }: Pick<Config, 'INSPECTION_LEVEL' | 'INSPECTION_PATTERNS_FILE' | 'MAX_REQUEST_BYTES'>): Inspector {
+export function inspectorFromSettings ({
+  INSPECTION_LEVEL: level, INSPECTION_PATTERNS_FILE: file, MAX_REQUEST_BYTES: bytes
+}: Pick<Config, 'INSPECTION_LEVEL' | 'INSPECTION_PATTERNS_FILE' | 'MAX_REQUEST_BYTES'>): Inspector {
   const maxCharacters = Math.max(LEAST_CHARACTERS, UNFOLDED * bytes)
   return new Inspector({ level, own: file === undefined ? [] : patternsOf(file), maxCharacters })
 }

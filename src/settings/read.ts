@@ -20,9 +20,15 @@ export interface ReadOptions {
  */
 export function readSettings (env: Environment, { warn = () => {}, serving = false }: ReadOptions = {}): Config {
   const file = readSecureConfig(secureConfigOf(env))
-  const { config, warnings } = loadSettings({ ...env, ...readSettingFiles(env, Object.keys(Settings.properties)) }, file, absentFile(env))
+  const { config, warnings } = loadSettings(
+    { ...env, ...readSettingFiles(env, Object.keys(Settings.properties)) },
+    file,
+    absentFile(env)
+  )
   if (serving && config.chosen.has('API_KEYS_FILE') && !existsSync(config.API_KEYS_FILE)) {
-    warnings.push(`API_KEYS_FILE: ${resolve(config.API_KEYS_FILE)} does not exist; no key is read from it until it does`)
+    warnings.push(
+      `API_KEYS_FILE: ${resolve(config.API_KEYS_FILE)} does not exist; no key is read from it until it does`
+    )
   }
   warnings.forEach(warn)
   return config

@@ -57,7 +57,11 @@ export function redisOptions (client: RedisInstance): RedisOptions {
   }
   const { redisTls = false, ...ca } = tlsOf(options)
   const database = options.db === undefined || options.db === 0 ? '' : `/${options.db}`
-  return { redisUrl: `${redisTls ? 'rediss' : 'redis'}://${nodeOf(options)}${database}`, ...ca, ...withCredentials(options) }
+  return {
+    redisUrl: `${redisTls ? 'rediss' : 'redis'}://${nodeOf(options)}${database}`,
+    ...ca,
+    ...withCredentials(options)
+  }
 }
 
 function withCredentials ({ username, password }: ClientOptions): RedisOptions {
@@ -70,10 +74,14 @@ function tlsOf ({ tls }: ClientOptions): RedisOptions {
   const { ca, rejectUnauthorized } = tls as { ca?: unknown, rejectUnauthorized?: unknown }
   const unknown = Object.keys(tls).filter(name => !TLS_MEMBERS.has(name))
   if (unknown.length > 0) {
-    throw new UsageError(`redis uses TLS with ${unknown.join(', ')}, for which there is no option: set redisUrl and redisCa instead of redis`)
+    throw new UsageError(
+      `redis uses TLS with ${unknown.join(', ')}, for which there is no option: set redisUrl and redisCa instead of redis`
+    )
   }
   if (rejectUnauthorized === false) {
-    throw new UsageError('redis accepts any certificate (rejectUnauthorized: false): set redisUrl and redisCa instead of redis')
+    throw new UsageError(
+      'redis accepts any certificate (rejectUnauthorized: false): set redisUrl and redisCa instead of redis'
+    )
   }
   const authorities = Array.isArray(ca) ? ca.join('\n') : ca
   return { redisTls: true, ...given('redisCa', authorities === undefined ? undefined : String(authorities)) }

@@ -25,7 +25,9 @@ export class Unanswered extends Error {
 export async function answerTo (question: ClientQuestion, answers: Answers): Promise<unknown> {
   const given = await valueFor(question, answers)
   const { method } = question
-  if (method === 'elicitation/create') return isObject(given) && 'action' in given ? given : { action: 'accept', content: given }
+  if (method === 'elicitation/create') {
+    return isObject(given) && 'action' in given ? given : { action: 'accept', content: given }
+  }
   if (method === 'sampling/createMessage' && typeof given === 'string') {
     return { role: 'assistant', model: 'test', stopReason: 'endTurn', content: { type: 'text', text: given } }
   }

@@ -3,7 +3,15 @@ import type { Log } from '../telemetry/log.ts'
 import { redact } from '../telemetry/redact.ts'
 import type { Reader } from '../core/standard-schema.ts'
 import { readerOf } from './author-schema.ts'
-import { ToolError, type CallerInfo, type Change, type Context, type Level, type OutputOf, type Schema } from './tool.ts'
+import {
+  ToolError,
+  type CallerInfo,
+  type Change,
+  type Context,
+  type Level,
+  type OutputOf,
+  type Schema
+} from './tool.ts'
 
 /** What a way of serving (HTTP, stdio) lends to one call. */
 export interface Host {
@@ -52,19 +60,50 @@ export class CallContext implements Context {
     return { id, name, authType, claims }
   }
 
-  get requestId (): string { return this.#host.requestId }
-  get headers () { return this.#host.headers }
-  get signal (): AbortSignal { return this.#host.signal() }
-  get log (): Log { return this.#host.log }
-  get clientCapabilities () { return this.#host.clientCapabilities ?? NOTHING }
-  get answers () { return this.#host.answers ?? NOTHING }
-  get state (): unknown { return this.#host.state }
-  get answer () { return <S extends Schema>(name: string, schema: S) => readForm(this.answers, name, schema) }
+  get requestId (): string {
+    return this.#host.requestId
+  }
+
+  get headers () {
+    return this.#host.headers
+  }
+
+  get signal (): AbortSignal {
+    return this.#host.signal()
+  }
+
+  get log (): Log {
+    return this.#host.log
+  }
+
+  get clientCapabilities () {
+    return this.#host.clientCapabilities ?? NOTHING
+  }
+
+  get answers () {
+    return this.#host.answers ?? NOTHING
+  }
+
+  get state (): unknown {
+    return this.#host.state
+  }
+
+  get answer () {
+    return <S extends Schema>(name: string, schema: S) => readForm(this.answers, name, schema)
+  }
 
   // Functions of their own, because handlers take them apart: `({ progress }) => …`.
-  readonly progress = (done: number, total?: number, message?: string): void => { this.#host.progress?.(done, total, message) }
-  readonly message = (level: Level, data: unknown, logger?: string): void => { this.#host.message?.(level, data, logger) }
-  readonly changed = (what: Change): void => { this.#host.changed?.(what) }
+  readonly progress = (done: number, total?: number, message?: string): void => {
+    this.#host.progress?.(done, total, message)
+  }
+
+  readonly message = (level: Level, data: unknown, logger?: string): void => {
+    this.#host.message?.(level, data, logger)
+  }
+
+  readonly changed = (what: Change): void => {
+    this.#host.changed?.(what)
+  }
 }
 
 /** Readers of forms, by their schemas: a handler asks the same few again and again. */
@@ -72,7 +111,8 @@ const readers = new WeakMap<object, Reader>()
 
 /** @throws {ToolError} for content that the schema refuses */
 function readForm<S extends Schema> (answers: Context['answers'], name: string, schema: S): OutputOf<S> | undefined {
-  const given: { action?: unknown, content?: unknown } = (Object.hasOwn(answers, name) ? answers[name] : undefined) ?? {}
+  const given: { action?: unknown; content?: unknown } =
+    (Object.hasOwn(answers, name) ? answers[name] : undefined) ?? {}
   const { action, content } = given
   if (action !== 'accept') return undefined
   let reader = readers.get(schema)

@@ -53,8 +53,10 @@ async function definitionsIn (file: string, query: string): Promise<Definition[]
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException
     if (code === 'ERR_UNKNOWN_FILE_EXTENSION') {
-      throw new UsageError(`${file}: this Node (${process.version}) runs no TypeScript; use Node 22.18 or later, write .js, ` +
-        'or start with NODE_OPTIONS=\'--import tsx\'')
+      throw new UsageError(
+        `${file}: this Node (${process.version}) runs no TypeScript; use Node 22.18 or later, write .js, ` +
+          "or start with NODE_OPTIONS='--import tsx'"
+      )
     }
     throw new UsageError(`${file}: cannot be loaded: ${message}${await faultPlace(error as Error, dirname(file))}`)
   }
@@ -63,7 +65,9 @@ async function definitionsIn (file: string, query: string): Promise<Definition[]
   const exported: unknown = inner === undefined ? module.default : inner
   const definitions: readonly unknown[] = Array.isArray(exported) ? exported : [exported]
   if (!definitions.every(isDefinition)) {
-    throw new UsageError(`${file}: the default export must be what defineTool, defineResource or definePrompt returned, or a list of them`)
+    throw new UsageError(
+      `${file}: the default export must be what defineTool, defineResource or definePrompt returned, or a list of them`
+    )
   }
   return [...definitions]
 }
@@ -74,7 +78,13 @@ function modulesIn (dir: string, warn: (message: string) => void): string[] {
     entries = readdirSync(dir, { withFileTypes: true })
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT') throw new UsageError(code === 'ENOTDIR' ? `TOOLS_DIR: ${dir} is a file; name the folder that holds the tools` : `TOOLS_DIR: cannot read ${dir}: ${message}`)
+    if (code !== 'ENOENT') {
+      throw new UsageError(
+        code === 'ENOTDIR'
+          ? `TOOLS_DIR: ${dir} is a file; name the folder that holds the tools`
+          : `TOOLS_DIR: cannot read ${dir}: ${message}`
+      )
+    }
     if (dir === DEFAULT_DIR) return []
     throw new UsageError(`TOOLS_DIR: there is no folder ${resolve(dir)}; make it, or mend the setting`)
   }
@@ -93,7 +103,9 @@ function modulesIn (dir: string, warn: (message: string) => void): string[] {
 }
 
 function isFolder (entry: Dirent, path: string): boolean {
-  return entry.isDirectory() || (entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+  return (
+    entry.isDirectory() || (entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+  )
 }
 
 function holdsModules (dir: string): boolean {
@@ -105,5 +117,9 @@ function holdsModules (dir: string): boolean {
 }
 
 function isDefinition (value: unknown): value is Definition {
-  return typeof value === 'object' && value !== null && ['tool', 'resource', 'prompt'].includes((value as { kind?: string }).kind ?? '')
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    ['tool', 'resource', 'prompt'].includes((value as { kind?: string }).kind ?? '')
+  )
 }

@@ -1,4 +1,7 @@
-/** Pictures and sounds as content, from their bytes alone: no path and no URL, or the model would choose what is read. */
+/**
+ * Pictures and sounds as content, from their bytes alone: no path and no URL, or the model would choose what
+ * is read.
+ */
 import type { Content } from './tool.ts'
 
 /** Of one picture or sound, bytes: base64 makes it a third longer, and clients hold messages to a few megabytes. */
@@ -31,8 +34,12 @@ export function audio (bytes: Uint8Array, mimeType?: string): Content {
 
 function media (type: 'image' | 'audio', bytes: Uint8Array, mimeType: string | undefined): Content {
   if (!(bytes instanceof Uint8Array)) throw new TypeError(`${type}() takes bytes: read the file in the tool`)
-  if (bytes.byteLength > MAX_BYTES) throw new TypeError(`${type}() takes at most ${MAX_BYTES} bytes, and got ${bytes.byteLength}`)
-  if (mimeType === undefined) throw new TypeError(`${type}() cannot tell the type of these bytes: name it as second argument`)
+  if (bytes.byteLength > MAX_BYTES) {
+    throw new TypeError(`${type}() takes at most ${MAX_BYTES} bytes, and got ${bytes.byteLength}`)
+  }
+  if (mimeType === undefined) {
+    throw new TypeError(`${type}() cannot tell the type of these bytes: name it as second argument`)
+  }
   if (!mimeType.startsWith(`${type}/`)) throw new TypeError(`${type}() cannot hold ${mimeType.slice(0, 64)}`)
   return { type, data: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64'), mimeType }
 }

@@ -48,7 +48,9 @@ function differing (before: Catalogue, after: Catalogue): Set<ListName> {
   const lists = new Set<ListName>()
   if (!sameListed(before.tools, after.tools)) lists.add('tools')
   if (!sameListed(before.prompts, after.prompts)) lists.add('prompts')
-  if (!sameListed(before.resources, after.resources) || !sameListed(before.templates, after.templates)) lists.add('resources')
+  if (!sameListed(before.resources, after.resources) || !sameListed(before.templates, after.templates)) {
+    lists.add('resources')
+  }
   return lists
 }
 

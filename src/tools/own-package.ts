@@ -1,4 +1,7 @@
-/** Lets tool files import this package from folders where Node would not find it, such as a mounted `/tools` beside a global install. */
+/**
+ * Lets tool files import this package from folders where Node would not find it, such as a mounted `/tools`
+ * beside a global install.
+ */
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { addResolveHook, type Next, type Resolved } from './resolve-hook.ts'
@@ -24,7 +27,12 @@ function resolveOwn (specifier: string, context: object, next: Next): Resolved {
   try {
     return next(specifier, context)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND' && (error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
+    if (
+      (error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND' &&
+      (error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND'
+    ) {
+      throw error
+    }
     if (specifier !== NAME && !specifier.startsWith(`${NAME}/`)) throw error
     return { url: import.meta.resolve(specifier), shortCircuit: true }
   }

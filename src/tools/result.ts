@@ -18,7 +18,8 @@ export interface ResultFault {
 
 /** Members that each kind of content needs, all of them texts (MCP 2025-11-25, server/tools, Tool Result). */
 const CONTENT: ReadonlyMap<unknown, readonly string[]> = new Map([
-  ['text', ['text']], ['image', ['data', 'mimeType']], ['audio', ['data', 'mimeType']], ['resource', []], ['resource_link', ['uri', 'name']]
+  ['text', ['text']], ['image', ['data', 'mimeType']], ['audio', ['data', 'mimeType']], ['resource', []],
+  ['resource_link', ['uri', 'name']]
 ])
 
 /**
@@ -90,17 +91,23 @@ function isContentResult (outcome: unknown): outcome is ToolResult {
   if (typeof outcome !== 'object' || outcome === null) return false
   const { content, structuredContent, isError } = outcome as Partial<ToolResult>
   if (!Array.isArray(content)) return false
-  if (content.length === 0) return structuredContent !== undefined || isError !== undefined || Object.keys(outcome).length === 1
+  if (content.length === 0) {
+    return structuredContent !== undefined || isError !== undefined || Object.keys(outcome).length === 1
+  }
   return content.every(part => typeof (part as { type?: unknown } | null)?.type === 'string')
 }
 
-function contentFault ({ content, structuredContent, isError, ...rest }: ToolResult & { _meta?: unknown }): string | undefined {
+function contentFault ({
+  content, structuredContent, isError, ...rest
+}: ToolResult & { _meta?: unknown }): string | undefined {
   for (const part of content) {
     const needed = CONTENT.get(part.type)
     if (needed === undefined) return `there is no content of type "${part.type.slice(0, 32)}"`
     const missing = needed.find(member => typeof (part as unknown as Record<string, unknown>)[member] !== 'string')
     if (missing !== undefined) return `content of type "${part.type}" needs the text "${missing}"`
-    if (part.type === 'resource' && !isResourceContents(part.resource)) return 'content of type "resource" needs a resource with uri, and text or blob'
+    if (part.type === 'resource' && !isResourceContents(part.resource)) {
+      return 'content of type "resource" needs a resource with uri, and text or blob'
+    }
   }
   if (structuredContent !== undefined && !isPlainObject(structuredContent)) return 'structuredContent must be an object'
   if (isError !== undefined && typeof isError !== 'boolean') return 'isError must be true or false'
@@ -135,7 +142,10 @@ function jsonOf (outcome: unknown): { value: unknown, text: string } | { fault: 
   }
   let text: string | undefined
   try {
-    text = typeof outcome === 'bigint' || typeof outcome === 'number' || outcome === undefined ? String(outcome ?? null) : JSON.stringify(outcome)
+    text =
+      typeof outcome === 'bigint' || typeof outcome === 'number' || outcome === undefined
+        ? String(outcome ?? null)
+        : JSON.stringify(outcome)
   } catch (error) {
     return { fault: `it returned what has no form in JSON: ${(error as Error).message.split('\n', 1)[0]}` }
   }

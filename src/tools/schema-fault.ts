@@ -20,8 +20,12 @@ export function schemaFault (root: SchemaObject): string | undefined {
       const reference = schema[keyword]
       if (reference === undefined) continue
       if (typeof reference !== 'string') return `${keyword} in its schema must be a text`
-      if (!reference.startsWith('#')) return `its schema refers to "${reference}": only references within the schema (#…) are followed`
-      if (resolveReference(root, reference) === undefined) return `its schema refers to "${reference}", which is not in it`
+      if (!reference.startsWith('#')) {
+        return `its schema refers to "${reference}": only references within the schema (#…) are followed`
+      }
+      if (resolveReference(root, reference) === undefined) {
+        return `its schema refers to "${reference}", which is not in it`
+      }
     }
     if (endless(root, schema, new Set())) return 'its schema refers to itself without end'
   }
@@ -61,12 +65,16 @@ export function listableSchema (schema: SchemaObject, example: string): { schema
     return { fault: '"required" must be a list of names' }
   }
   if (properties === undefined) return { schema: root }
-  if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) return { fault: '"properties" must be an object' }
+  if (typeof properties !== 'object' || properties === null || Array.isArray(properties)) {
+    return { fault: '"properties" must be an object' }
+  }
   const listed: Record<string, unknown> = {}
   for (const [name, property] of Object.entries(properties)) {
     // A boolean schema says the same in two ways; these clients know one.
     const spelled: unknown = property === true ? {} : property === false ? { not: {} } : property
-    if (typeof spelled !== 'object' || spelled === null || Array.isArray(spelled)) return { fault: `property "${name}" must be a schema` }
+    if (typeof spelled !== 'object' || spelled === null || Array.isArray(spelled)) {
+      return { fault: `property "${name}" must be a schema` }
+    }
     Object.defineProperty(listed, name, { value: spelled, enumerable: true, configurable: true, writable: true })
   }
   return { schema: { ...root, properties: listed } }

@@ -85,13 +85,20 @@ export interface Context {
 }
 
 export type Content =
-  | { readonly type: 'text', readonly text: string, readonly annotations?: object }
+  | { readonly type: 'text'; readonly text: string; readonly annotations?: object }
   | {
-    readonly type: 'image' | 'audio', readonly data: string, readonly mimeType: string, readonly annotations?: object
+    readonly type: 'image' | 'audio'
+    readonly data: string
+    readonly mimeType: string
+    readonly annotations?: object
   }
-  | { readonly type: 'resource', readonly resource: ResourceContents, readonly annotations?: object }
+  | { readonly type: 'resource'; readonly resource: ResourceContents; readonly annotations?: object }
   | {
-    readonly type: 'resource_link', readonly uri: string, readonly name: string, readonly description?: string, readonly mimeType?: string
+    readonly type: 'resource_link'
+    readonly uri: string
+    readonly name: string
+    readonly description?: string
+    readonly mimeType?: string
   }
 
 export type ResourceContents =

@@ -11,5 +11,9 @@ import { LOG_LEVEL_META_KEY } from '../sdk/protocol.ts'
 export function isFast ({ row, era, params }: McpRequest): boolean {
   if (!row.fast.includes(era)) return false
   // A request that comes again with answers, or wants to hear what is logged.
-  return params.requestState === undefined && params.inputResponses === undefined && !(isObject(params._meta) && Object.hasOwn(params._meta, LOG_LEVEL_META_KEY))
+  return (
+    params.requestState === undefined &&
+    params.inputResponses === undefined &&
+    !(isObject(params._meta) && Object.hasOwn(params._meta, LOG_LEVEL_META_KEY))
+  )
 }

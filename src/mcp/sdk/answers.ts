@@ -37,10 +37,17 @@ const JOINT = '='
 const NOTHING: Returned = { state: undefined, answers: {} }
 
 /** Seal what is asked, and the state that comes back with the answers. */
-export function sealQuestions (sealer: Sealer, repeated: Repeated, questions: Readonly<Record<string, Question>>, state: unknown): string {
+export function sealQuestions (
+  sealer: Sealer,
+  repeated: Repeated,
+  questions: Readonly<Record<string, Question>>,
+  state: unknown
+): string {
   const binding = bindingOf(repeated)
   const expires = Date.now() + STATE_TTL_MS
-  const asked = Object.fromEntries(Object.entries(questions).map(([key, { method, params }]) => [key, { method, schema: requestedSchema(params) }]))
+  const asked = Object.fromEntries(
+    Object.entries(questions).map(([key, { method, params }]) => [key, { method, schema: requestedSchema(params) }])
+  )
   const first = sealer.seal(state, binding, expires)
   return `${first}${JOINT}${sealer.seal({ asked, hasState: state !== undefined }, [...binding, first], expires)}`
 }
@@ -49,7 +56,8 @@ export function sealQuestions (sealer: Sealer, repeated: Repeated, questions: Re
  * Open what came back, and hold the answers to what was asked.
  *
  * @param sealed undefined where the request comes for the first time
- * @throws {AppError} INVALID_PARAMS for what this server did not seal for this very request, or an answer that does not fit
+ * @throws {AppError} INVALID_PARAMS for what this server did not seal for this very request, or an answer
+ *   that does not fit
  */
 export function openAnswers (sealer: Sealer, repeated: Repeated, sealed: unknown, given: unknown): Returned {
   if (sealed === undefined) return NOTHING
@@ -59,10 +67,15 @@ export function openAnswers (sealer: Sealer, repeated: Repeated, sealed: unknown
   const state = sealer.open(first, binding, now)
   const questions = second === undefined ? { value: {} } : sealer.open(second, [...binding, first], now)
   if (state === undefined || questions === undefined) {
-    throw new AppError('INVALID_PARAMS', 'Invalid or expired requestState', { data: { reason: 'invalid_request_state' } })
+    throw new AppError('INVALID_PARAMS', 'Invalid or expired requestState', {
+      data: { reason: 'invalid_request_state' }
+    })
   }
   // Of a release before this one: what was asked is unknown, so it has to be asked again.
-  const { asked = {}, hasState = true } = questions.value as { asked?: Record<string, AskedQuestion>, hasState?: boolean }
+  const { asked = {}, hasState = true } = questions.value as {
+    asked?: Record<string, AskedQuestion>
+    hasState?: boolean
+  }
   return { state: hasState ? state.value : undefined, answers: isObject(given) ? heldTo(asked, given) : {} }
 }
 
@@ -75,7 +88,10 @@ function heldTo (asked: Readonly<Record<string, AskedQuestion>>, given: Json): J
       answers[key] = readAnswer(question, given[key])
     } catch (error) {
       if (!(error instanceof Misread)) throw error
-      throw new AppError('INVALID_PARAMS', `Invalid params: the answer "${key}" does not fit what was asked: ${error.message}`)
+      throw new AppError(
+        'INVALID_PARAMS',
+        `Invalid params: the answer "${key}" does not fit what was asked: ${error.message}`
+      )
     }
   }
   return answers
@@ -83,7 +99,10 @@ function heldTo (asked: Readonly<Record<string, AskedQuestion>>, given: Json): J
 
 const READS: ReadonlyMap<string, Read> = new Map([
   ['elicitation/create', object({ 'action!': oneOf('accept', 'decline', 'cancel'), content: anyObject })],
-  ['sampling/createMessage', object({ 'role!': oneOf('user', 'assistant'), 'content!': content, model: text, stopReason: text })],
+  [
+    'sampling/createMessage',
+    object({ 'role!': oneOf('user', 'assistant'), 'content!': content, model: text, stopReason: text })
+  ],
   ['roots/list', object({ 'roots!': listOf(object({ 'uri!': text, name: text }), 10_000) })]
 ])
 
@@ -99,7 +118,9 @@ export function readAnswer ({ method, schema }: AskedQuestion, given: unknown): 
   // What was typed before somebody declined is nobody's.
   if (action !== 'accept' || schema === undefined) return { action }
   const fields = isObject(schema.properties) ? schema.properties : {}
-  const known = Object.fromEntries(Object.entries(content).filter(([name, value]) => Object.hasOwn(fields, name) && value !== null))
+  const known = Object.fromEntries(
+    Object.entries(content).filter(([name, value]) => Object.hasOwn(fields, name) && value !== null)
+  )
   const check = checkOf(schema)
   if (!check.fits(known)) throw new Misread('content', `fit the form: ${check.problems(known, 3).join('; ')}`)
   return { action, content: known }

@@ -11,7 +11,10 @@ import type { Log } from '../../telemetry/log.ts'
 import { UpstreamError } from '../../tools/tool.ts'
 import type { ServedMessage } from '../serving.ts'
 
-/** Added to the code of an error of this service while it is inside the SDK. No code of JSON-RPC, MCP or HTTP comes near. */
+/**
+ * Added to the code of an error of this service while it is inside the SDK. No code of JSON-RPC, MCP or HTTP
+ * comes near.
+ */
 const OURS = 1_000_000
 
 interface WireError { code: number, message: string, data?: unknown }
@@ -22,17 +25,27 @@ export function wireError (thrown: unknown, { trace, log }: Pick<ServedMessage, 
   if (!(thrown instanceof AppError)) log.error({ err: thrown }, 'handler failed')
   const { rpc, reason, message, data, rule } = toAnswer(thrown)
   trace.refuse(reason, rule)
-  return Object.assign(new Error(message), { code: rpc + OURS, data: { ...(rpc > 0 ? { reason } : {}), ...data, requestId: trace.requestId } })
+  return Object.assign(new Error(message), {
+    code: rpc + OURS, data: { ...(rpc > 0 ? { reason } : {}), ...data, requestId: trace.requestId }
+  })
 }
 
 /** A message as it leaves: errors in the words of this service, with the request's id to ask about. */
-export function inOurWords (message: JSONRPCMessage, { trace, log }: Pick<ServedMessage, 'trace' | 'log'>): JSONRPCMessage {
+export function inOurWords (
+  message: JSONRPCMessage,
+  { trace, log }: Pick<ServedMessage, 'trace' | 'log'>
+): JSONRPCMessage {
   if (!('error' in message)) return message
   const { code } = message.error
-  return { ...message, error: code > OURS / 2 ? { ...message.error, code: code - OURS } : ofSdk(message.error, trace, log) }
+  return {
+    ...message, error: code > OURS / 2 ? { ...message.error, code: code - OURS } : ofSdk(message.error, trace, log)
+  }
 }
 
-/** What the SDK refuses by itself. Messages were read before it got them, so most of this is a fault of this service. */
+/**
+ * What the SDK refuses by itself. Messages were read before it got them, so most of this is a fault of this
+ * service.
+ */
 export function ofSdk ({ code, message, data }: WireError, trace: Trace, log: Log): WireError {
   const told = { ...data as object | undefined, requestId: trace.requestId }
   switch (code) {

@@ -31,11 +31,19 @@ export class ModernHandler {
   async serve (request: McpRequest, context: RequestContext, reply: Reply, pending?: PendingCall): Promise<void> {
     const { caller: { principal }, decision, trace, headers, onward, log } = context
     const message: ServedMessage = { principal, decision, trace, headers, onward, log, pending }
-    const authInfo: AuthInfo = { token: '', clientId: principal.id, scopes: [], extra: { message } satisfies Extra as never }
-    const response = await this.#handler.fetch(webRequest(request, context.abortSignal()), { authInfo, parsedBody: wireForm(request) })
-    if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) await passEvents(response, reply)
-    else if (response.body === null) reply.close() // the client is gone
-    else reply.finish(translated(await response.text(), message), response.status)
+    const authInfo: AuthInfo = {
+      token: '', clientId: principal.id, scopes: [], extra: { message } satisfies Extra as never
+    }
+    const response = await this.#handler.fetch(webRequest(request, context.abortSignal()), {
+      authInfo, parsedBody: wireForm(request)
+    })
+    if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) {
+      await passEvents(response, reply)
+    } else if (response.body === null) {
+      reply.close() // the client is gone
+    } else {
+      reply.finish(translated(await response.text(), message), response.status)
+    }
   }
 
   async close (): Promise<void> {

@@ -3,7 +3,13 @@
  * holding only what this principal may use. Both eras and stdio come here; what
  * the fast lane answers never does.
  */
-import { isJSONRPCErrorResponse, Server, type Implementation, type ServerOptions, type Transport } from '@modelcontextprotocol/server'
+import {
+  isJSONRPCErrorResponse,
+  Server,
+  type Implementation,
+  type ServerOptions,
+  type Transport
+} from '@modelcontextprotocol/server'
 import type { ServerInfo } from '../../core/identity.ts'
 import { CAPABILITIES, LIST_TTL_MS } from '../capabilities.ts'
 import type { Serving, ServingOptions } from '../serving.ts'

@@ -11,11 +11,21 @@ export interface StdioConnection {
   close (): Promise<void>
 }
 
-export function connectStdio (options: ServingOptions, transport: Transport, log: Log, messageOf: Serving['messageOf']): StdioConnection {
+export function connectStdio (
+  options: ServingOptions,
+  transport: Transport,
+  log: Log,
+  messageOf: Serving['messageOf']
+): StdioConnection {
   const bus = new InMemoryServerEventBus()
-  const handle = serveStdio(({ era }) => sdkServer(options, { era, log, messageOf }), { transport, onerror: error => log.debug({ err: error }, 'sdk refused a message') })
+  const handle = serveStdio(({ era }) => sdkServer(options, { era, log, messageOf }), {
+    transport, onerror: error => log.debug({ err: error }, 'sdk refused a message')
+  })
   return {
-    changed: what => bus.publish(typeof what === 'object' ? { kind: 'resource_updated', uri: what.resource } : { kind: `${what}_list_changed` }),
+    changed: what =>
+      bus.publish(
+        typeof what === 'object' ? { kind: 'resource_updated', uri: what.resource } : { kind: `${what}_list_changed` }
+      ),
     close: () => handle.close()
   }
 }

@@ -3,7 +3,13 @@
  * on the other. What the server sends before its answer goes out on the
  * request's own stream; so do its questions, whose answers come by themselves.
  */
-import type { JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, Transport, TransportSendOptions } from '@modelcontextprotocol/server'
+import type {
+  JSONRPCMessage,
+  JSONRPCNotification,
+  JSONRPCRequest,
+  Transport,
+  TransportSendOptions
+} from '@modelcontextprotocol/server'
 import { AppError } from '../../errors.ts'
 import { Misread } from '../members.ts'
 import { readAnswer, requestedSchema } from '../sdk/answers.ts'
@@ -65,7 +71,9 @@ export class Exchange implements Transport {
 
   /** Have the server answer. */
   serve (request: JSONRPCRequest): void {
-    if (this.#isClosed) throw new AppError('DRAINING', 'This replica is about to stop; try again', { headers: { 'retry-after': '1' } })
+    if (this.#isClosed) {
+      throw new AppError('DRAINING', 'This replica is about to stop; try again', { headers: { 'retry-after': '1' } })
+    }
     this.#request = request
     this.onmessage?.(request)
   }
@@ -73,7 +81,11 @@ export class Exchange implements Transport {
   /** The client wants no answer any more. */
   cancel (reason: unknown): void {
     if (this.#request === undefined) return this.end()
-    this.onmessage?.({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: this.#request.id, ...(typeof reason === 'string' ? { reason } : {}) } })
+    this.onmessage?.({
+      jsonrpc: '2.0',
+      method: 'notifications/cancelled',
+      params: { requestId: this.#request.id, ...(typeof reason === 'string' ? { reason } : {}) }
+    })
     // The server says nothing more of what was cancelled. Its handler is told in a microtask.
     setImmediate(() => { this.end() })
   }
@@ -137,9 +149,16 @@ export class Exchange implements Transport {
 function heldTo ({ method, params }: JSONRPCRequest, answer: ClientAnswer): ClientAnswer {
   if (!('result' in answer)) return answer
   try {
-    return { ...answer, result: readAnswer({ method, schema: requestedSchema(params) }, answer.result) as Record<string, unknown> }
+    return {
+      ...answer,
+      result: readAnswer({ method, schema: requestedSchema(params) }, answer.result) as Record<string, unknown>
+    }
   } catch (error) {
     if (!(error instanceof Misread)) throw error
-    return { jsonrpc: '2.0', id: answer.id, error: { code: -32602, message: `the answer does not fit what was asked: ${error.message}` } }
+    return {
+      jsonrpc: '2.0',
+      id: answer.id,
+      error: { code: -32602, message: `the answer does not fit what was asked: ${error.message}` }
+    }
   }
 }

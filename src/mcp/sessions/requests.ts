@@ -52,7 +52,9 @@ export class Requests {
   /** @throws {AppError} what refuses the request before anything was said */
   serve (request: McpRequest, context: RequestContext, session?: RequestSession): HttpResponse | Promise<HttpResponse> {
     const { lane } = this.#options
-    const { caller: { principal }, decision, trace, headers, onward, log, abortSignal } = context
+    const {
+      caller: { principal }, decision, trace, headers, onward, log, abortSignal
+    } = context
     const running = new RunningRequest()
     let begun: FastAnswer | Promise<FastAnswer> | undefined
     if (lane !== undefined && isFast(request)) {
@@ -69,10 +71,18 @@ export class Requests {
       })
       if (typeof begun === 'string') return whole(begun, request.accepts)
     } else if (abortSignal().aborted) return NOTHING // it left while its session was looked up
-    const reply = new Reply({ id: request.id, trace, accepts: request.accepts, quietMs: this.#options.quietMs, onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow') })
+    const reply = new Reply({
+      id: request.id,
+      trace,
+      accepts: request.accepts,
+      quietMs: this.#options.quietMs,
+      onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow')
+    })
     running.reply = reply
     const leave = this.#enter(runningKey(session?.id ?? NO_SESSION, request.id), running)
-    this.#run(request, context, running, { reply, begun, session }).catch(error => reply.fail(error)).finally(leave)
+    this.#run(request, context, running, { reply, begun, session })
+      .catch(error => reply.fail(error))
+      .finally(leave)
     return reply.response
   }
 
@@ -91,32 +101,50 @@ export class Requests {
   }
 
   async #run (
-    request: McpRequest, context: RequestContext, running: RunningRequest,
-    { reply, begun, session }: { reply: Reply, begun: FastAnswer | Promise<FastAnswer> | undefined, session: RequestSession | undefined }
+    request: McpRequest,
+    context: RequestContext,
+    running: RunningRequest,
+    {
+      reply, begun, session
+    }: { reply: Reply; begun: FastAnswer | Promise<FastAnswer> | undefined; session: RequestSession | undefined }
   ): Promise<void> {
     const answer = await begun
     if (typeof answer === 'string') return reply.finish(answer)
     const exchange = this.#openExchange(context, reply, session)
     running.exchange = exchange
-    const { caller: { principal }, decision, trace, headers, onward, log } = context
+    const {
+      caller: { principal }, decision, trace, headers, onward, log
+    } = context
     const message: ServedMessage = { principal, decision, trace, headers, onward, log, pending: answer }
     const server = this.#options.makeServer({ era: 'legacy', log, session: session?.notes, messageOf: () => message })
     await server.connect(exchange)
-    context.abortSignal().addEventListener('abort', () => { exchange.end() }, { once: true })
+    context.abortSignal().addEventListener(
+      'abort',
+      () => {
+        exchange.end()
+      },
+      { once: true }
+    )
     if (session?.initialize !== undefined) await exchange.replay('initialize', session.initialize)
     if (session?.level !== undefined) await exchange.replay('logging/setLevel', { level: session.level })
     exchange.serve(wireForm(request))
     await new Promise<void>(resolve => exchange.onClose(resolve))
   }
 
-  #openExchange ({ caller, becomesStream }: RequestContext, reply: Reply, session: RequestSession | undefined): Exchange {
+  #openExchange (
+    { caller, becomesStream }: RequestContext,
+    reply: Reply,
+    session: RequestSession | undefined
+  ): Exchange {
     const { serverRequests, streams } = this.#options
     let release: (() => void) | undefined
     const exchange = new Exchange({
       reply,
       ask (deliver) {
         if (session === undefined) throw new Error('the client has no session, so it cannot be asked')
-        const end = () => { exchange.end() }
+        const end = () => {
+          exchange.end()
+        }
         // Waiting for a person holds something open: it is counted, and ends with the credential.
         release ??= streams.open({ caller, tick () {}, end, cut: end })
         becomesStream()

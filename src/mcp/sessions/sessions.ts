@@ -53,7 +53,9 @@ export class Sessions {
   constructor (options: SessionsOptions) {
     const { store, events, streams, rule } = options
     this.#options = options
-    this.#streams = new SessionStreams({ bus: store.bus, store: store.sessions, events, streams, keepMs: Math.min(KEEP_MS, rule.idleMs / 3) })
+    this.#streams = new SessionStreams({
+      bus: store.bus, store: store.sessions, events, streams, keepMs: Math.min(KEEP_MS, rule.idleMs / 3)
+    })
     this.#stop = onSignal(store.bus, signal => this.#hear(signal))
   }
 
@@ -89,14 +91,22 @@ export class Sessions {
     const response = await requests.serve(request, context, { id, owner, notes: this.#notesOf(owner, id) })
     const started = await store.sessions.start(owner, id, record, ruleFor(context.caller.principal, this.#options))
     if (!started.started) {
-      throw new AppError('TOO_MANY_SESSIONS', started.inAll ? 'There are too many sessions' : 'Too many sessions: end some with DELETE', {
-        data: { retryAfterMs: started.retryMs }, headers: { 'retry-after': String(Math.ceil(started.retryMs / 1000)) }
-      })
+      throw new AppError(
+        'TOO_MANY_SESSIONS',
+        started.inAll ? 'There are too many sessions' : 'Too many sessions: end some with DELETE',
+        {
+          data: { retryAfterMs: started.retryMs },
+          headers: { 'retry-after': String(Math.ceil(started.retryMs / 1000)) }
+        }
+      )
     }
     return { ...response, headers: { ...response.headers, 'mcp-session-id': id } }
   }
 
-  /** Answer a request of a session. @throws {AppError} SESSION_NOT_FOUND, STATE_UNAVAILABLE, and what refuses the request */
+  /**
+   * Answer a request of a session. @throws {AppError} SESSION_NOT_FOUND, STATE_UNAVAILABLE, and what refuses
+   * the request
+   */
   async serve (id: string, request: McpRequest, context: RequestContext): Promise<HttpResponse> {
     const session = await this.find(id, context.caller.principal)
     if (request.method === 'logging/setLevel') return await this.#setLevel(session, request)
@@ -117,12 +127,20 @@ export class Sessions {
     }
     if (message.method === 'notifications/cancelled') {
       const { requestId, reason } = message.params
-      await tellSignal(store.bus, { session: id, what: 'cancel', requestId: idOrNone(requestId), ...(typeof reason === 'string' ? { reason: reason.slice(0, MAX_REASON) } : {}) })
+      await tellSignal(store.bus, {
+        session: id,
+        what: 'cancel',
+        requestId: idOrNone(requestId),
+        ...(typeof reason === 'string' ? { reason: reason.slice(0, MAX_REASON) } : {})
+      })
     }
     return ACCEPTED
   }
 
-  /** Open the session's own stream. @throws {AppError} SESSION_NOT_FOUND, TOO_MANY_STREAMS, DRAINING, STATE_UNAVAILABLE */
+  /**
+   * Open the session's own stream. @throws {AppError} SESSION_NOT_FOUND, TOO_MANY_STREAMS, DRAINING,
+   * STATE_UNAVAILABLE
+   */
   async stream (id: string, caller: Caller, log: Log): Promise<HttpResponse> {
     const { owner } = await this.find(id, caller.principal)
     return await this.#streams.open({ id, owner, keep: () => this.find(id, caller.principal) }, caller, log)
@@ -166,7 +184,9 @@ export class Sessions {
     const { sessions, bus } = this.#options.store
     return {
       async subscribe (uri) {
-        if (!await sessions.watch(owner, id, uri, MAX_WATCHED)) throw new AppError('INVALID_PARAMS', `A session may watch ${MAX_WATCHED} resources`)
+        if (!(await sessions.watch(owner, id, uri, MAX_WATCHED))) {
+          throw new AppError('INVALID_PARAMS', `A session may watch ${MAX_WATCHED} resources`)
+        }
         await tellSignal(bus, { session: id, what: 'watching' })
       },
       async unsubscribe (uri) {

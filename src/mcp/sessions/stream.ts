@@ -1,4 +1,7 @@
-/** The session's own stream: what no request asked for. Each session has one, on some replica; a newer one takes its place. */
+/**
+ * The session's own stream: what no request asked for. Each session has one, on some replica; a newer one
+ * takes its place.
+ */
 import { randomUUID } from 'node:crypto'
 import type { Caller } from '../../auth/chain.ts'
 import type { Principal } from '../../core/principal.ts'
@@ -29,7 +32,12 @@ export interface StreamedSession {
   readonly keep: () => Promise<unknown>
 }
 
-interface HeldStream { readonly id: string, readonly session: StreamedSession, readonly stream: EventStream, uris: ReadonlySet<string> }
+interface HeldStream {
+  readonly id: string
+  readonly session: StreamedSession
+  readonly stream: EventStream
+  uris: ReadonlySet<string>
+}
 
 const ALL_LISTS: ReadonlySet<'tools' | 'prompts' | 'resources'> = new Set(['tools', 'prompts', 'resources'])
 
@@ -57,7 +65,9 @@ export class SessionStreams {
       current = next
       for (const list of ALL_LISTS) stream.send({ jsonrpc: '2.0', method: `notifications/${list}/list_changed` })
     }
-    const release = streams.open({ caller, changed, tick: this.#keeping(one), end: () => stream.end(), cut: () => stream.cut() })
+    const release = streams.open({
+      caller, changed, tick: this.#keeping(one), end: () => stream.end(), cut: () => stream.cut()
+    })
     const stopListening = events.listen(change => {
       for (const { method, params } of noticesOf(change, { lists: ALL_LISTS, uris: one.uris }, current)) {
         stream.send({ jsonrpc: '2.0', method, ...(params === undefined ? {} : { params: { ...params } }) })

@@ -48,9 +48,16 @@ export class OfferChange {
 
 function seen ({ tools, prompts, resources, templates }: Catalogue, list: ListName, principal: Principal): string {
   switch (list) {
-    case 'tools': return JSON.stringify(visible(tools, 'tool', principal).map(({ listed }) => listed))
-    case 'prompts': return JSON.stringify(visible(prompts, 'prompt', principal).map(({ listed }) => listed))
-    case 'resources': return JSON.stringify([...visible(resources, 'resource', principal), ...visible(templates, 'resource', principal)].map(({ listed }) => listed))
+    case 'tools':
+      return JSON.stringify(visible(tools, 'tool', principal).map(({ listed }) => listed))
+    case 'prompts':
+      return JSON.stringify(visible(prompts, 'prompt', principal).map(({ listed }) => listed))
+    case 'resources':
+      return JSON.stringify(
+        [...visible(resources, 'resource', principal), ...visible(templates, 'resource', principal)].map(
+          ({ listed }) => listed
+        )
+      )
   }
 }
 
@@ -99,12 +106,17 @@ export function events (bus: Bus, log: Log): Events {
 /** What of a change this principal is told now; everything it wishes for where changes may have been missed. */
 export function noticesOf (change: Heard, { lists, uris }: Subscription, principal: Principal): Notification[] {
   if (change === undefined) {
-    return [...[...lists].map(listNotice), ...[...uris].filter(uri => mayUse(principal, 'resource', uri)).map(resourceNotice)]
+    return [
+      ...[...lists].map(listNotice),
+      ...[...uris].filter(uri => mayUse(principal, 'resource', uri)).map(resourceNotice)
+    ]
   }
   if (change instanceof OfferChange) return [...lists].filter(list => change.concerns(list, principal)).map(listNotice)
   if (typeof change === 'string') return lists.has(change) ? [listNotice(change)] : []
   // Asked again for each event: what was permitted at the start is not what counts.
-  return uris.has(change.resource) && mayUse(principal, 'resource', change.resource) ? [resourceNotice(change.resource)] : []
+  return uris.has(change.resource) && mayUse(principal, 'resource', change.resource)
+    ? [resourceNotice(change.resource)]
+    : []
 }
 
 const listNotice = (list: string): Notification => ({ method: `notifications/${list}/list_changed` })

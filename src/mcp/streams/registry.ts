@@ -99,11 +99,15 @@ export class StreamRegistry implements Streams {
   open (what: Open): () => void {
     const { principal } = what.caller
     const { maxOfPrincipal, maxLifeMs, revocations } = this.#options
-    if (this.#closed) throw new AppError('DRAINING', 'This replica is about to stop; try again', { headers: { 'retry-after': '1' } })
+    if (this.#closed) {
+      throw new AppError('DRAINING', 'This replica is about to stop; try again', { headers: { 'retry-after': '1' } })
+    }
     const holder = holderOf(principal)
     const count = this.#counts.get(holder) ?? 0
     if (count >= maxOfPrincipal) {
-      throw new AppError('TOO_MANY_STREAMS', `No more than ${maxOfPrincipal} streams may be open at once`, { headers: { 'retry-after': '10' }, rule: 'MAX_STREAMS_PER_PRINCIPAL' })
+      throw new AppError('TOO_MANY_STREAMS', `No more than ${maxOfPrincipal} streams may be open at once`, {
+        headers: { 'retry-after': '10' }, rule: 'MAX_STREAMS_PER_PRINCIPAL'
+      })
     }
     const now = performance.now()
     const entry: Entry = { what, holder, until: now + maxLifeMs, principal, judged: now, due: false, judging: false }
@@ -178,7 +182,9 @@ export class StreamRegistry implements Streams {
     const before = entry.principal
     entry.judged = performance.now()
     entry.principal = principal
-    if (before.role !== principal.role || !sameList(before.permissions, principal.permissions)) entry.what.changed?.(principal)
+    if (before.role !== principal.role || !sameList(before.permissions, principal.permissions)) {
+      entry.what.changed?.(principal)
+    }
   }
 
   /** Nobody can say whether it still counts: believed for a while, and asked again soon. */

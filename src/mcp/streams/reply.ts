@@ -25,7 +25,10 @@ export interface ReplyOptions {
 }
 
 export class Reply {
-  /** What the client is told first: the whole answer, or the beginning of a stream. Fails where `fail` comes before anything else. */
+  /**
+   * What the client is told first: the whole answer, or the beginning of a stream. Fails where `fail` comes
+   * before anything else.
+   */
   readonly response: Promise<HttpResponse>
   readonly #options: ReplyOptions
   readonly #timer: NodeJS.Timeout | undefined

@@ -42,7 +42,9 @@ export function listen (options: ListenOptions, id: string | number, filter: Fil
   const { principal } = caller
   /** As it is now: permissions may change while the stream is open. */
   let current = principal
-  const asked = Array.isArray(filter.resourceSubscriptions) ? filter.resourceSubscriptions.filter(uri => typeof uri === 'string') : []
+  const asked = Array.isArray(filter.resourceSubscriptions)
+    ? filter.resourceSubscriptions.filter(uri => typeof uri === 'string')
+    : []
   // Those that it may not read and those that are not there are left out alike.
   const uris = [...new Set(asked)].filter(uri => mayUse(principal, 'resource', uri) && offers(uri)).slice(0, MAX_URIS)
   const wishes: Subscription = {
@@ -55,7 +57,8 @@ export function listen (options: ListenOptions, id: string | number, filter: Fil
   }
   const meta = { [SUBSCRIPTION_ID]: id }
   const stream = new EventStream(() => log.info({ principal: principal.id }, 'cut a reader that was too slow'))
-  const say = (method: string, params: object = {}) => stream.send({ jsonrpc: '2.0', method, params: { ...params, _meta: meta } } as JSONRPCMessage)
+  const say = (method: string, params: object = {}) =>
+    stream.send({ jsonrpc: '2.0', method, params: { ...params, _meta: meta } } as JSONRPCMessage)
 
   const end = () => stream.end({
     jsonrpc: '2.0', id, result: { resultType: 'complete', _meta: { ...meta, [SERVER_INFO_META_KEY]: info } }

@@ -6,22 +6,32 @@ export default defineTool({
   description: 'Tell the current date and time, in UTC and in a time zone.',
   annotations: { readOnlyHint: true, openWorldHint: false },
 
-  input: Type.Object({
-    time_zone: Type.Optional(Type.String({ maxLength: 64, description: 'IANA name, such as Europe/Berlin. Default: UTC.' }))
-  }, { additionalProperties: false }),
+  input: Type.Object(
+    {
+      time_zone: Type.Optional(
+        Type.String({ maxLength: 64, description: 'IANA name, such as Europe/Berlin. Default: UTC.' })
+      )
+    },
+    { additionalProperties: false }
+  ),
 
-  output: Type.Object({
-    utc: Type.String({ description: 'ISO 8601, UTC.' }),
-    local: Type.String({ description: 'Date and time in the zone.' }),
-    time_zone: Type.String({ description: 'The zone used.' })
-  }, { additionalProperties: false }),
+  output: Type.Object(
+    {
+      utc: Type.String({ description: 'ISO 8601, UTC.' }),
+      local: Type.String({ description: 'Date and time in the zone.' }),
+      time_zone: Type.String({ description: 'The zone used.' })
+    },
+    { additionalProperties: false }
+  ),
 
   run ({ time_zone: timeZone = 'UTC' }) {
     const now = new Date()
     try {
       return { utc: now.toISOString(), local: formatterOf(timeZone).format(now), time_zone: timeZone }
     } catch {
-      throw new ToolError(`There is no time zone "${timeZone.replace(/[^\w/+-]/g, '')}". Use an IANA name, such as Europe/Berlin.`)
+      throw new ToolError(
+        `There is no time zone "${timeZone.replace(/[^\w/+-]/g, '')}". Use an IANA name, such as Europe/Berlin.`
+      )
     }
   }
 })

@@ -8,7 +8,10 @@ import type { HandledRequest } from '../host.ts'
 /** The most that one answer may hold. */
 const MAX_VALUES = 100
 
-/** Values for an argument of a prompt, or a variable of a template, that begin with what was typed. @throws {AppError} FORBIDDEN */
+/**
+ * Values for an argument of a prompt, or a variable of a template, that begin with what was typed. @throws
+ * {AppError} FORBIDDEN
+ */
 export async function complete (request: HandledRequest): Promise<object> {
   const offered = request.allowed().offered as OfferedPrompt | OfferedResource | undefined
   const { argument, context } = request.params
@@ -17,10 +20,15 @@ export async function complete (request: HandledRequest): Promise<object> {
   const completer = completerOf(offered, name)
   const completed = completer === undefined ? [] : await completer(typed, others, await request.context())
   const found = completed instanceof Relayed ? completed.result.values : [...completed]
-  const values = offered !== undefined && 'template' in offered ? usable(offered, request.message.principal, { name, others }, found) : found
+  const values =
+    offered !== undefined && 'template' in offered
+      ? usable(offered, request.message.principal, { name, others }, found)
+      : found
   // All that an upstream has: it says itself how many there are.
   if (completed instanceof Relayed && values.length === found.length) return { completion: completed.result }
-  return { completion: { values: values.slice(0, MAX_VALUES), total: values.length, hasMore: values.length > MAX_VALUES } }
+  return {
+    completion: { values: values.slice(0, MAX_VALUES), total: values.length, hasMore: values.length > MAX_VALUES }
+  }
 }
 
 function completerOf (offered: OfferedPrompt | OfferedResource | undefined, name: string): Complete | undefined {
@@ -33,10 +41,17 @@ function completerOf (offered: OfferedPrompt | OfferedResource | undefined, name
 interface Completing { readonly name: string, readonly others: Readonly<Record<string, string>> }
 
 /** Values that lead to something the principal may use: what it may not read is not told by its name, either. */
-function usable ({ template }: OfferedResource, principal: Principal, { name, others }: Completing, values: readonly string[]): string[] {
+function usable (
+  { template }: OfferedResource,
+  principal: Principal,
+  { name, others }: Completing,
+  values: readonly string[]
+): string[] {
   return values.filter(value => {
     const expanded = template!.expand({ ...others, [name]: value })
     if (expanded === undefined) return false
-    return expanded.whole ? mayUse(principal, 'resource', expanded.uri) : mayUseSome(principal, 'resource', expanded.uri)
+    return expanded.whole
+      ? mayUse(principal, 'resource', expanded.uri)
+      : mayUseSome(principal, 'resource', expanded.uri)
   })
 }

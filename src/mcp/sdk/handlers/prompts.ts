@@ -20,7 +20,8 @@ export async function getPrompt (request: HandledRequest): Promise<object> {
   const got = await prompt.get(values, await request.context())
   if (got instanceof InputNeeded) return request.asked(got)
   if (got instanceof Relayed) return got.result
-  const messages: readonly PromptMessage[] = typeof got === 'string' ? [{ role: 'user', content: { type: 'text', text: got } }] : got
+  const messages: readonly PromptMessage[] =
+    typeof got === 'string' ? [{ role: 'user', content: { type: 'text', text: got } }] : got
   return { ...(prompt.description === undefined ? {} : { description: prompt.description }), messages }
 }
 

@@ -35,7 +35,11 @@ export async function unsubscribe (request: HandledRequest): Promise<object> {
   return {}
 }
 
-function contentsOf (read: string | Uint8Array | readonly ResourceContents[], uri: string, mimeType: string | undefined): readonly ResourceContents[] {
+function contentsOf (
+  read: string | Uint8Array | readonly ResourceContents[],
+  uri: string,
+  mimeType: string | undefined
+): readonly ResourceContents[] {
   const type = mimeType === undefined ? {} : { mimeType }
   if (typeof read === 'string') return [{ uri, ...type, text: read }]
   if (read instanceof Uint8Array) return [{ uri, ...type, blob: Buffer.from(read).toString('base64') }]
