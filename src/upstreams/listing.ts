@@ -20,7 +20,7 @@ export interface ListingBounds {
   readonly deadlineMs: number
 }
 
-export interface Listing {
+export interface UpstreamListing {
   readonly lists: UpstreamLists
   /** What was left out and why, in words that go on from "Upstream x". */
   readonly remarks: readonly string[]
@@ -60,7 +60,7 @@ interface ListingDeps {
  *
  * @throws {PeerTrouble} where nothing came: what was listed before stays then
  */
-export async function listAll (deps: ListingDeps): Promise<Listing> {
+export async function listAll (deps: ListingDeps): Promise<UpstreamListing> {
   const remarks: string[] = []
   const lists: Record<keyof UpstreamLists, readonly Members[]> = { ...NO_LISTS }
   for (const kind of KINDS) {

@@ -24,21 +24,21 @@ export interface AskOptions {
   readonly onProgress?: ((progress: number, total: number | undefined, message: string | undefined) => void) | undefined
   /** A log message that came on the exchange of this question. */
   readonly onLog?: ((params: Members) => void) | undefined
-  /** A question of the upstream that belongs to this one. Its rejection with an UpstreamFault is the answer. */
-  readonly onQuestion?: ((method: string, params: Members) => Promise<Members>) | undefined
 }
 
 export interface PeerEvents {
   /** What belongs to no question: changes of lists and resources, log messages. */
   onNotification (method: string, params: Members): void
-  /** A question that came on no exchange of ours. Its rejection with an UpstreamFault is the answer. */
+  /** A question of the upstream. Its rejection with an UpstreamFault is the answer. */
   onQuestion (method: string, params: Members): Promise<Members>
   /** The wire is gone; goes on from "Upstream x". */
   onClose (why: string): void
 }
 
-/** Progress of one question that is passed on in a second. */
-const PROGRESS_PER_S = 20
+/** Progress and log messages of one question that are passed on in a second. */
+const TOLD_PER_S = 20
+/** Of the words of progress, characters. */
+const MAX_TOLD = 1024
 
 export class Peer {
   /** Of every message that goes out, in lower case; the handshake sets them. */
@@ -66,17 +66,6 @@ export class Peer {
   /** Questions that wait for an answer. */
   get waiting (): number {
     return this.#pending.size
-  }
-
-  /** The one question that waits and may be asked back; undefined where there are several or none. */
-  get onlyAsker (): PendingAsk | undefined {
-    let found: PendingAsk | undefined
-    for (const one of this.#pending.values()) {
-      if (one.options.onQuestion === undefined) continue
-      if (found !== undefined) return undefined
-      found = one
-    }
-    return found
   }
 
   /**
@@ -141,7 +130,7 @@ export class Peer {
         this.#notification(message, exchange)
         break
       case 'question':
-        this.#question(message, exchange).catch(() => {}) // it answers with whatever went wrong
+        this.#question(message).catch(() => {}) // it answers with whatever went wrong
         break
       default: {
         const one = this.#waitingFor(message.id, exchange)
@@ -168,7 +157,7 @@ export class Peer {
         return one?.progress(params, this.heardAt)
       }
       case 'notifications/message':
-        if (of?.options.onLog !== undefined) return of.options.onLog(params)
+        if (of?.options.onLog !== undefined) return of.log(params, this.heardAt)
         break
       case 'notifications/cancelled':
         return // of a question of its own: whoever asks a person finds out by the answer that is not taken
@@ -176,27 +165,15 @@ export class Peer {
     this.#events.onNotification(method, params)
   }
 
-  async #question (
-    { id, method, params }: Incoming & { kind: 'question' }, exchange: WireExchange | undefined
-  ): Promise<void> {
-    const of = exchange instanceof PendingAsk ? exchange : undefined
+  /** Whatever it belongs to: nobody here answers for a caller, so that no question reaches somebody whom it is not for. */
+  async #question ({ id, method, params }: Incoming & { kind: 'question' }): Promise<void> {
     let answer: object
-    of?.pause()
     try {
-      const { onQuestion } = of?.options ?? {}
-      const result = method === 'ping'
-        ? {}
-        : onQuestion === undefined
-          ? await this.#events.onQuestion(
-            method, params
-          )
-          : await onQuestion(method, params)
-      answer = { result }
+      answer = { result: method === 'ping' ? {} : await this.#events.onQuestion(method, params) }
     } catch (error) {
       const { code, message } = error instanceof UpstreamFault ? error : new UpstreamFault(-32603, 'Internal error')
       answer = { error: { code, message } }
     }
-    of?.goOn()
     if (this.#closed === undefined) {
       this.#wire.send(JSON.stringify({ jsonrpc: '2.0', id, ...answer }), { headers: this.headers })
     }
@@ -269,12 +246,8 @@ export class PendingAsk implements WireExchange {
   readonly settling: Settling
   answered = false
   onEnd: (failure?: WireFailure) => void = () => {}
-  readonly #end: PendingAskOptions['end']
   readonly #onAbort: () => void
-  #timer: NodeJS.Timeout | undefined
-  #leftMs: number
-  #since = 0
-  #paused = 0
+  readonly #timer: NodeJS.Timeout
   #reached = -Infinity
   #told = 0
   #toldSecond = 0
@@ -287,22 +260,10 @@ export class PendingAsk implements WireExchange {
     this.caller = options.caller
     this.opensSession = options.opensSession === true
     this.settling = settling
-    this.#end = end
-    this.#leftMs = options.deadlineMs
     this.#onAbort = () => end(this, new PeerTrouble('cancelled', 'was told that the call was cancelled'))
     options.signal?.addEventListener('abort', this.#onAbort, { once: true })
-    this.#run()
-  }
-
-  /** The deadline stands still while a person is asked. */
-  pause (): void {
-    if (this.#paused++ > 0 || this.answered) return
-    clearTimeout(this.#timer)
-    this.#leftMs -= performance.now() - this.#since
-  }
-
-  goOn (): void {
-    if (--this.#paused === 0 && !this.answered) this.#run()
+    const late = () => new PeerTrouble('late', `did not answer within ${options.deadlineMs} ms`)
+    this.#timer = setTimeout(() => end(this, late()), Math.max(0, options.deadlineMs))
   }
 
   /** It is over. */
@@ -315,32 +276,30 @@ export class PendingAsk implements WireExchange {
   progress (params: Members, now: number): void {
     const { onProgress } = this.options
     const progress = member(params, 'progress')
+    if (onProgress === undefined || typeof progress !== 'number' || !(progress > this.#reached)) return
+    if (!this.#mayTell(now)) return
+    this.#reached = progress
+    const total = member(params, 'total')
+    const message = member(params, 'message')
+    onProgress(
+      progress,
+      typeof total === 'number' ? total : undefined,
+      typeof message === 'string' ? message.slice(0, MAX_TOLD) : undefined
+    )
+  }
+
+  /** Pass on a log message, within the same bound. */
+  log (params: Members, now: number): void {
+    if (this.#mayTell(now)) this.options.onLog?.(params)
+  }
+
+  #mayTell (now: number): boolean {
     const second = Math.floor(now / 1000)
     if (second !== this.#toldSecond) {
       this.#toldSecond = second
       this.#told = 0
     }
-    if (onProgress === undefined || typeof progress !== 'number' || !(
-      progress > this.#reached
-    ) || ++this.#told > PROGRESS_PER_S) {
-      return
-    }
-    this.#reached = progress
-    const total = member(params, 'total')
-    const message = member(params, 'message')
-    onProgress(progress, typeof total === 'number' ? total : undefined, typeof message === 'string'
-      ? message.slice(
-        0, 1024
-      )
-      : undefined)
-  }
-
-  #run (): void {
-    const { deadlineMs } = this.options
-    this.#since = performance.now()
-    this.#timer = setTimeout(() => this.#end(
-      this, new PeerTrouble('late', `did not answer within ${deadlineMs} ms`)
-    ), Math.max(0, this.#leftMs))
+    return ++this.#told <= TOLD_PER_S
   }
 }
 

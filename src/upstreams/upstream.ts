@@ -7,12 +7,12 @@ import type { ParamHeader } from '../core/param-headers.ts'
 import { UsageError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
 import { CallContext } from '../tools/context.ts'
-import { UpstreamError, type Context } from '../tools/tool.ts'
+import { UpstreamError, type Context, type Level } from '../tools/tool.ts'
 import { notAsked, UpstreamConnection, type OpenWire } from './connection.ts'
 import type { UpstreamEntry } from './entry.ts'
 import { dress, type Agreement, type OnBehalf } from './handshake.ts'
 import { UpstreamHealth, type HealthOptions } from './health.ts'
-import { listAll, type Listing } from './listing.ts'
+import { listAll, type UpstreamListing } from './listing.ts'
 import { membersIn, PeerTrouble, UpstreamFault, type Members } from './messages.ts'
 import { isFailure, toldOf } from './trouble.ts'
 import { Turns, type Leave } from './turns.ts'
@@ -27,8 +27,6 @@ export interface UpstreamEvents {
   restarted (name: string): void
   /** It says that a list changed. */
   listChanged (): void
-  /** It says that a resource changed. */
-  resourceUpdated (uri: string): void
   /** A connection is there, or the last one went. */
   stateChanged (): void
 }
@@ -103,7 +101,7 @@ export class Upstream {
    *
    * @throws {PeerTrouble}
    */
-  async list (): Promise<Listing> {
+  async list (): Promise<UpstreamListing> {
     const { maxTools, timeoutMs: deadlineMs } = this.entry
     const { peer, agreement } = await this.#connect(this.#line(EVERYONE))
     return await listAll({ peer, agreement, behalf: this.#behalf({}), bounds: { maxTools, deadlineMs } })
@@ -195,6 +193,7 @@ export class Upstream {
         deadlineMs: this.#leftMs(began),
         signal: context.signal,
         caller: host.onward?.(),
+        onLog: said => relayLog(context, said),
         onProgress: host.progress === undefined ? undefined : context.progress
       })
       this.health.answered()
@@ -363,9 +362,6 @@ export class Upstream {
       case 'notifications/prompts/list_changed':
       case 'notifications/resources/list_changed':
         return events.listChanged()
-      case 'notifications/resources/updated':
-        if (typeof params.uri === 'string') events.resourceUpdated(params.uri)
-        return
       case 'notifications/message':
         log.debug(
           { upstream: this.name, said: this.#options.mask(JSON.stringify(params).slice(0, 1024)) }, 'upstream says'
@@ -390,6 +386,15 @@ export class Upstream {
     )
   }
 }
+
+/** A log message that came on the exchange of a call: its client is told, if it wants to be. */
+function relayLog (context: Context, { level, data, logger }: Members): void {
+  if (LEVELS.has(level)) context.message(level as Level, data, typeof logger === 'string' ? logger : undefined)
+}
+
+const LEVELS: ReadonlySet<unknown> = new Set([
+  'debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'
+])
 
 /** One call under way. */
 interface UpstreamCall {

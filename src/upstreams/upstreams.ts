@@ -37,8 +37,6 @@ export interface UpstreamSetOptions {
   /** Takes out the secrets that were given to upstreams. */
   readonly mask?: ((text: string) => string) | undefined
   readonly counts?: UpstreamCounts | undefined
-  /** Told of a resource that an upstream says has changed. */
-  readonly onResourceUpdated?: ((uri: string) => void) | undefined
   /** What was listed before, here and on other replicas, and what of it is approved; absent: nothing is held. */
   readonly shared?: SharedCatalogue | undefined
   /** For tests. */
@@ -179,7 +177,7 @@ export class UpstreamSet {
   }
 
   #keep (entry: UpstreamEntry): KeptUpstream {
-    const { log, open, clientInfo, counts, health, onResourceUpdated, relisting } = this.#options
+    const { log, open, clientInfo, counts, health, relisting } = this.#options
     const upstream = new Upstream({
       entry,
       open,
@@ -191,7 +189,6 @@ export class UpstreamSet {
         called: (name, outcome, seconds) => counts?.called(name, outcome, seconds),
         restarted: name => counts?.restarted(name),
         listChanged: () => kept.relisting.changed(),
-        resourceUpdated: uri => { if (this.#owns(kept, uri)) onResourceUpdated?.(uri) },
         stateChanged: () => {
           if (this.#kept.get(entry.name) === kept) counts?.up(entry.name, upstream.state === 'ready')
         }
@@ -210,17 +207,6 @@ export class UpstreamSet {
 
   #connects (entry: UpstreamEntry): string {
     return `${connects(entry)} ${this.#options.valuesOf?.(entry) ?? ''}`
-  }
-
-  /** Whether a URI is this upstream's to speak of. */
-  #owns ({ part }: KeptUpstream, uri: string): boolean {
-    const { resources, templates } = this.#options.offer.current
-    const offered = resources.get(uri) ?? [...templates.values()].find(
-      ({ template }) => template!.match(uri) !== undefined
-    )
-    return offered !== undefined && (
-      part.resources.get(uri) === offered || part.templates.get(offered.resource.uri) === offered
-    )
   }
 
   /** @returns when to ask again, ms: a failing upstream is tried when its pause is over */

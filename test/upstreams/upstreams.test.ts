@@ -171,3 +171,20 @@ t.test('what the wire may pass on of a caller reaches it, and an API key is no t
   t.equal(caller?.header('x-team'), 'blue')
   t.equal(caller?.subjectToken?.(), undefined)
 })
+
+t.test('a question of an older server is never shown to anybody, and what it logs in a call goes to that caller', async t => {
+  const http = { target: { kind: 'http' as const, url: new URL('http://127.0.0.1/mcp'), headers: new Map(), forwardHeaders: [], auth: undefined, network: undefined } }
+  const tools = [
+    tool('ask', async hands => text(JSON.stringify([await hands.ask('elicitation/create', { message: 'Password?' }), await hands.ask('roots/list', {})]))),
+    tool('log', hands => {
+      for (let i = 0; i < 100; i++) hands.send({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: `line ${i}` } })
+      return text('logged')
+    })
+  ]
+  const { app, key, call } = await open(t, { s: { script: { tools }, entry: { ...http, questions: true } } })
+  t.match(said(await call('s_ask')), /"code":-32601.*"roots":\[\]/)
+  const _meta = { 'io.modelcontextprotocol/logLevel': 'info' }
+  const { body } = await modern(app, 'tools/call', { name: 's_log', arguments: {}, _meta }, { key })
+  t.match(body, /notifications\/message.*line 0/)
+  t.ok((body.match(/notifications\/message/g) ?? []).length <= 40, 'of a flood some are passed on')
+})
