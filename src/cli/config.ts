@@ -3,6 +3,7 @@ import { UsageError } from '../errors.ts'
 import { readIfThere } from '../files.ts'
 import { getValue, listValues, rewriteAll, rotateKey, setValue, type SecureConfig } from '../secrets/secure-config.ts'
 import { unknownSetting } from '../settings/load.ts'
+import { secretsNamedIn } from '../settings/read.ts'
 import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { table } from './table.ts'
 
@@ -40,7 +41,8 @@ async function set (args: string[], io: Io): Promise<number> {
   if (value === '') throw new UsageError('The value is empty: pass it on standard input')
   const source = sourceOf(io)
   await setValue(source, name, value)
-  const unknown = unknownSetting(name)
+  const isForUpstream = secretsNamedIn(io.env.MCP_SERVERS_FILE || 'config/mcp_servers.json').has(name.toUpperCase())
+  const unknown = isForUpstream ? undefined : unknownSetting(name)
   if (unknown !== undefined) io.err(`Warning: ${unknown}`)
   if (values.json) io.out(JSON.stringify({ name: name.toLowerCase(), file: source.file }))
   else io.err(`${name} is kept in ${source.file}, encrypted. A server reads it when it starts.`)

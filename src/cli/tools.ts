@@ -1,9 +1,7 @@
 import { UsageError } from '../errors.ts'
-import { approveTools, hashOfHeld, heldTools } from '../operate/servers.ts'
 import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { inForce } from './in-force.ts'
 import { table } from './table.ts'
-import { upstreamEntries } from './upstream-entries.ts'
 import { withStore } from './with-store.ts'
 
 const VERBS = { list, diff, approve }
@@ -58,6 +56,7 @@ async function list (args: string[], io: Io): Promise<number> {
 
 async function diff (args: string[], io: Io): Promise<number> {
   const { values, positionals: [server] } = parse(args, JSON_OPTION, 1)
+  const { heldTools, hashOfHeld, upstreamEntries } = await loadUpstreams()
   const entries = upstreamEntries(io)
   return await withStore(io, async store => {
     const held = await heldTools(store, entries, server)
@@ -84,6 +83,7 @@ async function approve (args: string[], io: Io): Promise<number> {
       'Name the server and what tools diff showed: tools approve <server> <tool>@<hash>…, or --all <hash>'
     )
   }
+  const { approveTools, upstreamEntries } = await loadUpstreams()
   const entries = upstreamEntries(io)
   return await withStore(io, async store => {
     const approved = await approveTools(store, entries, server, values.all === undefined ? which : { all: values.all })
@@ -91,4 +91,9 @@ async function approve (args: string[], io: Io): Promise<number> {
     else io.err(`${approved.length} ${approved.length === 1 ? 'tool' : 'tools'} of ${server} approved. Every replica offers them within a second.`)
     return await inForce(store, io)
   })
+}
+
+/** Loaded when asked for: other commands need neither upstreams nor their parsers. */
+async function loadUpstreams () {
+  return { ...await import('../operate/servers.ts'), ...await import('./upstream-entries.ts') }
 }

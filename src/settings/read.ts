@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { readIfThere } from '../files.ts'
 import { readSecureConfig, type SecureConfig } from '../secrets/secure-config.ts'
 import { readSettingFiles } from './files.ts'
 import { loadSettings, type Environment } from './load.ts'
@@ -19,11 +20,14 @@ export interface ReadOptions {
  * @throws {UsageError}
  */
 export function readSettings (env: Environment, { warn = () => {}, serving = false }: ReadOptions = {}): Config {
-  const file = readSecureConfig(secureConfigOf(env))
+  const kept = readSecureConfig(secureConfigOf(env))
+  const named = secretsNamedIn(
+    env.MCP_SERVERS_FILE || kept.MCP_SERVERS_FILE || Settings.properties.MCP_SERVERS_FILE.default
+  )
+  const isSetting = (name: string) => Object.hasOwn(Settings.properties, name)
+  const file = Object.fromEntries(Object.entries(kept).filter(([name]) => isSetting(name) || !named.has(name)))
   const { config, warnings } = loadSettings(
-    { ...env, ...readSettingFiles(env, Object.keys(Settings.properties)) },
-    file,
-    absentFile(env)
+    { ...env, ...readSettingFiles(env, Object.keys(Settings.properties)) }, file, absentFile(env)
   )
   if (serving && config.chosen.has('API_KEYS_FILE') && !existsSync(config.API_KEYS_FILE)) {
     warnings.push(
@@ -32,6 +36,16 @@ export function readSettings (env: Environment, { warn = () => {}, serving = fal
   }
   warnings.forEach(warn)
   return config
+}
+
+/** What upstreams are given of the encrypted file, in upper case: no settings, and not mistaken for ones. */
+export function secretsNamedIn (path: string): ReadonlySet<string> {
+  try {
+    const text = readIfThere(path) ?? ''
+    return new Set([...text.matchAll(/\$\{secret:(\w+)\}/g)].map(([, name]) => name!.toUpperCase()))
+  } catch {
+    return new Set() // whoever serves reads it and says what is wrong
+  }
 }
 
 /** Where the encrypted file is, and its keys. */

@@ -41,6 +41,11 @@ export class Relisting {
     else this.#schedule(Math.max(this.#options.quietMs, this.#lastAt + this.#options.leastMs - performance.now()))
   }
 
+  /** There is a new connection: what is behind it may list otherwise, unless it is being asked just now. */
+  connected (): void {
+    if (this.#running === undefined) this.changed()
+  }
+
   stop (): void {
     this.#stopped = true
     clearTimeout(this.#timer)

@@ -191,6 +191,7 @@ export class UpstreamSet {
         listChanged: () => kept.relisting.changed(),
         stateChanged: () => {
           if (this.#kept.get(entry.name) === kept) counts?.up(entry.name, upstream.state === 'ready')
+          if (upstream.state === 'ready') kept.relisting.connected()
         }
       }
     })

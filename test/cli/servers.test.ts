@@ -50,6 +50,8 @@ t.test('the files of nine clients are taken over, and none of their secrets is l
   t.match(run.out, /sse: left out\n {2}left out: it speaks SSE/)
   t.match(run.err, /To do: .*vsc: "env\.PAT" names \$\{secret:vsc_pat\}/)
   t.equal(readFileSync(join(cwd, 'gemini.json'), 'utf8'), CLIENTS['gemini.json'], 'the client\'s file is as it was')
+  const listed = await secureMcp(['servers', 'list'], { cwd, env: { MCP_SERVERS_FILE: join(cwd, 'config/mcp_servers.json'), CODEX_TOKEN: 'x' } })
+  t.notMatch(listed.err, /is no setting/, 'secrets of servers are not mistaken for settings')
   const kept = await runIn(cwd, ['config', 'get', 'git_hub_github_token'])
   t.equal(kept.out.trim(), secret(1))
 })
