@@ -46,8 +46,7 @@ export default fp<AuthOptions>(async function auth (app, { identify, given, publ
       const caller = await (given === undefined ? identify(credentialOf(request), facts) : given(request, facts))
       secureMcp.caller = caller
       secureMcp.rateLimit = caller.rateLimit
-      secureMcp.trace.principal = caller.principal.id
-      secureMcp.trace.auth = caller.principal.authType
+      secureMcp.trace.identified(caller.principal)
       if (operatorsOnly && operatorPatterns(caller.principal) === undefined) {
         throw new AppError('FORBIDDEN', 'This needs an operator key', { rule: `role ${caller.principal.role}` })
       }

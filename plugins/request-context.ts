@@ -9,12 +9,8 @@ import { Trace } from '../src/decision/trace.ts'
 export class SecureMcpRequest {
   /** What was decided, for the log line, the metrics and the audit. */
   readonly trace: Trace
-  /** Where the request came from, in normal form; never the text of a header. */
-  address: string = ''
   /** Who is calling. Undefined only on open routes. */
   caller: Caller | undefined = undefined
-  /** The count of this request, made with its authentication or by the limiter. */
-  rateLimit: RateLimitResult | undefined = undefined
   /** What this request takes up: an answer in the making, an open stream, or nothing. */
   countedAs: 'flight' | 'stream' | undefined = undefined
   /** Whose share of the places it takes. */
@@ -25,6 +21,14 @@ export class SecureMcpRequest {
   constructor (requestId: string) {
     this.trace = new Trace(requestId)
   }
+
+  /** Where the request came from, in normal form; never the text of a header. */
+  get address (): string { return this.trace.address }
+  set address (address: string) { this.trace.address = address }
+
+  /** The count of this request, made with its authentication or by the limiter. */
+  get rateLimit (): RateLimitResult | undefined { return this.trace.limit }
+  set rateLimit (counted: RateLimitResult | undefined) { this.trace.limit = counted }
 }
 
 declare module 'fastify' {
@@ -81,6 +85,7 @@ export default fp(async function requestContext (app) {
     }
   })
   app.addHook('onRequest', function nameRequest (request, reply, done) {
+    request.secureMcp.trace.http = `${request.method} ${request.routeOptions.url ?? '(no route)'}`
     reply.header('x-request-id', request.id)
     done()
   })

@@ -43,6 +43,8 @@ export class SecureMcp {
    * @throws {UsageError} for tools that are wrong; then the last ones stay
    */
   reload!: (tools: Tools) => Promise<void>
+  /** @internal The turn of the event loop, counted. */
+  turn!: () => number
   /** @internal Of this service: inside another app a child of its log. */
   readonly log: FastifyBaseLogger
   /** @internal */

@@ -12,7 +12,7 @@ import { refused } from './refused.ts'
 export interface TransportOptions {
   allowed: Allowed
   requestId: () => string
-  /** Told of what was refused outside the hooks, to count it. */
+  /** Told of what was refused outside the hooks, to count and record it. */
   onRefused: (trace: Trace) => void
 }
 
@@ -100,12 +100,14 @@ export class Transport {
     const trace = new Trace(this.#options.requestId())
     trace.refuse(error.code, error.rule)
     const answer = toAnswer(error)
+    trace.http = '(unread)'
+    trace.address = address
+    trace.status = answer.status
+    this.#options.onRefused(trace)
     const body = JSON.stringify(rpcError(answer, undefined, trace.requestId))
     const headers = { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(body), 'X-Request-Id': trace.requestId, Connection: 'close', ...answer.headers }
     socket.end(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`)
     setTimeout(() => socket.destroy(), LINGER_MS)
-    this.#app.log.info({ reqId: trace.requestId, http: '(unread)', status: answer.status, decision: trace.decision, rule: trace.rule, address }, 'request')
-    this.#options.onRefused(trace)
   }
 }
 

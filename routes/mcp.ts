@@ -1,6 +1,5 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../src/auth/chain.ts'
-import type { RateLimitResult } from '../src/core/limit.ts'
 import { NOTHING_NAMED, type Decision } from '../src/decision/decide.ts'
 import type { Trace } from '../src/decision/trace.ts'
 import { AppError } from '../src/errors.ts'
@@ -77,9 +76,6 @@ class HttpContext implements RequestContext {
   }
 
   get log (): Log { return this.#request.log }
-
-  get rateLimit (): RateLimitResult | undefined { return this.#request.secureMcp.rateLimit }
-  set rateLimit (counted: RateLimitResult | undefined) { this.#request.secureMcp.rateLimit = counted }
 
   // Functions of their own, because they travel without their object.
   readonly becomesStream = (): void => { this.#request.server.secureMcp.traffic.becomesStream(this.#request) }

@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 
 export interface ProbeOptions {
   /** What this process waits for before it may take traffic; empty when ready. */
-  waiting: () => readonly ('redis' | 'draining' | 'starting')[]
+  waiting: () => readonly ('redis' | 'audit' | 'draining' | 'starting')[]
 }
 
 const PROBE = { secureMcp: { public: true, anyHost: true, unlogged: true, neverShed: true }, rateLimit: false }

@@ -1,5 +1,7 @@
 /** The public listener: the first user of src/plugin.ts. Listens on nothing. */
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { AuditLog } from './audit/audit-log.ts'
+import { linesInto } from './audit/from-settings.ts'
 import type { RefreshPolicies } from './auth/oauth2/from-settings.ts'
 import { pathPrefix, routedTarget } from './core/request-target.ts'
 import { compose } from './plugin.ts'
@@ -25,6 +27,8 @@ export interface AppOptions {
   sources?: readonly Source[]
   /** Load tools again when their files change. */
   reload?: boolean
+  /** Keeps records; closed by the caller. Absent: the request line goes to the log alone. */
+  audit?: AuditLog
   /** How often what stays open is judged again, ms. For tests. */
   judgeStreamsMs?: number
   /** Silence after which a client that takes streams is told something, ms. For tests. */
@@ -42,10 +46,11 @@ export interface AppOptions {
 export async function buildApp (options: AppOptions): Promise<FastifyInstance> {
   const { config, store, logger, metrics = createMetrics(), judgeStreamsMs, quietMs, fastLane } = options
   const runtime = options.runtime ?? await buildRuntime({ ...options, upstreamCounts: metrics.upstreams })
+  const audit = options.audit ?? new AuditLog({ out: linesInto(logger) })
   const requestId = requestIds()
   const app = listener(config, logger, requestId)
   await compose(app, new SecureMcp(app.log), {
-    config, store, runtime, metrics, listener: { requestId }, judgeStreamsMs, quietMs, fastLane
+    config, store, runtime, metrics, audit, listener: { requestId }, judgeStreamsMs, quietMs, fastLane
   })
   return app
 }
@@ -55,7 +60,7 @@ function listener (config: Config, logger: FastifyBaseLogger, requestId: () => s
   const app = Fastify({
     loggerInstance: logger,
     childLoggerFactory: (log, bindings) => new LazyChildLogger(log, bindings),
-    logController: new LogController({ disableRequestLogging: true }), // plugins/request-log.ts writes the line
+    logController: new LogController({ disableRequestLogging: true }), // plugins/audit.ts writes the line
     rewriteUrl: ({ url }) => routedTarget(url ?? '/', prefix),
     bodyLimit: 65_536,
     requestTimeout: 10_000,

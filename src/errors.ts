@@ -56,6 +56,7 @@ export const ERRORS = {
   TOO_MANY_SESSIONS: { http: 429, rpc: 429, expose: true, means: 'End a session, or raise `MAX_SESSIONS_PER_PRINCIPAL`.' },
   TOO_MANY_STREAMS: { http: 429, rpc: 429, expose: true, means: 'Close a stream, or raise `MAX_STREAMS_PER_PRINCIPAL`.' },
   STATE_UNAVAILABLE: { http: 503, rpc: 503, expose: true, means: 'Redis is unreachable or lost what it held: try again after `Retry-After`.' },
+  AUDIT_UNAVAILABLE: { http: 503, rpc: 503, expose: true, means: 'The record of the call cannot be kept, and `AUDIT_WHEN_FULL=closed` serves nothing without one: make room on the disk of `AUDIT_DIR`, or raise `AUDIT_MAX_BYTES`.' },
   OVERLOADED: { http: 503, rpc: 503, expose: true, means: 'Server overloaded; retry after `Retry-After` seconds.' },
   DRAINING: { http: 503, rpc: 503, expose: true, means: 'This replica is ending: try again, another will answer.' },
   INTERNAL: { http: 500, rpc: -32603, expose: false, means: 'A fault of the service. The log has the cause under the same request id.' }

@@ -1,5 +1,7 @@
 /** Composition of the management listener, like src/app.ts. Listens on nothing. */
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { AuditLog } from './audit/audit-log.ts'
+import { linesInto } from './audit/from-settings.ts'
 import { authenticationChain } from './auth/chain.ts'
 import { addressedHostCheck, hostCheck, originCheck } from './core/origin.ts'
 import { routedTarget } from './core/request-target.ts'
@@ -16,13 +18,13 @@ import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import address from '../plugins/address.ts'
+import { auditRecords, auditTurns, refusedOutside } from '../plugins/audit.ts'
 import auth from '../plugins/auth.ts'
 import errors from '../plugins/errors.ts'
 import jsonBody from '../plugins/json-body.ts'
 import origin from '../plugins/origin.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestContext, { requestIds } from '../plugins/request-context.ts'
-import requestLog from '../plugins/request-log.ts'
 import sameSite from '../plugins/same-site.ts'
 import { SecureMcp } from '../plugins/service.ts'
 import state from '../plugins/state.ts'
@@ -40,12 +42,15 @@ export interface ManagementOptions {
   /** How much that listener has to do. */
   traffic: { readonly inFlight: number, readonly streams: number, readonly draining: boolean }
   metrics: Metrics
+  /** That of the public listener. Absent: the request line goes to the log alone. */
+  audit?: AuditLog
   logger: FastifyBaseLogger
 }
 
 /** Everything here but `/metrics` needs an operator's credential, and is found out to be absent only with one. */
 export async function buildManagement (options: ManagementOptions): Promise<FastifyInstance> {
   const { config, store, runtime, metrics, logger } = options
+  const audit = options.audit ?? new AuditLog({ out: linesInto(logger) })
   const requestId = requestIds()
   const app = listener(logger, requestId)
   // Nothing of another origin has business here.
@@ -62,15 +67,16 @@ export async function buildManagement (options: ManagementOptions): Promise<Fast
   app.decorate('secureMcp', new SecureMcp(app.log))
   await app.register(requestContext)
   await app.register(errors, { problemDetails: true })
-  await app.register(requestLog)
+  await app.register(auditTurns, { audit })
   await app.register(state, { store, borrowed: true })
   await app.register(origin, allowed)
   await app.register(sameSite)
   await app.register(address, { isProxy: () => false })
-  await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision, trace.rule) })
+  await app.register(transport, { allowed, requestId, onRefused: trace => refusedOutside(trace, metrics, audit) })
   await app.register(strangers, { rule: rules.none })
   await app.register(auth, { identify, publicUrl: '', operatorsOnly: true })
   await app.register(rateLimit, { rule: rules.none })
+  await app.register(auditRecords, { audit })
   await app.register(jsonBody)
   app.setNotFoundHandler(() => { throw new AppError('NOT_FOUND', 'There is nothing here') })
 

@@ -1,6 +1,8 @@
 /** The ordered list of plugins and routes, in the order in which a request meets them; and that list as a plugin for apps of others. */
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { AuditLog } from './audit/audit-log.ts'
+import { linesInto } from './audit/from-settings.ts'
 import { identifyGiven, type Caller } from './auth/chain.ts'
 import type { RequestFacts } from './auth/authenticator.ts'
 import { givenIdentity, type CustomIdentity } from './auth/custom.ts'
@@ -24,8 +26,8 @@ import type { Source } from './tools/catalogue.ts'
 import { loadTools } from './tools/load.ts'
 import type { ToolHook } from './tools/tool.ts'
 import address from '../plugins/address.ts'
+import { auditRecords, auditTurns, refusedOutside } from '../plugins/audit.ts'
 import auth from '../plugins/auth.ts'
-import batchAnswers from '../plugins/batch-answers.ts'
 import browserLogin from '../plugins/browser-login.ts'
 import connections from '../plugins/connections.ts'
 import errors from '../plugins/errors.ts'
@@ -37,7 +39,6 @@ import metricsPlugin from '../plugins/metrics.ts'
 import origin from '../plugins/origin.ts'
 import rateLimit from '../plugins/rate-limit.ts'
 import requestContext from '../plugins/request-context.ts'
-import requestLog from '../plugins/request-log.ts'
 import { SecureMcp, type AppKeys, type Tools } from '../plugins/service.ts'
 import state from '../plugins/state.ts'
 import strangers from '../plugins/strangers.ts'
@@ -64,8 +65,8 @@ export interface Composition {
   } | undefined
   /** Path of the endpoint below the prefix of the app that it is composed in. Absent: as in the settings. */
   readonly path?: string | undefined
-  /** False writes no line for a request. */
-  readonly requestLog?: boolean | undefined
+  /** Keeps the record of each request, and writes its line. */
+  readonly audit: AuditLog
   /** Who asks, where another app knows. */
   readonly given?: ((request: FastifyRequest, facts: RequestFacts) => Promise<Caller>) | undefined
   /** How often what stays open is judged again, ms. For tests. */
@@ -91,7 +92,7 @@ export async function compose (app: FastifyInstance, service: SecureMcp, composi
 
 /** What is settled before anybody is identified. */
 async function registerTransport (app: FastifyInstance, composition: Composition): Promise<void> {
-  const { config, store, runtime, metrics, listener, requestLog: logged = true } = composition
+  const { config, store, runtime, metrics, listener, audit } = composition
   const isProxy = proxies(config.TRUST_PROXY)
   const allowed = {
     isHost: hostCheck(config.ALLOWED_HOSTS, new URL(config.PUBLIC_URL).protocol),
@@ -99,7 +100,6 @@ async function registerTransport (app: FastifyInstance, composition: Composition
   }
   await app.register(requestContext)
   await app.register(errors)
-  if (logged) await app.register(requestLog)
   if (listener !== undefined) {
     await app.register(connections, {
       max: config.MAX_CONNECTIONS,
@@ -110,14 +110,14 @@ async function registerTransport (app: FastifyInstance, composition: Composition
     })
   }
   await app.register(loadShedding, { maxInFlight: config.MAX_IN_FLIGHT })
-  await app.register(batchAnswers)
+  await app.register(auditTurns, { audit })
   await app.register(state, { store })
   await app.register(metricsPlugin, { metrics, issuers: runtime.oauth2?.issuers ?? [] })
   await app.register(origin, allowed)
   await app.register(address, { isProxy: listener && isProxy })
   if (listener !== undefined) {
     const { requestId } = listener
-    await app.register(transport, { allowed, requestId, onRefused: trace => metrics.refused(trace.decision, trace.rule) })
+    await app.register(transport, { allowed, requestId, onRefused: trace => refusedOutside(trace, metrics, audit) })
   }
   await app.register(strangers, { rule: runtime.rules.none })
   if (listener !== undefined) {
@@ -152,7 +152,8 @@ async function registerIdentity (app: FastifyInstance, { config, given, runtime 
   await app.register(rateLimit, { rule: rules.none })
 }
 
-async function registerProtocol (app: FastifyInstance, { config, runtime, judgeStreamsMs, quietMs, fastLane }: Composition): Promise<void> {
+async function registerProtocol (app: FastifyInstance, { config, runtime, audit, judgeStreamsMs, quietMs, fastLane }: Composition): Promise<void> {
+  await app.register(auditRecords, { audit })
   await app.register(jsonBody)
   await app.register(mcp, {
     identity: runtime.identity,
@@ -161,6 +162,7 @@ async function registerProtocol (app: FastifyInstance, { config, runtime, judgeS
     toolHook: runtime.toolHook,
     sealer: runtime.sealer,
     authentication: runtime.authentication,
+    onBegin: trace => audit.addNow(trace, 'begun'),
     sessions: config.LEGACY_SESSIONS ? sessionsOf(config, runtime) : undefined,
     maxStreamsOfPrincipal: config.MAX_STREAMS_PER_PRINCIPAL,
     maxStreamMs: config.STREAM_MAX_MS,
@@ -172,14 +174,14 @@ async function registerProtocol (app: FastifyInstance, { config, runtime, judgeS
 }
 
 async function registerRoutes (app: FastifyInstance, composition: Composition): Promise<void> {
-  const { config, store, listener, runtime } = composition
+  const { config, store, listener, audit, runtime } = composition
   const { oauth2 } = runtime
   const { PUBLIC_URL: publicUrl } = config
   const path = composition.path ?? config.path
   const preflights = listener === undefined ? collectPreflights(app) : undefined
   if (listener !== undefined) {
     await app.register(probes, {
-      waiting: () => app.secureMcp.traffic.draining ? ['draining'] : store.available() ? [] : ['redis']
+      waiting: () => app.secureMcp.traffic.draining ? ['draining'] : [...(store.available() ? [] : ['redis'] as const), ...(audit.available ? [] : ['audit'] as const)]
     })
   }
   if (oauth2 !== undefined) {
@@ -272,6 +274,7 @@ const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp
     const given = principal && ((request: FastifyRequest, facts: RequestFacts) =>
       identifyGiven(runtime.chain, givenIdentity(async () => await principal(request) || undefined), facts))
     const service = new SecureMcp(log)
+    const audit = new AuditLog({ out: requestLog === false ? () => {} : linesInto(log) })
     service.keys = keysIn(store)
     service.metrics = metrics.text
     service.reload = async tools => runtime.offerInstead(await sourcesOf(tools, config, log))
@@ -279,7 +282,7 @@ const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp
     if (!Object.hasOwn(app, 'secureMcp')) app.decorate('secureMcp', service)
     await app.register(async inner => {
       inner.setChildLoggerFactory((_log, bindings, more) => log.child(bindings, more))
-      await compose(inner, service, { config, store, runtime, metrics, path, requestLog, given })
+      await compose(inner, service, { config, store, runtime, metrics, path, audit, given })
     }, { prefix })
   } catch (error) {
     await store.close()

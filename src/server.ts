@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
+import type { AuditLog } from './audit/audit-log.ts'
+import { openAudit } from './audit/from-settings.ts'
 import { hashKey, makeKey } from './core/api-key.ts'
 import { UsageError } from './errors.ts'
 import { createLog } from './telemetry/log.ts'
@@ -47,15 +49,17 @@ export async function serve (
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
   const runtime = await buildRuntime({ config, store, logger: log, env, reload: dev, upstreamCounts: metrics.upstreams })
-  const app = await buildApp({ config, store, logger: log, metrics, runtime })
+  const audit = openAudit(config, log)
+  const app = await buildApp({ config, store, logger: log, metrics, runtime, audit })
   const { traffic } = app.secureMcp
-  const management = await buildManagement({ config, store, runtime, traffic, metrics, logger: log })
+  const management = await buildManagement({ config, store, runtime, traffic, metrics, audit, logger: log })
   try {
     await listen(app, { host: config.HOST, port: config.PORT, prefix: '' })
     await listenAside(management, config, log)
   } catch (error) {
     await management.close()
     await app.close()
+    audit.close()
     throw error
   }
 
@@ -64,7 +68,7 @@ export async function serve (
   // More for what follows the requests: ending streams, closing connections, and programs that do not end at once.
   closeWithGrace({ delay: config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 4000, logger: lastWords(log) }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, 'ending after an unforeseen failure')
-    await stop({ app, management, log, signal, config })
+    await stop({ app, management, audit, log, signal, config })
   })
 }
 
@@ -88,6 +92,7 @@ async function withPort (env: ProcessEnvironment, warn: (message: string) => voi
 interface Stopping {
   app: App
   management: App
+  audit: AuditLog
   log: ReturnType<typeof createLog>
   signal: string | undefined
   config: Config
@@ -98,7 +103,7 @@ interface Stopping {
  * serve until load balancers know; take no more connections; finish what is in
  * flight; end the streams; let go of Redis.
  */
-async function stop ({ app, management, log, signal, config }: Stopping): Promise<void> {
+async function stop ({ app, management, audit, log, signal, config }: Stopping): Promise<void> {
   log.info({ signal }, 'draining')
   app.secureMcp.traffic.drain()
   // A person at a terminal has no load balancer.
@@ -107,6 +112,7 @@ async function stop ({ app, management, log, signal, config }: Stopping): Promis
   await app.secureMcp.traffic.idle(config.SHUTDOWN_GRACE_MS)
   await app.close()
   await management.close()
+  audit.close()
   log.info('closed')
   await log.end(500)
 }

@@ -14,7 +14,7 @@ const { values: { record } } = parseArgs({ options: { record: { type: 'boolean',
 
 /** Whose work a sample is: the innermost frame that one of these names. Node's own frames belong to who called them. */
 const PARTS = [
-  ['log line', /plugins\/request-log|src\/log|node_modules\/(pino|sonic-boom|@pinojs)/],
+  ['log line', /plugins\/audit|src\/audit|src\/log|node_modules\/(pino|sonic-boom|@pinojs)/],
   ['metrics', /plugins\/metrics|src\/metrics|node_modules\/(prom-client|tdigest)/],
   ['Redis client and script', /src\/state\/redis|node_modules\/(ioredis|standard-as-callback|cluster-key-slot)/],
   ['pre-scan and JSON', /plugins\/inspection|src\/core\/json-scan/],

@@ -19,6 +19,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   state: async () => (await import('./state.ts')).state,
   doctor: async () => (await import('./doctor.ts')).doctor,
   status: async () => (await import('./status.ts')).status,
+  audit: async () => (await import('./audit.ts')).audit,
   why: async () => (await import('./why.ts')).why
 }
 

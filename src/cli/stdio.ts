@@ -18,14 +18,15 @@ Example, in claude_desktop_config.json:
     parse(args, {})
     const output = takeStandardOutput() // before any tool is loaded
     // Loaded here: no other command needs the protocol.
-    const [{ buildRuntime }, { serveStdio }, { createLog }] = await Promise.all([
-      import('../runtime.ts'), import('../mcp/stdio.ts'), import('../telemetry/log.ts')
+    const [{ openAudit }, { buildRuntime }, { serveStdio }, { createLog }] = await Promise.all([
+      import('../audit/from-settings.ts'), import('../runtime.ts'), import('../mcp/stdio.ts'), import('../telemetry/log.ts')
     ])
     const warnings: string[] = []
     const config = readSettings(io.env, { warn: warning => warnings.push(warning), serving: true })
     const log = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { process.stderr.write(line) } } })
     for (const warning of warnings) log.warn({}, warning)
     const store = await openStore(config, log, { serving: true })
+    const audit = openAudit(config, log)
     const runtime = await buildRuntime({ config, store, logger: log, env: io.env })
     try {
       await runtime.upstreams?.begin()
@@ -35,6 +36,8 @@ Example, in claude_desktop_config.json:
         log,
         inspection: runtime.inspection,
         credential: config.MCP_API_KEY === undefined ? { type: 'none' } : { type: 'api_key', value: config.MCP_API_KEY },
+        onBegin: trace => audit.addNow(trace, 'begun'),
+        record: trace => audit.addNow(trace, 'request', { must: false }),
         maxMessageBytes: config.MAX_REQUEST_BYTES,
         input: process.stdin,
         output
@@ -44,6 +47,7 @@ Example, in claude_desktop_config.json:
       await runtime.upstreams?.close(0)
       await runtime.close()
       await store.close()
+      audit.close()
     }
   }
 }

@@ -57,6 +57,7 @@ const LAYER_OF: Readonly<Record<Reason, LayerName | ((rule: string) => LayerName
   TOO_MANY_SESSIONS: 'message',
   TOO_MANY_STREAMS: 'message',
   STATE_UNAVAILABLE: 'credential',
+  AUDIT_UNAVAILABLE: 'message',
   OVERLOADED: rule => rule === 'MAX_IN_FLIGHT' ? 'places' : 'load',
   DRAINING: 'message',
   INTERNAL: 'upstream'

@@ -1,6 +1,5 @@
 /** Asks for the decision of one message, however it came. */
 import type { Caller } from '../auth/chain.ts'
-import type { RateLimitResult } from '../core/limit.ts'
 import { spelled, type Target } from '../core/permissions.ts'
 import { charge } from '../decision/charge.ts'
 import { decide, NOTHING_NAMED, type Decision } from '../decision/decide.ts'
@@ -25,8 +24,6 @@ export interface Sender {
   readonly caller: Caller
   readonly trace: Trace
   readonly log: Log
-  /** The count of the caller, as the answer's headers tell it. */
-  rateLimit: RateLimitResult | undefined
 }
 
 /**
@@ -41,18 +38,20 @@ export function admitMessage ({ offer, store, inspection }: AdmitOptions, messag
   if (message.kind !== 'request' || message.target === undefined) return NOTHING_NAMED
   const { caller } = sender
   const { method, target, params, era } = message
+  const args = method === 'completion/complete' ? completing(params) : params.arguments
+  sender.trace.args = args
   const decision = decide({
     principal: caller.principal,
     method,
     target,
-    args: method === 'completion/complete' ? completing(params) : params.arguments,
+    args,
     headers: era === 'modern' ? headers : undefined
   }, {
     catalogue: offer.current,
     inspection,
-    charge: (tool, target) => charge({ store, caller, onCounted (counted) { sender.rateLimit = counted } }, tool, target)
+    charge: (tool, target) => charge({ store, caller, onCounted (counted) { sender.trace.limit = counted } }, tool, target)
   })
-  return decision instanceof Promise ? decision.then(decided => settled(decided, sender)) : settled(decision, sender)
+  return decision instanceof Promise ? decision.then(decided => settled(decided, sender, offer)) : settled(decision, sender, offer)
 }
 
 /** One line of the log for words that look like an attack, refused or only observed. */
@@ -74,11 +73,24 @@ export function noteMessage (trace: Trace, body: unknown): void {
   trace.target = target === undefined ? undefined : shown(target)
 }
 
-function settled (decision: Decision, { caller, log }: Sender): Decision {
+function settled (decision: Decision, { caller, trace, log }: Sender, offer: Offer): Decision {
+  trace.cost = costOf(decision, offer)
+  if (decision.outcome === 'allow' && decision.observed !== undefined) {
+    const { reason, rule } = decision.observed
+    trace.observe({ policy: 'inspection', reason, rule })
+  }
   const suspicious = decision.outcome === 'allow' ? decision.observed : decision.layer === 'inspection' ? decision : undefined
   if (suspicious !== undefined) tellSuspicion(suspicious, { caller, log, blocked: decision.outcome === 'refuse' })
   if (decision.outcome === 'refuse') raiseAtOnce(decision, caller.principal)
   return decision
+}
+
+/** Units that the message was counted as: whatever came of it, but for a refusal by the limit itself. */
+function costOf (decision: Decision, { current: { tools } }: Offer): number {
+  if (decision.outcome === 'allow') return decision.cost
+  const { layer, target } = decision
+  if (layer === 'cost') return 0
+  return layer === 'arguments' || layer === 'inspection' ? tools.get(target?.kind === 'tool' ? target.name : '')?.cost ?? 1 : 1
 }
 
 /** What was named, as permissions spell it: the caller's own words, without what looks like a credential. */

@@ -80,6 +80,7 @@ export class McpService {
   async serve (body: unknown, headers: Headers, context: RequestContext): Promise<HttpResponse> {
     noteMessage(context.trace, body)
     const message = readMessage(body, { headers })
+    context.trace.era = message.era
     const decision = admitMessage(this.#options, message, context, headers)
     context.decision = decision instanceof Promise ? await decision : decision
     const response = this.#answer(message, headers, context)

@@ -25,6 +25,12 @@ export interface ServingOptions {
   readonly sealer: Sealer
   /** Publishes a change to subscribers on every replica. */
   readonly changed: (what: Change) => void
+  /**
+   * Told before work starts that may change something elsewhere.
+   *
+   * @throws {AppError} AUDIT_UNAVAILABLE: then it does not start
+   */
+  readonly onBegin?: ((trace: Trace) => void) | undefined
   /** What `experimental.authentication` says. */
   readonly authentication: { readonly required: boolean, readonly types: readonly string[] }
 }

@@ -29,6 +29,8 @@ export interface StdioOptions extends Omit<ServingOptions, 'changed'> {
   readonly identify: Identify
   readonly store: Store
   readonly log: Log
+  /** Writes the record of a message, before its answer. */
+  readonly record: (trace: Trace) => void
   /** What the process environment presents, for messages without a credential of their own. */
   readonly credential: Credential
   readonly maxMessageBytes: number
@@ -49,7 +51,6 @@ const NO_HEADERS = Object.freeze({})
 /** One message: who sent it, and what was decided of it. */
 class StdioMessage implements ServedMessage {
   readonly trace = new Trace(randomUUID())
-  readonly began = performance.now()
   readonly headers = NO_HEADERS
   readonly log: Log
   caller: Caller | undefined = undefined
@@ -57,18 +58,14 @@ class StdioMessage implements ServedMessage {
   pending: PendingCall | undefined = undefined
 
   constructor (log: Log) {
+    this.trace.http = HERE.method
+    this.trace.address = HERE.address
     this.log = logOf(this.trace.requestId, log)
   }
 
   get principal (): Principal {
     if (this.caller === undefined) throw new AppError('AUTHENTICATION_REQUIRED', 'Authentication required')
     return this.caller.principal
-  }
-
-  /** One line, in the words of the request line over HTTP. */
-  write (log: Log): void {
-    const { requestId: reqId, principal, auth, method, target, decision, rule } = this.trace
-    log.info({ reqId, principal, auth, method, target, decision, rule, ms: Math.round((performance.now() - this.began) * 100) / 100 }, 'request')
   }
 }
 
@@ -150,7 +147,7 @@ class StdioServer implements Transport {
     if (message.kind === 'request') this.#open.set(message.id, one)
     else {
       if (message.method === 'notifications/cancelled') this.#finished(message.params.requestId)
-      one.write(log)
+      this.#options.record(one.trace)
     }
     this.onmessage?.(wireForm(message))
   }
@@ -167,14 +164,15 @@ class StdioServer implements Transport {
       : await identify(presented, HERE)
     const { caller, trace, log } = one
     if (caller !== undefined) {
-      trace.principal = caller.principal.id
-      trace.auth = caller.principal.authType
+      trace.identified(caller.principal)
+      trace.limit = caller.rateLimit
       if (!caller.rateLimit.allowed) throw rateLimited(caller.rateLimit, { rule: limitOf(caller, caller.rateLimit) })
     }
     // The credential goes no further: what is read has no member for it, so no handler and no log sees it.
     const message = readMessage(body, { era: this.#era })
+    trace.era = message.era
     if (message.kind === 'request' && this.#open.has(message.id)) throw new AppError('INVALID_REQUEST', 'A request with this id is still being answered')
-    if (caller !== undefined) one.decision = await admitMessage(this.#options, message, { caller, trace, log, rateLimit: caller.rateLimit })
+    if (caller !== undefined) one.decision = await admitMessage(this.#options, message, { caller, trace, log })
     return message
   }
 
@@ -189,7 +187,7 @@ class StdioServer implements Transport {
     const answer = toAnswer(error)
     one.trace.refuse(answer.reason, answer.rule)
     one.trace.principal ??= answer.principal
-    one.write(this.#options.log)
+    this.#options.record(one.trace)
     if (id !== undefined) await this.#write(rpcError(answer, id, one.trace.requestId))
   }
 
@@ -198,7 +196,7 @@ class StdioServer implements Transport {
     const one = this.#open.get(id)
     if (one === undefined) return
     this.#open.delete(id)
-    one.write(this.#options.log)
+    this.#options.record(one.trace)
   }
 
   async #write (message: unknown): Promise<void> {

@@ -4,7 +4,7 @@ import type { Config } from './schema.ts'
 
 /** Where a process listens, and what only commands use: these may differ. */
 const OF_ONE_PROCESS: ReadonlySet<string> = new Set([
-  'HOST', 'PORT', 'MANAGEMENT_HOST', 'MANAGEMENT_PORT', 'MANAGEMENT_URL', 'MCP_OPERATOR_KEY', 'chosen'
+  'HOST', 'PORT', 'MANAGEMENT_HOST', 'MANAGEMENT_PORT', 'MANAGEMENT_URL', 'MCP_OPERATOR_KEY', 'AUDIT_DIR', 'chosen'
 ])
 
 /**

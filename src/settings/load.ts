@@ -134,7 +134,7 @@ function quotedValues (texts: ReadonlyMap<SettingName, string>): string[] {
 }
 
 /** Beginnings that only settings of this server have. Other names are told only if they are very near one. */
-const PREFIXES = /^(MCP|REDIS|OAUTH2|RATE_LIMIT|API_KEYS?|CONFIG_ENCRYPTION|SECURE_CONFIG|MANAGEMENT|STATE_SECRET)_/i
+const PREFIXES = /^(MCP|REDIS|OAUTH2|RATE_LIMIT|API_KEYS?|CONFIG_ENCRYPTION|SECURE_CONFIG|MANAGEMENT|STATE_SECRET|AUDIT)_/i
 /** Settings, and the names of files that may hold their values. */
 const KNOWN: ReadonlySet<string> = new Set(names.flatMap(name => name.endsWith('_FILE') ? [name] : [name, `${name}_FILE`]))
 /** What Kubernetes puts into every pod for each service of the namespace. */
@@ -185,6 +185,7 @@ function worked (settings: Raw, { chosen, path }: Pick<Config, 'chosen' | 'path'
     STATE_SECRET: list(settings.STATE_SECRET),
     TOOL_HEADERS: list(settings.TOOL_HEADERS?.toLowerCase()),
     OAUTH2_CLAIMS: list(settings.OAUTH2_CLAIMS),
+    AUDIT_KEY: list(settings.AUDIT_KEY),
     SERVER_ICONS: icons(settings.SERVER_ICONS, problems),
     OAUTH2_AUTH_SERVER: issuers,
     OAUTH2_METADATA_URL: readUrlsByIssuer('OAUTH2_METADATA_URL', list(settings.OAUTH2_METADATA_URL), issuers, problems),

@@ -25,6 +25,13 @@ export const NOT_OPTIONS = {
   MCP_SERVERS_FILE: 'servers behind this one are served by npx secure-mcp-server',
   STDIO_UPSTREAMS: 'servers behind this one are served by npx secure-mcp-server',
   MCP_AUTH_ENABLED: 'to serve everyone write principal: () => ({ id: \'everyone\', permissions: [\'*\'] })',
+  AUDIT: 'the app\'s log has the request lines; records are kept by the server',
+  AUDIT_DIR: 'records are kept by the server',
+  AUDIT_MAX_BYTES: 'records are kept by the server',
+  AUDIT_WHEN_FULL: 'records are kept by the server',
+  AUDIT_KEY: 'records are kept by the server',
+  AUDIT_PRIVACY: 'records are kept by the server',
+  AUDIT_RETENTION_DAYS: 'records are kept by the server',
   SECURE_CONFIG_FILE: 'the app reads its own configuration',
   CONFIG_ENCRYPTION_KEY: 'the app reads its own configuration',
   CONFIG_ENCRYPTION_KEY_FILE: 'the app reads its own configuration'

@@ -107,6 +107,10 @@ function addressProblems (config: Config): string[] {
 
 function secretProblems (config: Config): string[] {
   const problems: string[] = []
+  if (config.chosen.has('AUDIT_KEY') && (config.AUDIT_KEY.length === 0 || config.AUDIT_KEY.some(secret => secret.length < 32 || KNOWN_SECRETS.test(secret)))) {
+    problems.push(`AUDIT_KEY must be random and have 32 characters or more. ${MAKE_SECRET}`)
+  }
+  if (config.AUDIT_KEY.some(secret => config.STATE_SECRET.includes(secret))) problems.push('AUDIT_KEY and STATE_SECRET must differ')
   const { STATE_SECRET: secrets, MCP_API_KEY: key } = config
   if (config.chosen.has('STATE_SECRET') && (secrets.length === 0 || secrets.some(secret => secret.length < 32 || KNOWN_SECRETS.test(secret)))) {
     problems.push(`STATE_SECRET must be random and have 32 characters or more. ${MAKE_SECRET}`)

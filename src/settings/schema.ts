@@ -404,6 +404,39 @@ const properties = {
       'that is being closed. Before a credential is accepted on it, a connection stays 5 s, except of a proxy of ' +
       'TRUST_PROXY.'
   }),
+  AUDIT: flag({
+    default: true,
+    description: 'Keep a record of every decision in AUDIT_DIR, chained and sealed, before its answer leaves. `false` writes the request line to the log alone.'
+  }),
+  AUDIT_DIR: text({
+    default: 'audit',
+    description: 'Folder of the records. Without a folder that may be written, AUDIT_WHEN_FULL decides.'
+  }),
+  AUDIT_MAX_BYTES: integer({
+    unit: 'bytes',
+    default: 1_073_741_824,
+    minimum: 65_536,
+    maximum: 1_099_511_627_776,
+    description: 'Most that AUDIT_DIR may hold; a record takes some 450 bytes. At it AUDIT_WHEN_FULL decides.'
+  }),
+  AUDIT_WHEN_FULL: choice(['open', 'closed'], {
+    default: 'open',
+    description: 'What happens while records cannot be written: `open` serves, keeps the last 10,000 in memory and counts what is lost; `closed` answers 503 and is not ready.'
+  }),
+  AUDIT_KEY: text({
+    description: 'Secret that seals the records, at least 32 random characters. A comma list rotates it: the first seals, all verify. Default: derived from STATE_SECRET, else from the key of CONFIG_ENCRYPTION_KEY_FILE.'
+  }),
+  AUDIT_PRIVACY: choice(['plain', 'keyed'], {
+    default: 'plain',
+    description: 'How records name OAuth2 subjects and addresses: `plain`, or `keyed` as digests that only AUDIT_KEY can make again.'
+  }),
+  AUDIT_RETENTION_DAYS: integer({
+    unit: 'days',
+    default: 30,
+    minimum: 1,
+    maximum: 3650,
+    description: 'How long records are kept in AUDIT_DIR.'
+  }),
   DRAIN_MS: integer({
     unit: 'ms',
     default: 5000,
@@ -438,7 +471,7 @@ export type Raw = { [N in WithDefault]: Value<Properties[N]> } & { [N in Exclude
 
 /** What the rest of the code reads: the settings, with lists split and defaults worked out. */
 export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'MANAGEMENT_URL' | 'TRUST_PROXY' | 'ALLOWED_HOSTS' | 'ALLOWED_ORIGINS' | 'REDIS_SENTINELS' | 'REDIS_CLUSTER_NODES' |
-  'STATE_SECRET' | 'SERVER_ICONS' | 'TOOL_HEADERS' | 'OAUTH2_CLAIMS' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
+  'STATE_SECRET' | 'AUDIT_KEY' | 'SERVER_ICONS' | 'TOOL_HEADERS' | 'OAUTH2_CLAIMS' | 'OAUTH2_AUTH_SERVER' | 'OAUTH2_METADATA_URL' | 'OAUTH2_JWKS_URL' | 'OAUTH2_INTROSPECTION_URL' | 'OAUTH2_AUDIENCE' | 'OAUTH2_ALGORITHMS' | 'OAUTH2_SCOPE_CLAIMS' | 'OAUTH2_SCOPE_MAP' | 'OAUTH2_LOGIN_SCOPES'> & {
   /** Settings that were given a value, wherever it came from. */
     chosen: ReadonlySet<SettingName>
     /** Path of the MCP endpoint below PUBLIC_URL. */
@@ -453,6 +486,7 @@ export type Config = Readonly<Omit<Raw, 'PUBLIC_URL' | 'MANAGEMENT_URL' | 'TRUST
     REDIS_SENTINELS: readonly string[] | undefined
     REDIS_CLUSTER_NODES: readonly string[] | undefined
     STATE_SECRET: readonly string[]
+    AUDIT_KEY: readonly string[]
     SERVER_ICONS: readonly Icon[]
     /** In lower case. */
     TOOL_HEADERS: readonly string[]

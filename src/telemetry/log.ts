@@ -21,7 +21,7 @@ export function logOf (requestId: string, log: Log): Log {
 }
 
 /** ISO 8601 in UTC. The text of the second is kept: making it anew is a tenth of the cost of a line. */
-const isoTime = (() => {
+export const isoNow = (() => {
   let second = -1
   let text = ''
   return () => {
@@ -29,11 +29,13 @@ const isoTime = (() => {
     const current = Math.floor(now / 1000)
     if (current !== second) {
       second = current
-      text = `,"time":"${new Date(current * 1000).toISOString().slice(0, 20)}`
+      text = new Date(current * 1000).toISOString().slice(0, 20)
     }
-    return `${text}${String(now % 1000).padStart(3, '0')}Z"`
+    return `${text}${String(now % 1000).padStart(3, '0')}Z`
   }
 })()
+
+const isoTime = () => `,"time":"${isoNow()}"`
 
 interface LoggedError { type?: string, message: string, code?: unknown, stack?: string, cause?: LoggedError | string }
 
@@ -112,8 +114,8 @@ export interface LogOptions {
   destination?: DestinationStream
 }
 
-/** The process's log: JSON, a line an event. `end` and `endNow` are those of its output. */
-export function createLog ({ debug = false, destination }: LogOptions = {}): Logger & Pick<Output, 'end' | 'endNow'> {
+/** The process's log: JSON, a line an event. `end` and `endNow` are those of its output; `line` writes what is JSON and redacted already. */
+export function createLog ({ debug = false, destination }: LogOptions = {}): Logger & Pick<Output, 'end' | 'endNow'> & { line (text: string): void } {
   const out = destination === undefined
     ? output(1, lines => log.warn({ lines }, 'lines of the log were lost: its reader did not keep up'))
     : undefined
@@ -128,6 +130,10 @@ export function createLog ({ debug = false, destination }: LogOptions = {}): Log
   }, redacting(out ?? destination!))
   return Object.assign(log, {
     async end (ms: number) { await out?.end(ms) },
-    endNow () { out?.endNow() }
+    endNow () { out?.endNow() },
+    line (text: string) {
+      if (out !== undefined) return out.write(text)
+      for (const line of text.trimEnd().split('\n')) destination!.write(line + '\n')
+    }
   })
 }

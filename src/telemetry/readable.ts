@@ -22,6 +22,9 @@ interface ShownLine {
   reqId?: string
 }
 
+/** Lines that records have beside those of requests. */
+const OF_THE_RECORD: ReadonlySet<string> = new Set(['chain', 'segment', 'seal', 'closed', 'begun', 'opened'])
+
 /** One line of the log, readable; a line that is no JSON as it is. */
 export function readable (text: string): string {
   let line: ShownLine
@@ -32,6 +35,7 @@ export function readable (text: string): string {
   }
   const { level = 'info', time = '', msg = '', ...rest } = line
   const at = time.slice(11, 19)
+  if (OF_THE_RECORD.has(msg)) return ''
   if (msg === 'request') return `${at}  ${call(rest)}\n`
   const { reqId: _, err, why, ...fields } = rest
   const more = Object.entries(fields)

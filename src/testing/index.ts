@@ -101,6 +101,7 @@ function serve ({ config, log, store, permissions, sources, connection: { input,
     identify: (_credential, presented) => identifyGiven(chain, caller, presented),
     store,
     log,
+    record () {}, // what was decided shows in the answers
     credential: { type: 'none' },
     maxMessageBytes: config.MAX_REQUEST_BYTES,
     input,

@@ -27,6 +27,8 @@ export interface OfferedTool {
   readonly exempt: ReadonlySet<string>
   readonly cost: number
   readonly timeoutMs: number
+  /** The MCP server behind this one that it belongs to. */
+  readonly upstream?: string | undefined
 }
 
 export interface OfferedResource {

@@ -141,7 +141,8 @@ function offerTool (deps: OfferedDeps, tool: Members): readonly [string, Offered
     listed,
     exempt: new Set(Object.keys(forTool(entry.exempt, name) ?? {})),
     cost,
-    timeoutMs: entry.timeoutMs + GRACE_MS
+    timeoutMs: entry.timeoutMs + GRACE_MS,
+    upstream: entry.name
   }]
 }
 

@@ -4,6 +4,8 @@ import { connect } from 'node:net'
 import { PassThrough } from 'node:stream'
 import type { InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
+import { AuditLog } from '../../src/audit/audit-log.ts'
+import type { Trace } from '../../src/decision/trace.ts'
 import { LAYERS } from '../../src/decision/layers.ts'
 import { explainRecord, type RecordedDecision } from '../../src/decision/recorded.ts'
 import { AppError, ERRORS, type Reason } from '../../src/errors.ts'
@@ -224,8 +226,8 @@ function explained (t: Test, { reason, rule }: Pick<Case, 'reason' | 'rule'>, li
 
 t.test('no reason of the table is without a case', async t => {
   const cases = new Set(CASES.map(({ reason }) => reason))
-  // These the management API alone has: test/routes/api/operations.test.ts.
-  for (const reason of ['CROSS_SITE', 'PRECONDITION_REQUIRED', 'PRECONDITION_FAILED'] as const) cases.add(reason)
+  // These the management API alone has: test/routes/api/operations.test.ts; the last a full disk: test/audit/audit-log.test.ts.
+  for (const reason of ['CROSS_SITE', 'PRECONDITION_REQUIRED', 'PRECONDITION_FAILED', 'AUDIT_UNAVAILABLE'] as const) cases.add(reason)
   t.same(Object.keys(ERRORS).filter(reason => !cases.has(reason as Reason)), [])
   t.ok(CASES.length >= 60, `${CASES.length} cases`)
 })
@@ -282,7 +284,9 @@ t.test('over stdio the line of a message names what its answer says', async t =>
     held = parts.pop()!
     for (const line of parts) answers.push(JSON.parse(line))
   })
-  const serving = serveStdio({ ...runtime, store, log, credential: { type: 'none' }, maxMessageBytes: 100_000, input, output })
+  const audit = new AuditLog({ out: log.line })
+  const record = (trace: Trace) => audit.addNow(trace, 'request')
+  const serving = serveStdio({ ...runtime, store, log, record, credential: { type: 'none' }, maxMessageBytes: 100_000, input, output })
   const keys = { all: await addKey(store), few: await addKey(store, { permissions: ['get_*'] }), low: await addKey(store, { limit: 1 }), revoked: await addKey(store, { revoked: 1 }) }
   let id = 0
   const ask = async (method: string, params: object, key?: string) => {

@@ -51,7 +51,7 @@ t.test('over stdio they are told the same', async t => {
   const [input, output] = [new PassThrough(), new PassThrough()]
   let said = ''
   output.setEncoding('utf8').on('data', (part: string) => { said += part })
-  const serving = serveStdio({ ...runtime, store, log: silent, credential: { type: 'api_key', value: key }, maxMessageBytes: 100_000, input, output })
+  const serving = serveStdio({ ...runtime, store, log: silent, record () {}, credential: { type: 'api_key', value: key }, maxMessageBytes: 100_000, input, output })
   input.write(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE }) + '\n')
   await until(() => said.includes('\n'))
   const { result } = JSON.parse(said)

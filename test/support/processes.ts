@@ -34,6 +34,7 @@ export function filesIn (cwd: string, writes = false): Record<string, string> {
     API_KEYS_FILE: join(cwd, 'config/api_keys.json'),
     ...(writes || existsSync(config) ? { SECURE_CONFIG_FILE: config } : {}),
     CONFIG_ENCRYPTION_KEY_FILE: join(cwd, 'config/encryption.key'),
+    AUDIT_DIR: join(cwd, 'audit'),
     ...(existsSync(join(cwd, 'tools')) ? { TOOLS_DIR: join(cwd, 'tools') } : {})
   }
 }

@@ -26,19 +26,20 @@ export const ROOMS: readonly Room[] = [
   { name: 'tools', holds: 'what authors write, the catalogue and its current offer, running a call', may: [] },
   { name: 'decision', holds: 'the ordered layers that let a call through or refuse it, as a value', may: ['settings', 'resilience', 'state', 'auth', 'tools'] },
   { name: 'upstreams', holds: 'other MCP servers: wires, peers, what they list, health, secrets that go out', may: ['settings', 'secrets', 'resilience', 'state', 'tools', 'decision'] },
+  { name: 'audit', holds: 'the record of decisions: its form, the chain, seals, local files', may: ['decision', 'state', 'settings', 'secrets'] },
   { name: 'mcp', holds: 'the protocol; the only place that knows the SDK', may: DOMAIN },
   { name: 'jwt-verifiers', holds: '@fastify/jwt, one verifier for each issuer', may: ['auth'] },
   { name: 'runtime', holds: 'what both listeners, stdio and the commands share', may: [...DOMAIN, 'settings', 'secrets', 'jwt-verifiers', 'upstreams'] },
-  { name: 'plugins', holds: 'thin Fastify plugins, one concern each', may: [...DOMAIN, 'upstreams', 'mcp'] },
-  { name: 'routes', holds: 'encapsulated routes', may: [...DOMAIN, 'settings', 'mcp', 'plugins', 'operate'] },
-  { name: 'plugin', holds: 'the composition of plugins and routes, in order, and the plugin for apps of others', may: [...DOMAIN, 'settings', 'mcp', 'plugins', 'routes', 'operate', 'runtime'] },
-  { name: 'app', holds: 'the public listener', may: [...DOMAIN, 'settings', 'plugins', 'plugin', 'runtime'] },
-  { name: 'management', holds: 'the management listener', may: [...DOMAIN, 'settings', 'plugins', 'routes', 'runtime', 'operate'] },
-  { name: 'server', holds: 'the process: start, signals, orderly end', may: ['settings', 'secrets', 'state', 'auth', 'mcp', 'app', 'management', 'runtime'] },
-  { name: 'operate', holds: 'what an operator does, one function each', may: [...DOMAIN, 'settings', 'secrets', 'upstreams'] },
+  { name: 'plugins', holds: 'thin Fastify plugins, one concern each', may: ['audit', ...DOMAIN, 'upstreams', 'mcp'] },
+  { name: 'routes', holds: 'encapsulated routes', may: ['audit', ...DOMAIN, 'settings', 'mcp', 'plugins', 'operate'] },
+  { name: 'plugin', holds: 'the composition of plugins and routes, in order, and the plugin for apps of others', may: ['audit', ...DOMAIN, 'settings', 'mcp', 'plugins', 'routes', 'operate', 'runtime'] },
+  { name: 'app', holds: 'the public listener', may: ['audit', ...DOMAIN, 'settings', 'plugins', 'plugin', 'runtime'] },
+  { name: 'management', holds: 'the management listener', may: ['audit', ...DOMAIN, 'settings', 'plugins', 'routes', 'runtime', 'operate'] },
+  { name: 'server', holds: 'the process: start, signals, orderly end', may: ['audit', 'settings', 'secrets', 'state', 'auth', 'mcp', 'app', 'management', 'runtime'] },
+  { name: 'operate', holds: 'what an operator does, one function each', may: ['audit', ...DOMAIN, 'settings', 'secrets', 'upstreams'] },
   { name: 'testing', holds: '`testTools`: tools through the real chain and protocol, for the tests of their authors', may: [...DOMAIN, 'settings', 'mcp'] },
   { name: 'doctor', holds: 'what is wrong, and what to do: facts that are brought, and checks that judge them', may: [...DOMAIN, 'settings', 'operate'] },
-  { name: 'cli', holds: 'one file a command: arguments in, text or JSON out', may: [...DOMAIN, 'settings', 'secrets', 'upstreams', 'mcp', 'runtime', 'operate', 'doctor', 'testing', 'server'] }
+  { name: 'cli', holds: 'one file a command: arguments in, text or JSON out', may: ['audit', ...DOMAIN, 'settings', 'secrets', 'upstreams', 'mcp', 'runtime', 'operate', 'doctor', 'testing', 'server'] }
 ]
 
 /** Packages that are named in some places only: rooms, or paths below one. */

@@ -23,6 +23,7 @@ import { isObject, type Json } from '../members.ts'
 import type { McpRequest } from '../message.ts'
 import type { Era } from '../methods.ts'
 import type { PendingCall } from '../pending-call.ts'
+import { noteBegin } from '../note-begin.ts'
 import { resultOf, settle } from '../refusals.ts'
 import {
   CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, SERVER_INFO_META_KEY, SUPPORTED_PROTOCOL_VERSIONS
@@ -93,6 +94,11 @@ export class FastLane {
     const { era, id, params } = request
     const { decision, trace } = who
     if (decision.outcome === 'refuse') return this.#refused(id, era, () => resultOf(decision, trace), who)
+    try {
+      noteBegin(this.#options, decision, trace)
+    } catch (error) {
+      return this.#refused(id, era, () => { throw error }, who)
+    }
     const host = new LaneHost(this.#options, era, params, who)
     const { toolHook } = this.#options
     const outcome = runTool(decision.offered as OfferedTool, decision.input, new CallContext(host), toolHook)

@@ -51,6 +51,7 @@ export class HandledRequest {
 
   get catalogue (): Catalogue { return this.#deps.options.offer.current }
   get toolHook (): ServingOptions['toolHook'] { return this.#deps.options.toolHook }
+  get options (): ServingOptions { return this.#deps.options }
   get session (): Serving['session'] { return this.#deps.serving.session }
 
   /**

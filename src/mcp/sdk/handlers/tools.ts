@@ -3,6 +3,7 @@ import { visible, type OfferedTool } from '../../../tools/catalogue.ts'
 import { CallContext } from '../../../tools/context.ts'
 import { InputNeeded } from '../../../tools/tool.ts'
 import { emptyListMeta } from '../../empty-list.ts'
+import { noteBegin } from '../../note-begin.ts'
 import { resultOf, settle } from '../../refusals.ts'
 import type { HandledRequest } from '../host.ts'
 
@@ -20,6 +21,7 @@ export async function callTool (request: HandledRequest): Promise<object> {
   message.pending = undefined
   const refused = await request.judgeAnswers()
   if (refused !== undefined) return resultOf(refused, trace)
+  if (pending === undefined) noteBegin(request.options, decision, trace)
   const outcome = pending === undefined
     ? await runTool(decision.offered as OfferedTool, decision.input, new CallContext(request.host()), request.toolHook)
     : await pending.resume(request.host())

@@ -1,0 +1,298 @@
+/**
+ * The one place that writes records: all answers of a turn by one write, into
+ * a local file before they leave, and the same text to the log.
+ */
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { addressGroup } from '../core/address.ts'
+import type { Trace } from '../decision/trace.ts'
+import { AppError } from '../errors.ts'
+import { isoNow } from '../telemetry/log.ts'
+import { BEGINNING, link, type Head } from './chain.ts'
+import { keyedDigest, textOf, VERSION, type ChainRecord, type Privacy, type RequestRecord } from './record.ts'
+import { digestKey, sealed, type SealKey } from './seal.ts'
+import { Spool, type SpoolOptions } from './spool.ts'
+
+export interface AuditLogOptions {
+  /** Takes each text as it is written: whole lines. */
+  readonly out: (text: string) => void
+  /** Absent: the log alone. */
+  readonly keep?: Keeping | undefined
+}
+
+export interface Keeping extends Omit<SpoolOptions, 'chain'> {
+  /** The first seals. */
+  readonly keys: readonly [SealKey, ...SealKey[]]
+  /** What digests of arguments are keyed with. */
+  readonly secret: string | Buffer
+  readonly privacy: 'plain' | 'keyed'
+  /** What happens where nothing can be written. */
+  readonly whenFull: 'open' | 'closed'
+  readonly version: string
+  readonly settings?: string | undefined
+  /** Before the id of the chain; the host's name unless said. */
+  readonly writer?: string | undefined
+  readonly before?: ChainRecord['before']
+  /** Told when the disk takes no more, and when it does again. */
+  readonly onTrouble?: ((why: string | undefined) => void) | undefined
+}
+
+interface Pending {
+  readonly text: string
+  /** Not answered without its record, where the policy says so. */
+  readonly must: boolean
+  readonly done: (error?: Error) => void
+}
+
+/** Records that wait in memory for room on the disk. */
+const MAX_HELD = 10_000
+const RETRY_MS = 1000
+const SEAL_MS = 10_000
+const SEAL_EVERY = 10_000
+/** Microtasks without news after which what is gathered is written. */
+const HOPS = 12
+/** Records of callers without a principal that are written of one reason in a second; more are folded. */
+const MAX_STRANGERS = 50
+
+export class AuditLog {
+  /** Id of the chain; undefined where the log alone is written. */
+  readonly chain: string | undefined
+  readonly #out: (text: string) => void
+  readonly #keep: Keeping | undefined
+  readonly #privacy: Privacy
+  readonly #spool: Spool | undefined
+  readonly #timers: NodeJS.Timeout[] = []
+  #head: Head = BEGINNING
+  #sealedAt = 0
+  #pending: Pending[] = []
+  #seen = 0
+  #hops = 0
+  #isHopping = false
+  #isTurning = false
+  /** Waiting for room. */
+  #held: string[] = []
+  #lost = 0
+  #lostSince: string | undefined
+  #trouble: string | undefined
+  #strangers = new Map<string, number>()
+  #folded = new Map<string, { trace: Trace, count: number }>()
+  /** For metrics. */
+  records = 0
+  lostTotal = 0
+
+  /** @throws {NodeJS.ErrnoException} where the folder cannot be written */
+  constructor ({ out, keep }: AuditLogOptions) {
+    this.#out = out
+    this.#keep = keep
+    if (keep === undefined) {
+      // A digest that nobody can make again says nothing; so does its key.
+      this.#privacy = { digest: keyedDigest(randomBytes(32).toString('hex')), keyed: false }
+      return
+    }
+    this.#privacy = { digest: keyedDigest(digestKey(keep.secret)), keyed: keep.privacy === 'keyed' }
+    const writer = (keep.writer ?? hostname()).replace(/[^A-Za-z0-9.@_-]/g, '').slice(0, 80)
+    this.chain = `${writer}-${randomBytes(8).toString('hex')}`
+    this.#spool = new Spool({ ...keep, chain: this.chain })
+    const { version, settings, keys: [{ kid }], before } = keep
+    this.#write([own('chain', { chain: this.chain, version, settings, kid, before })])
+    this.#timers.push(
+      setInterval(() => this.#seal(), SEAL_MS).unref(),
+      setInterval(() => this.#retry(), RETRY_MS).unref(),
+      setInterval(() => this.#unfold(), 1000).unref()
+    )
+  }
+
+  /** Bytes of the local files. */
+  get bytes (): number {
+    return this.#spool?.bytes ?? 0
+  }
+
+  /** False where nothing may be served without its record, and none can be kept. */
+  get available (): boolean {
+    return this.#trouble === undefined || this.#keep?.whenFull === 'open'
+  }
+
+  /**
+   * The record of a request, written at the end of the turn or as soon as no
+   * more come.
+   *
+   * @param done told when it is written; with an error where it must not be answered
+   */
+  add (trace: Trace, msg: RequestRecord['msg'], inTurn: boolean, done: (error?: Error) => void): void {
+    if (this.#isFolded(trace)) return done()
+    this.#pending.push({ text: textOf(trace, msg, this.#privacy), must: trace.reason !== 'AUDIT_UNAVAILABLE', done })
+    if (inTurn) {
+      if (this.#isTurning) return
+      this.#isTurning = true
+      setImmediate(this.#turned)
+    } else if (!this.#isHopping) {
+      this.#isHopping = true
+      this.#hops = 0
+      queueMicrotask(this.#hop)
+    }
+  }
+
+  /**
+   * The same at once: before work that may change something, and where there is no turn to wait for.
+   *
+   * @throws {AppError} AUDIT_UNAVAILABLE
+   */
+  addNow (trace: Trace, msg: RequestRecord['msg'], { must = true }: { must?: boolean } = {}): void {
+    // The log alone has one line a request.
+    if (this.#isFolded(trace) || (this.#spool === undefined && msg !== 'request')) return
+    let failed: Error | undefined
+    this.#pending.push({ text: textOf(trace, msg, this.#privacy), must, done: error => { failed = error } })
+    this.#flush()
+    if (failed !== undefined) throw failed
+  }
+
+  /** Flush, seal and end the chain. */
+  close (): void {
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#flush()
+    this.#unfold()
+    if (this.#spool === undefined) return
+    this.#retry()
+    this.#seal()
+    this.#write([own('closed', { chain: this.chain })])
+    this.#spool.close()
+  }
+
+  readonly #turned = (): void => {
+    this.#isTurning = false
+    this.#flush()
+  }
+
+  /** A microtask that asks again until a dozen hops brought nothing new: what one answer of Redis lets go is written together. */
+  readonly #hop = (): void => {
+    if (this.#pending.length !== this.#seen) {
+      this.#seen = this.#pending.length
+      this.#hops = 0
+    }
+    if (++this.#hops <= HOPS) return queueMicrotask(this.#hop)
+    this.#isHopping = false
+    this.#flush()
+  }
+
+  #flush (): void {
+    const pending = this.#pending
+    if (pending.length === 0) return
+    this.#pending = []
+    this.#seen = 0
+    this.records += pending.length
+    if (this.#write(pending.map(({ text }) => text))) {
+      for (const { done } of pending) done()
+      return
+    }
+    for (const { text, must, done } of pending) {
+      const isRefused = must && this.#keep!.whenFull === 'closed'
+      if (!isRefused) this.#hold([text])
+      done(isRefused ? unavailable() : undefined)
+    }
+  }
+
+  /** @returns whether they are kept; without a file there is nothing to keep */
+  #write (lines: readonly string[]): boolean {
+    if (this.#spool === undefined) {
+      this.#out(lines.join('\n') + '\n')
+      return true
+    }
+    if (this.#trouble !== undefined) {
+      this.#out(lines.join('\n') + '\n')
+      return false
+    }
+    return this.#append(lines)
+  }
+
+  #append (lines: readonly string[], mayTurn = true): boolean {
+    const spool = this.#spool!
+    try {
+      if (mayTurn && spool.isFull) {
+        spool.turn(this.#head.n + 1)
+        lines = [own('segment', { chain: this.chain, after: this.#head }), ...lines]
+      }
+      const { text, n, z } = link(this.#head, lines)
+      spool.append(text)
+      this.#head = { n, z }
+      this.#out(text)
+      this.#becomes(undefined)
+      if (n - this.#sealedAt >= SEAL_EVERY) this.#seal()
+      return true
+    } catch (error) {
+      this.#becomes((error as NodeJS.ErrnoException).code ?? String(error))
+      return false
+    }
+  }
+
+  #becomes (trouble: string | undefined): void {
+    if (this.#trouble === trouble) return
+    this.#trouble = trouble
+    this.#keep!.onTrouble?.(trouble)
+  }
+
+  #hold (lines: readonly string[]): void {
+    this.#held.push(...lines)
+    const over = this.#held.length - MAX_HELD
+    if (over <= 0) return
+    this.#held.splice(0, over)
+    this.#lost += over
+    this.lostTotal += over
+    this.#lostSince ??= isoNow()
+  }
+
+  /** Whether there is room again: what waited is written, after a line that says what did not. */
+  #retry (): void {
+    const why = this.#trouble
+    if (why === undefined) return
+    const gap = this.#lost === 0 ? [] : [own('gap', { lost: this.#lost, since: this.#lostSince, why })]
+    // Something must be tried, or a server that refuses everything would never find out.
+    const lines = [...gap, ...this.#held]
+    if (!this.#append(lines.length === 0 ? [own('gap', { lost: 0, since: isoNow(), why })] : lines)) return
+    this.#held = []
+    this.#lost = 0
+    this.#lostSince = undefined
+  }
+
+  #seal (): void {
+    if (this.#trouble !== undefined || this.#head.n === this.#sealedAt) return
+    const { n, z } = this.#head
+    this.#sealedAt = n + 1
+    // The log has it, too: a witness of the chain up to here that whoever holds the file does not hold.
+    this.#append([sealed(members('seal', { chain: this.chain, of: z }), n + 1, this.#keep!.keys[0])], false)
+  }
+
+  /** A stranger must not fill the disk; what a caller with a name does is never folded. */
+  #isFolded (trace: Trace): boolean {
+    if (this.#spool === undefined || trace.principal !== undefined || trace.reason === undefined) return false
+    const seen = (this.#strangers.get(trace.reason) ?? 0) + 1
+    this.#strangers.set(trace.reason, seen)
+    if (seen <= MAX_STRANGERS) return false
+    const group = `${trace.reason} ${addressGroup(trace.address)}`
+    const folded = this.#folded.get(group)
+    if (folded === undefined) this.#folded.set(group, { trace, count: 1 })
+    else folded.count++
+    return true
+  }
+
+  #unfold (): void {
+    this.#strangers.clear()
+    if (this.#folded.size === 0) return
+    const lines = [...this.#folded.values()].map(({ trace, count }) => `${textOf(trace, 'request', this.#privacy).slice(0, -1)},"count":${count}}`)
+    this.#folded.clear()
+    this.records += lines.length
+    if (!this.#write(lines)) this.#hold(lines)
+  }
+}
+
+function members (msg: string, more: object): object {
+  return { v: VERSION, level: 'info', time: isoNow(), msg, ...more }
+}
+
+/** A line of the chain about itself. */
+function own (msg: string, more: object): string {
+  return JSON.stringify(members(msg, more))
+}
+
+function unavailable (): AppError {
+  return new AppError('AUDIT_UNAVAILABLE', 'The record of this call cannot be kept; retry later', { headers: { 'retry-after': '5' } })
+}

@@ -1,0 +1,164 @@
+/** The local files of one chain: opened for appending, written at once, bounded. */
+import { closeSync, fchownSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+
+export interface SpoolOptions {
+  readonly folder: string
+  /** Id of the chain, as it stands in the names of its files. */
+  readonly chain: string
+  /** Of all files in the folder, of other chains too. */
+  readonly maxBytes: number
+  readonly retentionMs: number
+  /** A new segment after so many bytes, and after so many ms. */
+  readonly segmentBytes?: number | undefined
+  readonly segmentMs?: number | undefined
+  /** Whether records of this file are kept elsewhere, so that it may go for want of room. */
+  readonly isShipped?: ((file: string) => boolean) | undefined
+}
+
+const SEGMENT_BYTES = 64 * 2 ** 20
+const SEGMENT_MS = 3_600_000
+/** How often the folder is looked at, ms. */
+const SWEEP_MS = 60_000
+
+const NAME = /^audit-(.+)-(\d{12})\.jsonl$/
+
+export interface SegmentFile {
+  readonly name: string
+  readonly path: string
+  readonly chain: string
+  readonly first: number
+  readonly bytes: number
+  readonly changedMs: number
+}
+
+/** The segments in a folder, oldest first; none where there is no folder. */
+export function segmentsIn (folder: string): SegmentFile[] {
+  let names: string[]
+  try {
+    names = readdirSync(folder)
+  } catch {
+    return []
+  }
+  return names.flatMap(name => {
+    const [, chain, first] = NAME.exec(name) ?? []
+    const path = join(folder, name)
+    const stat = chain === undefined ? undefined : statSync(path, { throwIfNoEntry: false })
+    if (stat === undefined) return []
+    return [{ name, path, chain: chain!, first: Number(first), bytes: stat.size, changedMs: stat.mtimeMs }]
+  }).sort((a, b) => a.changedMs - b.changedMs || a.first - b.first)
+}
+
+export class Spool {
+  readonly #options: SpoolOptions
+  #fd: number | undefined
+  #path = ''
+  /** Of the current segment. */
+  #bytes = 0
+  #since = 0
+  /** Of all other files in the folder. */
+  #others = 0
+  #sweptAt = -Infinity
+
+  /** @throws {NodeJS.ErrnoException} where the folder cannot be made or written */
+  constructor (options: SpoolOptions) {
+    this.#options = options
+    mkdirSync(options.folder, { recursive: true, mode: 0o700 })
+    this.#sweep()
+    this.#open(1)
+  }
+
+  /** Of all files in the folder. */
+  get bytes (): number {
+    return this.#others + this.#bytes
+  }
+
+  get path (): string {
+    return this.#path
+  }
+
+  /** Whether the next write should begin a segment. */
+  get isFull (): boolean {
+    const { segmentBytes = SEGMENT_BYTES, segmentMs = SEGMENT_MS } = this.#options
+    return this.#bytes > 0 && (this.#bytes >= segmentBytes || performance.now() - this.#since >= segmentMs)
+  }
+
+  /**
+   * Go on in a new segment.
+   *
+   * @param first number of its first line
+   */
+  turn (first: number): void {
+    const before = this.#fd
+    this.#others += this.#bytes
+    this.#open(first)
+    if (before !== undefined) closeSync(before)
+  }
+
+  /**
+   * Whole or not at all: a full disk takes a part of a write without a word.
+   *
+   * @throws {NodeJS.ErrnoException} ENOSPC and the like; the file is as before
+   */
+  append (text: string): void {
+    const bytes = Buffer.from(text)
+    if (performance.now() - this.#sweptAt > SWEEP_MS) this.#sweep()
+    if (this.bytes + bytes.length > this.#options.maxBytes) this.#makeRoom(bytes.length)
+    let written = 0
+    try {
+      written = writeSync(this.#fd!, bytes)
+    } catch (error) {
+      this.#cut()
+      throw error
+    }
+    if (written < bytes.length) {
+      this.#cut()
+      throw Object.assign(new Error('the disk is full'), { code: 'ENOSPC' })
+    }
+    this.#bytes += bytes.length
+  }
+
+  close (): void {
+    if (this.#fd !== undefined) closeSync(this.#fd)
+    this.#fd = undefined
+  }
+
+  #cut (): void {
+    ftruncateSync(this.#fd!, this.#bytes)
+  }
+
+  #open (first: number): void {
+    const { folder, chain } = this.#options
+    this.#path = join(folder, `audit-${chain}-${String(first).padStart(12, '0')}.jsonl`)
+    this.#fd = openSync(this.#path, 'ax', 0o600)
+    this.#bytes = fstatSync(this.#fd).size
+    this.#since = performance.now()
+    const { uid, gid } = statSync(folder)
+    // What root writes is for the server to read that owns the folder.
+    if (process.geteuid?.() === 0 && uid !== 0) fchownSync(this.#fd, uid, gid)
+  }
+
+  #sweep (): void {
+    this.#sweptAt = performance.now()
+    const { folder, retentionMs } = this.#options
+    this.#others = 0
+    for (const { path, bytes, changedMs } of segmentsIn(folder)) {
+      if (path === this.#path) continue
+      if (Date.now() - changedMs > retentionMs) rmSync(path, { force: true })
+      else this.#others += bytes
+    }
+  }
+
+  /** What is kept elsewhere goes first, oldest first. */
+  #makeRoom (bytes: number): void {
+    const { folder, maxBytes, isShipped = () => false } = this.#options
+    this.#sweep()
+    for (const { path, bytes: size } of segmentsIn(folder)) {
+      if (this.bytes + bytes <= maxBytes) return
+      if (path === this.#path || !isShipped(path)) continue
+      rmSync(path, { force: true })
+      this.#others -= size
+    }
+    if (this.bytes + bytes > maxBytes) throw Object.assign(new Error('AUDIT_MAX_BYTES is reached'), { code: 'ENOSPC' })
+  }
+}
