@@ -66,7 +66,11 @@ export async function serve (
   tell(banner(config, `${config.PUBLIC_URL}/mcp`, firstKey))
 
   // More for what follows the requests: ending streams, closing connections, and programs that do not end at once.
-  closeWithGrace({ delay: config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 4000, logger: lastWords(log) }, async ({ signal, err }) => {
+  const delay = config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 4000
+  // At a terminal SIGHUP says that the terminal is gone; elsewhere it asks to read files again.
+  const rereads = process.stdin.isTTY !== true
+  if (rereads) process.on('SIGHUP', () => { runtime.rereadUpstreams().catch(error => log.error({ err: error as Error }, 'SIGHUP failed')) })
+  closeWithGrace({ delay, skip: rereads ? ['SIGHUP'] : [], logger: lastWords(log) }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, 'ending after an unforeseen failure')
     await stop({ app, management, audit, log, signal, config })
   })

@@ -69,7 +69,7 @@ t.test('a program and a service of the file are listed and called, and their sec
 
 t.test('the file is followed: what is wrong changes nothing, what is right is in force, and no call is dropped', async t => {
   const web = await startHttpUpstream(t)
-  const { write, call, names, output } = await open(t, { one: { url: web.url } })
+  const { write, call, names, output, child } = await open(t, { one: { url: web.url } })
   t.ok((await names()).includes('one_echo'))
   let failed = 0
   const writing = new AbortController()
@@ -81,6 +81,10 @@ t.test('the file is followed: what is wrong changes nothing, what is right is in
     await sleep(700)
   }
   await until(() => output().includes('stays in force'))
+  const told = () => output().split('stays in force').length
+  const before = told()
+  child.kill('SIGHUP')
+  await until(() => told() > before)
   write(JSON.stringify({ mcpServers: { one: { url: web.url, timeoutMs: 20_000 }, two: { url: web.url } } }))
   await until(async () => (await names()).includes('two_echo'))
   write(JSON.stringify({ mcpServers: { one: { url: web.url + '?again' }, two: { url: web.url, disabled: true } } }))
