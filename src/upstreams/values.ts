@@ -103,11 +103,6 @@ function valueOf ({ kind, name, otherwise }: Named, { env, secret }: ValueSource
   return value === undefined || value === '' ? otherwise : value
 }
 
-/** Names of the secrets in a text. */
-export function secretsIn (template: Template): string[] {
-  return partsOf(template).flatMap(part => typeof part !== 'string' && part.kind === 'secret' ? [part.name] : [])
-}
-
 /** Whether a text names a variable or a secret. */
 export function isTemplate (text: string): boolean {
   return text.includes('${')
