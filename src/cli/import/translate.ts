@@ -36,6 +36,9 @@ const IGNORED = new Set([
   'required'
 ])
 
+/** What may stand between the braces of a value here. */
+const KNOWN_HERE = /^(?:secret:|env:)?[A-Za-z_]\w*(?::-.*)?$/s
+
 export function translate (
   { name: written, client, server: from }: ClientServer, options: TranslateOptions
 ): Translated {
@@ -242,8 +245,10 @@ class Translation {
       return `\${secret:${this.#secret('file', value ?? '')}}`
     })
     if (this.#isGemini) done = done.replace(/\$([A-Za-z_]\w*)/g, (_all, name: string) => `\${${name}}`)
-    const unknown = /\$\{(?!secret:|env:|[A-Za-z_]\w*(?::-[^}]*)?\})[^}]*\}/.exec(done)
-    if (unknown !== null) this.#notes.push(`${unknown[0].slice(0, 60)} has no meaning here: write what it stands for`)
+    const unknown = [...done.matchAll(/\$\{([^{}$]*)\}/g)].find(([, words]) => !KNOWN_HERE.test(words!))
+    if (unknown !== undefined) {
+      this.#notes.push(`${unknown[0].slice(0, 60)} has no meaning here: write what it stands for`)
+    }
     if (done.startsWith(home) || done.startsWith('~/')) {
       this.#notes.push('it names a path in your home folder: the server may not see it')
     }
