@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 import { policyVersion } from '../core/policy-version.ts'
 import type { Observed, StreamEnd, Trace } from '../decision/trace.ts'
-import { isoNow } from '../telemetry/log.ts'
+import { isoNow } from '../telemetry/iso-now.ts'
 import { redact } from '../telemetry/redact.ts'
 
 /** Form of the records that this release writes. */

@@ -1,4 +1,5 @@
 import pino, { type Bindings, type ChildLoggerOptions, type DestinationStream, type Logger } from 'pino'
+import { isoNow } from './iso-now.ts'
 import { output, type Output } from './output.ts'
 import { redact } from './redact.ts'
 
@@ -19,21 +20,6 @@ export function logOf (requestId: string, log: Log): Log {
     error: (data, message) => log.error({ reqId: requestId, ...data }, message)
   }
 }
-
-/** ISO 8601 in UTC. The text of the second is kept: making it anew is a tenth of the cost of a line. */
-export const isoNow = (() => {
-  let second = -1
-  let text = ''
-  return () => {
-    const now = Date.now()
-    const current = Math.floor(now / 1000)
-    if (current !== second) {
-      second = current
-      text = new Date(current * 1000).toISOString().slice(0, 20)
-    }
-    return `${text}${String(now % 1000).padStart(3, '0')}Z`
-  }
-})()
 
 const isoTime = () => `,"time":"${isoNow()}"`
 
