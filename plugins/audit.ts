@@ -11,7 +11,10 @@ export interface AuditOptions {
   audit: AuditLog
 }
 
-/** Notes the turn of the event loop in which each request came, and refuses what could not be recorded. Before all that decides. */
+/**
+ * Notes the turn of the event loop in which each request came, and refuses what could not be recorded. Before
+ * all that decides.
+ */
 export const auditTurns = fp<AuditOptions>(async function auditTurns (app, { audit }) {
   let turn = 0
   let isTurning = false
@@ -28,7 +31,11 @@ export const auditTurns = fp<AuditOptions>(async function auditTurns (app, { aud
       setImmediate(nextTurn)
     }
     if (audit.available || routeOf(request).unlogged === true) return done()
-    done(new AppError('AUDIT_UNAVAILABLE', 'The record of this call cannot be kept; retry later', { headers: { 'retry-after': '5' } }))
+    done(
+      new AppError('AUDIT_UNAVAILABLE', 'The record of this call cannot be kept; retry later', {
+        headers: { 'retry-after': '5' }
+      })
+    )
   })
 }, { name: 'secure-mcp/audit-turns', fastify: '5.x', dependencies: ['secure-mcp/request-context'] })
 
@@ -65,7 +72,12 @@ function noteAnswer (request: FastifyRequest, { statusCode }: FastifyReply): voi
 }
 
 /** One record before the first byte, and one at the end. */
-function keepStream (audit: AuditLog, { secureMcp: { trace } }: FastifyRequest, stream: Readable, done: (error: Error | null, payload?: unknown) => void): void {
+function keepStream (
+  audit: AuditLog,
+  { secureMcp: { trace } }: FastifyRequest,
+  stream: Readable,
+  done: (error: Error | null, payload?: unknown) => void
+): void {
   try {
     audit.addNow(trace, 'opened')
   } catch (error) {
@@ -73,7 +85,9 @@ function keepStream (audit: AuditLog, { secureMcp: { trace } }: FastifyRequest, 
     return done(error as Error)
   }
   let isWhole = false
-  stream.once('end', () => { isWhole = true })
+  stream.once('end', () => {
+    isWhole = true
+  })
   stream.once('close', () => {
     trace.end ??= isWhole ? 'answered' : 'client'
     audit.add(trace, 'request', false, () => {})

@@ -35,52 +35,68 @@ export interface AuthOptions {
  * Identifies the caller of every route that does not say `public: true`,
  * before the body is read. A forgotten route answers 401.
  */
-export default fp<AuthOptions>(async function auth (app, { identify, given, publicUrl, operatorsOnly = false, oauth2 }) {
-  app.secureMcp.identify = identify
+export default fp<AuthOptions>(
+  async function auth (app, { identify, given, publicUrl, operatorsOnly = false, oauth2 }) {
+    app.secureMcp.identify = identify
 
-  app.addHook('onRequest', async function authenticate (request, reply) {
-    if (routeOf(request).public === true) return
-    const { method, secureMcp } = request
-    try {
-      const facts = { address: secureMcp.address, method, url: publicUrl + request.url.split('?', 1)[0] }
-      const caller = await (given === undefined ? identify(credentialOf(request), facts) : given(request, facts))
-      secureMcp.caller = caller
-      secureMcp.rateLimit = caller.rateLimit
-      secureMcp.trace.identified(caller.principal)
-      if (operatorsOnly && operatorPatterns(caller.principal) === undefined) {
-        throw new AppError('FORBIDDEN', 'This needs an operator key', { rule: `role ${caller.principal.role}` })
+    app.addHook('onRequest', async function authenticate (request, reply) {
+      if (routeOf(request).public === true) return
+      const { method, secureMcp } = request
+      try {
+        const facts = { address: secureMcp.address, method, url: publicUrl + request.url.split('?', 1)[0] }
+        const caller = await (given === undefined ? identify(credentialOf(request), facts) : given(request, facts))
+        secureMcp.caller = caller
+        secureMcp.rateLimit = caller.rateLimit
+        secureMcp.trace.identified(caller.principal)
+        if (operatorsOnly && operatorPatterns(caller.principal) === undefined) {
+          throw new AppError('FORBIDDEN', 'This needs an operator key', { rule: `role ${caller.principal.role}` })
+        }
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error
+        // Nothing was looked up for it, and so nothing else counts it.
+        if (error.code === 'AUTHENTICATION_REQUIRED' || error.code === 'MALFORMED_CREDENTIAL') {
+          await app.secureMcp.countStranger(request)
+        }
+        challenge(error, request, header => reply.header('www-authenticate', header))
+        throw error
       }
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error
-      // Nothing was looked up for it, and so nothing else counts it.
-      if (error.code === 'AUTHENTICATION_REQUIRED' || error.code === 'MALFORMED_CREDENTIAL') await app.secureMcp.countStranger(request)
-      challenge(error, request, header => reply.header('www-authenticate', header))
-      throw error
-    }
-  })
+    })
 
-  app.addHook('onError', function challengeLater (request, reply, error, done) {
-    // Scopes that only the body names: thrown after authentication.
-    if (error instanceof AppError && error.code === 'INSUFFICIENT_SCOPE' && request.secureMcp.caller !== undefined) {
-      challenge(error, request, header => reply.header('www-authenticate', header))
-    }
-    done()
-  })
+    app.addHook('onError', function challengeLater (request, reply, error, done) {
+      // Scopes that only the body names: thrown after authentication.
+      if (error instanceof AppError && error.code === 'INSUFFICIENT_SCOPE' && request.secureMcp.caller !== undefined) {
+        challenge(error, request, header => reply.header('www-authenticate', header))
+      }
+      done()
+    })
 
-  function challenge (error: AppError, request: FastifyRequest, write: (header: string) => void): void {
-    const resourceMetadata = oauth2?.metadataUrl
-    switch (error.code) {
-      case 'AUTHENTICATION_REQUIRED':
-        return write(challengeHeader({ resourceMetadata, scope: oauth2 && loginScopes(oauth2.grantable()) }))
-      case 'INVALID_CREDENTIAL':
-        return write(challengeHeader({ resourceMetadata, scope: oauth2 && loginScopes(oauth2.grantable()), error: 'invalid_token' }))
-      case 'INSUFFICIENT_SCOPE':
-        return write(challengeHeader({ resourceMetadata, scope: oauth2 && scopesFor(error, request, oauth2), error: 'insufficient_scope', description: error.message }))
-      case 'MALFORMED_CREDENTIAL':
-        return write(challengeHeader({ resourceMetadata, error: 'invalid_request' }))
+    function challenge (error: AppError, request: FastifyRequest, write: (header: string) => void): void {
+      const resourceMetadata = oauth2?.metadataUrl
+      switch (error.code) {
+        case 'AUTHENTICATION_REQUIRED':
+          return write(challengeHeader({ resourceMetadata, scope: oauth2 && loginScopes(oauth2.grantable()) }))
+        case 'INVALID_CREDENTIAL':
+          return write(
+            challengeHeader({
+              resourceMetadata, scope: oauth2 && loginScopes(oauth2.grantable()), error: 'invalid_token'
+            })
+          )
+        case 'INSUFFICIENT_SCOPE':
+          return write(
+            challengeHeader({
+              resourceMetadata,
+              scope: oauth2 && scopesFor(error, request, oauth2),
+              error: 'insufficient_scope',
+              description: error.message
+            })
+          )
+        case 'MALFORMED_CREDENTIAL':
+          return write(challengeHeader({ resourceMetadata, error: 'invalid_request' }))
+      }
     }
-  }
-}, { name: 'secure-mcp/auth', fastify: '5.x', dependencies: ['secure-mcp/strangers'] })
+  },
+  { name: 'secure-mcp/auth', fastify: '5.x', dependencies: ['secure-mcp/strangers'] }
+)
 
 /** All that the call needs in one challenge, in names that the token's authorization server can grant. */
 function scopesFor (error: AppError, request: FastifyRequest, { grantable }: OAuth2Challenge): string[] {
@@ -97,7 +113,10 @@ function scopesFor (error: AppError, request: FastifyRequest, { grantable }: OAu
  */
 function scopeHinted ({ headers }: FastifyRequest): string[] {
   const name = headers['mcp-name']
-  const scope = headers['mcp-method'] === 'tools/call' && typeof name === 'string' && !name.startsWith('=?') ? scopeFor('tool', name) : ''
+  const scope =
+    headers['mcp-method'] === 'tools/call' && typeof name === 'string' && !name.startsWith('=?')
+      ? scopeFor('tool', name)
+      : ''
   return isScope(scope) ? [scope] : []
 }
 

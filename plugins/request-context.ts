@@ -5,7 +5,10 @@ import type { Caller } from '../src/auth/chain.ts'
 import type { RateLimitResult } from '../src/core/limit.ts'
 import { Trace } from '../src/decision/trace.ts'
 
-/** Everything of this service on a request, in one object. All fields from the start, so that all requests have one shape. */
+/**
+ * Everything of this service on a request, in one object. All fields from the start, so that all requests
+ * have one shape.
+ */
 export class SecureMcpRequest {
   /** What was decided, for the log line, the metrics and the audit. */
   readonly trace: Trace
@@ -91,7 +94,10 @@ export default fp(async function requestContext (app) {
   })
 }, { name: 'secure-mcp/request-context', fastify: '5.x' })
 
-/** Unique among processes by a random beginning, within one by a count: random bytes for each would cost as much as its authentication. */
+/**
+ * Unique among processes by a random beginning, within one by a count: random bytes for each would cost as
+ * much as its authentication.
+ */
 export function requestIds (): () => string {
   const prefix = randomBytes(8).toString('hex')
   let count = 0

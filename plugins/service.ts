@@ -16,11 +16,16 @@ export type AppKey = Omit<ApiKeyRecord, 'hash' | 'previous'>
 export interface AppKeys {
   /** @param wanted lifeMs: how long it may be used, ms; absent: until it is revoked */
   create (wanted: {
-    name: string, permissions: readonly string[], owner?: string, lifeMs?: number, cidrs?: readonly string[], limit?: number
-  }): Promise<{ key: string, record: AppKey }>
+    name: string
+    permissions: readonly string[]
+    owner?: string
+    lifeMs?: number
+    cidrs?: readonly string[]
+    limit?: number
+  }): Promise<{ key: string; record: AppKey }>
   list (): Promise<AppKey[]>
   /** @param overlapMs how long the key before works beside the new one, ms; default one day */
-  rotate (which: string, overlapMs?: number): Promise<{ key: string, record: AppKey }>
+  rotate (which: string, overlapMs?: number): Promise<{ key: string; record: AppKey }>
   /** Its open streams end, on every replica. */
   revoke (which: string): Promise<void>
 }

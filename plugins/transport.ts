@@ -23,9 +23,14 @@ const LINGER_MS = 1000
 
 /** What Node calls a fault of the request; everything else that a socket says is the network's. */
 const FAULT = /^(HPE_|ERR_HTTP_)/
-const STATUS: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, HPE_CHUNK_EXTENSIONS_OVERFLOW: 413, ERR_HTTP_REQUEST_TIMEOUT: 408 }
+const STATUS: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431, HPE_CHUNK_EXTENSIONS_OVERFLOW: 413, ERR_HTTP_REQUEST_TIMEOUT: 408
+}
 const WORDS: Readonly<Record<number, string>> = {
-  400: 'The request cannot be read as HTTP', 408: 'The request came too slowly', 413: 'Chunk extensions are too long', 431: 'The headers are too long'
+  400: 'The request cannot be read as HTTP',
+  408: 'The request came too slowly',
+  413: 'Chunk extensions are too long',
+  431: 'The headers are too long'
 }
 
 /** Refuses what Node would refuse by itself, in this service's form: answered, logged and counted like the rest. */
@@ -33,7 +38,7 @@ export class Transport {
   readonly #app: FastifyInstance
   readonly #options: TransportOptions
   /** The last request of each connection, whose body may still be coming. */
-  readonly #last = new WeakMap<Socket, { request: IncomingMessage, response: ServerResponse }>()
+  readonly #last = new WeakMap<Socket, { request: IncomingMessage; response: ServerResponse }>()
   readonly #refused = new WeakSet<Socket>()
   /** Bodies that failed before anyone read them: hooks, which may wait for an answer of their own, come first. */
   readonly #unread = new WeakMap<IncomingMessage, AppError>()
@@ -47,7 +52,10 @@ export class Transport {
     this.#last.set(request.socket, { request, response })
   }
 
-  /** A request that the parser cannot read, or that comes too slowly. One slow head makes two events, so the first counts. */
+  /**
+   * A request that the parser cannot read, or that comes too slowly. One slow head makes two events, so the
+   * first counts.
+   */
   unreadable (error: NodeJS.ErrnoException, socket: Socket): void {
     const rule = error.code ?? ''
     if (this.#refused.has(socket) || socket.destroyed) return
@@ -69,11 +77,18 @@ export class Transport {
   /** CONNECT, for which this is no proxy. */
   connect (request: IncomingMessage, socket: Socket): void {
     socket.on('error', () => {})
-    const { headers: { host, origin }, url } = request
-    const refusal = judgeOrigin(host, origin, this.#options.allowed, false) ?? judgeOrigin(url, undefined, this.#options.allowed, false)
-    this.#answer(socket, refusal === undefined
-      ? new AppError('METHOD_NOT_ALLOWED', 'CONNECT is not served here', { headers: { allow: 'GET, POST, DELETE' } })
-      : refused(refusal, 'This Host is not served here'))
+    const {
+      headers: { host, origin }, url
+    } = request
+    const refusal =
+      judgeOrigin(host, origin, this.#options.allowed, false) ??
+      judgeOrigin(url, undefined, this.#options.allowed, false)
+    this.#answer(
+      socket,
+      refusal === undefined
+        ? new AppError('METHOD_NOT_ALLOWED', 'CONNECT is not served here', { headers: { allow: 'GET, POST, DELETE' } })
+        : refused(refusal, 'This Host is not served here')
+    )
   }
 
   /** What is wrong with a body that is about to be read. */
@@ -82,7 +97,11 @@ export class Transport {
   }
 
   /** The body of a request that reached a route is what fails: its hooks answer, log and count. */
-  #endBody (socket: Socket, { request, response }: { request: IncomingMessage, response: ServerResponse }, refusal: AppError): void {
+  #endBody (
+    socket: Socket,
+    { request, response }: { request: IncomingMessage; response: ServerResponse },
+    refusal: AppError
+  ): void {
     if (response.headersSent) {
       socket.destroy()
       return
@@ -105,8 +124,18 @@ export class Transport {
     trace.status = answer.status
     this.#options.onRefused(trace)
     const body = JSON.stringify(rpcError(answer, undefined, trace.requestId))
-    const headers = { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(body), 'X-Request-Id': trace.requestId, Connection: 'close', ...answer.headers }
-    socket.end(`HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`)
+    const headers = {
+      'Content-Type': 'application/json; charset=utf-8',
+      'Content-Length': Buffer.byteLength(body),
+      'X-Request-Id': trace.requestId,
+      Connection: 'close',
+      ...answer.headers
+    }
+    socket.end(
+      `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status]}\r\n${Object.entries(headers)
+        .map(([name, value]) => `${name}: ${value}\r\n`)
+        .join('')}\r\n${body}`
+    )
     setTimeout(() => socket.destroy(), LINGER_MS)
   }
 }
@@ -125,15 +154,27 @@ export default fp<TransportOptions>(async function transport (app, options) {
   server.on('request', (request: IncomingMessage, response: ServerResponse) => it.begin(request, response))
   server.on('connect', (request: IncomingMessage, socket: Socket) => it.connect(request, socket))
   // A body is asked for when its request may have one (`continueBody`).
-  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => server.emit('request', request, response))
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => server.emit('request', request, response))
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+    server.emit('request', request, response)
+  )
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+    server.emit('request', request, response)
+  )
 
   app.addHook('onRequest', function checkForm ({ raw, headers: { expect } }, _reply, done) {
     if (raw.rawHeaders.length > 2 * MAX_HEADERS) {
-      return done(new AppError('TRANSPORT', `Send ${MAX_HEADERS} headers at most`, { http: 431, rule: 'headers', headers: { connection: 'close' } }))
+      return done(
+        new AppError('TRANSPORT', `Send ${MAX_HEADERS} headers at most`, {
+          http: 431, rule: 'headers', headers: { connection: 'close' }
+        })
+      )
     }
     if (expect !== undefined && !isContinue(expect) && raw.httpVersion !== '1.0') {
-      return done(new AppError('TRANSPORT', 'Only Expect: 100-continue is served', { http: 417, rule: 'expect', headers: { connection: 'close' } }))
+      return done(
+        new AppError('TRANSPORT', 'Only Expect: 100-continue is served', {
+          http: 417, rule: 'expect', headers: { connection: 'close' }
+        })
+      )
     }
     done()
   })

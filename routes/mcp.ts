@@ -50,7 +50,9 @@ const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { path, maxReq
         await sessions.end(id, request.secureMcp.caller!.principal)
         return reply.send()
       }
-      if (!accepted(headers.accept).stream) throw new AppError('NOT_ACCEPTABLE', 'This is an event stream: accept text/event-stream')
+      if (!accepted(headers.accept).stream) {
+        throw new AppError('NOT_ACCEPTABLE', 'This is an event stream: accept text/event-stream')
+      }
       return send(reply, await sessions.stream(id, request.secureMcp.caller!, request.log))
     }
   })
@@ -89,7 +91,8 @@ class HttpContext implements RequestContext {
         const value = headers[name]
         return typeof value === 'string' ? value : undefined
       },
-      subjectToken: () => authType === 'oauth2' ? /^(?:Bearer|DPoP) +(\S+)$/i.exec(headers.authorization ?? '')?.[1] : undefined
+      subjectToken: () =>
+        authType === 'oauth2' ? /^(?:Bearer|DPoP) +(\S+)$/i.exec(headers.authorization ?? '')?.[1] : undefined
     }
   }
 

@@ -123,9 +123,10 @@ function statusOf (
     streams,
     draining,
     authentication,
-    issuers: oauth2?.issuers.map(
-      ({ name, metadataUrl, up, keys }) => ({ issuer: name, metadata: metadataUrl !== undefined, up, keysAgeMs: keys?.ageMs })
-    ) ?? [],
+    issuers:
+      oauth2?.issuers.map(({ name, metadataUrl, up, keys }) => ({
+        issuer: name, metadata: metadataUrl !== undefined, up, keysAgeMs: keys?.ageMs
+      })) ?? [],
     inspection: config.INSPECTION
   }
 }

@@ -1,4 +1,7 @@
-/** The ordered list of plugins and routes, in the order in which a request meets them; and that list as a plugin for apps of others. */
+/**
+ * The ordered list of plugins and routes, in the order in which a request meets them; and that list as a
+ * plugin for apps of others.
+ */
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AuditLog } from './audit/audit-log.ts'
@@ -58,7 +61,10 @@ export interface Composition {
   readonly store: Store
   readonly runtime: Runtime
   readonly metrics: Metrics
-  /** Where the listener is ours: its connections, what Node would settle by itself, unknown paths. Absent inside another app. */
+  /**
+   * Where the listener is ours: its connections, what Node would settle by itself, unknown paths. Absent
+   * inside another app.
+   */
   readonly listener?: {
     /** Names what is refused before there is a request. */
     readonly requestId: () => string
@@ -152,7 +158,10 @@ async function registerIdentity (app: FastifyInstance, { config, given, runtime 
   await app.register(rateLimit, { rule: rules.none })
 }
 
-async function registerProtocol (app: FastifyInstance, { config, runtime, audit, judgeStreamsMs, quietMs, fastLane }: Composition): Promise<void> {
+async function registerProtocol (
+  app: FastifyInstance,
+  { config, runtime, audit, judgeStreamsMs, quietMs, fastLane }: Composition
+): Promise<void> {
   await app.register(auditRecords, { audit })
   await app.register(jsonBody)
   await app.register(mcp, {
@@ -181,7 +190,10 @@ async function registerRoutes (app: FastifyInstance, composition: Composition): 
   const preflights = listener === undefined ? collectPreflights(app) : undefined
   if (listener !== undefined) {
     await app.register(probes, {
-      waiting: () => app.secureMcp.traffic.draining ? ['draining'] : [...(store.available() ? [] : ['redis'] as const), ...(audit.available ? [] : ['audit'] as const)]
+      waiting: () =>
+        app.secureMcp.traffic.draining
+          ? ['draining']
+          : [...(store.available() ? [] : (['redis'] as const)), ...(audit.available ? [] : (['audit'] as const))]
     })
   }
   if (oauth2 !== undefined) {
@@ -213,7 +225,12 @@ function sessionsOf (config: Config, { sessionIds: ids }: Runtime) {
 }
 
 function sessionRule (config: Config): SessionRule {
-  return { idleMs: config.SESSION_IDLE_MS, maxMs: config.SESSION_MAX_MS, maxOfOwner: config.MAX_SESSIONS_PER_PRINCIPAL, maxTotal: config.MAX_SESSIONS }
+  return {
+    idleMs: config.SESSION_IDLE_MS,
+    maxMs: config.SESSION_MAX_MS,
+    maxOfOwner: config.MAX_SESSIONS_PER_PRINCIPAL,
+    maxTotal: config.MAX_SESSIONS
+  }
 }
 
 /** What an app says of a caller. */
@@ -259,9 +276,14 @@ const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp
   const hook = typeof toolHook === 'function' ? toolHook : undefined
   const settings = typeof toolHook === 'string' ? { ...rest, toolHook } : rest
   const fullPath = pathIn(app.prefix + prefix, path, settings)
-  const other = principal && (['oauth2AuthServer', 'authenticator', 'mcpApiKey'] as const).find(name => settings[name] !== undefined)
+  const other =
+    principal &&
+    (['oauth2AuthServer', 'authenticator', 'mcpApiKey'] as const).find(name => settings[name] !== undefined)
   if (other !== undefined) throw new UsageError(`principal and ${other} both say who is calling: keep one`)
-  const { config, warnings } = loadOptions({ ...settings, ...(redis === undefined ? {} : redisOptions(redis)) }, fullPath)
+  const { config, warnings } = loadOptions(
+    { ...settings, ...(redis === undefined ? {} : redisOptions(redis)) },
+    fullPath
+  )
   const log = app.log.child({}, childLogOptions)
   for (const warning of warnings) log.warn({}, warning)
   const metrics = createMetrics()
@@ -297,14 +319,18 @@ function pathIn (
   prefix: string, path: string, { oauth2AuthServer, publicUrl }: { oauth2AuthServer?: unknown, publicUrl?: unknown }
 ): string {
   if (publicUrl === undefined) {
-    throw new UsageError('publicUrl is missing: the URL at which clients reach the app, such as https://shop.example.com')
+    throw new UsageError(
+      'publicUrl is missing: the URL at which clients reach the app, such as https://shop.example.com'
+    )
   }
   if (!/^(\/[A-Za-z0-9._~-]+)+$/.test(path)) {
     throw new UsageError('path must look like /mcp: segments of letters, digits and . _ ~ -, no slash at its end')
   }
   if (prefix !== '' && oauth2AuthServer !== undefined) {
-    throw new UsageError(`OAuth2 needs /.well-known/… at the root of the origin (RFC 9728), and the prefix ${prefix} would move it: ` +
-      `register the plugin at the root and write path: '${prefix}${path}'`)
+    throw new UsageError(
+      `OAuth2 needs /.well-known/… at the root of the origin (RFC 9728), and the prefix ${prefix} would move it: ` +
+        `register the plugin at the root and write path: '${prefix}${path}'`
+    )
   }
   return prefix + path
 }
@@ -329,7 +355,9 @@ function keysIn (store: Store): AppKeys {
 
 async function sourcesOf (tools: Tools, config: Config, log: Log): Promise<readonly Source[]> {
   const { MCP_DEBUG: debug, BUILT_IN_TOOLS: builtInTools } = config
-  if (typeof tools === 'string') return await loadTools(tools, { warn: message => log.warn({}, message), debug, builtInTools })
+  if (typeof tools === 'string') {
+    return await loadTools(tools, { warn: message => log.warn({}, message), debug, builtInTools })
+  }
   const builtIn = await loadTools(undefined, { debug, builtInTools })
   return [...builtIn, ...tools.map(definition => ({ from: 'tools', definition }))]
 }

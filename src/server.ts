@@ -48,7 +48,9 @@ export async function serve (
   const metrics = createMetrics({ process: true, version: PRODUCT.version, settings: settingsDigest(config) })
   const store = await openStore(config, log, { onDegraded: metrics.degraded, serving: true })
   const firstKey = await makeFirstKey(config, store)
-  const runtime = await buildRuntime({ config, store, logger: log, env, reload: dev, upstreamCounts: metrics.upstreams })
+  const runtime = await buildRuntime({
+    config, store, logger: log, env, reload: dev, upstreamCounts: metrics.upstreams
+  })
   const audit = openAudit(config, log)
   const app = await buildApp({ config, store, logger: log, metrics, runtime, audit })
   const { traffic } = app.secureMcp
@@ -69,7 +71,11 @@ export async function serve (
   const delay = config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 4000
   // At a terminal SIGHUP says that the terminal is gone; elsewhere it asks to read files again.
   const rereads = process.stdin.isTTY !== true
-  if (rereads) process.on('SIGHUP', () => { runtime.rereadUpstreams().catch(error => log.error({ err: error as Error }, 'SIGHUP failed')) })
+  if (rereads) {
+    process.on('SIGHUP', () => {
+      runtime.rereadUpstreams().catch(error => log.error({ err: error as Error }, 'SIGHUP failed'))
+    })
+  }
   closeWithGrace({ delay, skip: rereads ? ['SIGHUP'] : [], logger: lastWords(log) }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, 'ending after an unforeseen failure')
     await stop({ app, management, audit, log, signal, config })
@@ -140,18 +146,38 @@ async function listen (app: App, at: ListenAt): Promise<void> {
 /** What to change, in words for the operator; any other failure as it is. */
 function cannotListen (error: unknown, { host, port, prefix }: ListenAt): unknown {
   const { code = '' } = error as NodeJS.ErrnoException
-  if (code === 'EADDRINUSE') return new PortTaken(`${host}:${port} is taken; set ${prefix}PORT to another port (0 picks a free one)`)
-  if (code === 'EACCES') return new UsageError(`${host}:${port} needs more rights; set ${prefix}PORT to a port above 1023 (0 picks a free one)`)
-  if (['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME', 'EINVAL', 'EAFNOSUPPORT', 'ENOENT'].includes(code)) {
-    return new UsageError(`${prefix}HOST ${host.slice(0, 128)} is no address of this machine; set it to 127.0.0.1, to 0.0.0.0 for every address, or remove it (some shells and conda set HOST themselves)`)
+  if (code === 'EADDRINUSE') {
+    return new PortTaken(`${host}:${port} is taken; set ${prefix}PORT to another port (0 picks a free one)`)
+  }
+  if (code === 'EACCES') {
+    return new UsageError(
+      `${host}:${port} needs more rights; set ${prefix}PORT to a port above 1023 (0 picks a free one)`
+    )
+  }
+  if (
+    [
+      'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EAI_NODATA', 'EAI_NONAME', 'EINVAL', 'EAFNOSUPPORT',
+      'ENOENT'
+    ].includes(code)
+  ) {
+    return new UsageError(
+      `${prefix}HOST ${host.slice(0, 128)} is no address of this machine; set it to 127.0.0.1, to 0.0.0.0 for every address, or remove it (some shells and conda set HOST themselves)`
+    )
   }
   return error
 }
 
 class PortTaken extends UsageError {}
 
-/** The default port is one that others like, too: metrics must not keep the service from starting, unless the port was chosen. */
-async function listenAside (app: App, { MANAGEMENT_HOST: host, MANAGEMENT_PORT: port, chosen }: Config, log: Logger): Promise<void> {
+/**
+ * The default port is one that others like, too: metrics must not keep the service from starting, unless the
+ * port was chosen.
+ */
+async function listenAside(
+  app: App,
+  { MANAGEMENT_HOST: host, MANAGEMENT_PORT: port, chosen }: Config,
+  log: Logger
+): Promise<void> {
   try {
     await listen(app, { host, port, prefix: 'MANAGEMENT_' })
   } catch (error) {
@@ -162,14 +188,27 @@ async function listenAside (app: App, { MANAGEMENT_HOST: host, MANAGEMENT_PORT: 
 
 /** A key for a first run: only where none exists anywhere and state is this process's own. */
 async function makeFirstKey (config: Config, store: Store): Promise<string | undefined> {
-  if (!config.MCP_AUTH_ENABLED || usesRedis(config) || config.MCP_API_KEY !== undefined || (await store.listKeys()).length > 0) return undefined
+  if (
+    !config.MCP_AUTH_ENABLED ||
+    usesRedis(config) ||
+    config.MCP_API_KEY !== undefined ||
+    (await store.listKeys()).length > 0
+  ) {
+    return undefined
+  }
   const { id, key } = makeKey()
-  await store.saveKey({ id, name: 'first', role: 'caller', permissions: ['*'], hash: hashKey(key), created: Date.now() })
+  await store.saveKey({
+    id, name: 'first', role: 'caller', permissions: ['*'], hash: hashKey(key), created: Date.now()
+  })
   return key
 }
 
 function banner (config: Config, url: string, key: string | undefined): string {
-  const lines = ['', `  secure-mcp-server ${PRODUCT.version}`, '', `  MCP endpoint   ${url}`, `  Authentication ${describeAuth(config)}`, `  State          ${usesRedis(config) ? 'Redis' : 'this process (one replica; set REDIS_URL for more)'}`]
+  const lines = [
+    '', `  secure-mcp-server ${PRODUCT.version}`, '', `  MCP endpoint   ${url}`,
+    `  Authentication ${describeAuth(config)}`,
+    `  State          ${usesRedis(config) ? 'Redis' : 'this process (one replica; set REDIS_URL for more)'}`
+  ]
   if (key !== undefined) {
     lines.push(
       '', '  No API key existed, so one was made. It is shown this once; only its hash is kept.', '', `    ${key}`,
@@ -183,11 +222,15 @@ function banner (config: Config, url: string, key: string | undefined): string {
 
 function describeAuth ({ MCP_AUTH_ENABLED: on, OAUTH2_AUTH_SERVER: issuers, AUTHENTICATOR: custom }: Config): string {
   if (!on) return 'OFF: everyone who reaches this address may call everything'
-  return ['on: API key', ...(issuers.length > 0 ? ['OAuth2'] : []), ...(custom === undefined ? [] : ['custom'])].join(', ')
+  return ['on: API key', ...(issuers.length > 0 ? ['OAuth2'] : []), ...(custom === undefined ? [] : ['custom'])].join(
+    ', '
+  )
 }
 
 function curlLine (url: string, key: string): string {
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hello_world', arguments: { name: 'Ada' } } })
+  const body = JSON.stringify({
+    jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hello_world', arguments: { name: 'Ada' } }
+  })
   return [
     `curl -s ${url} \\`,
     `  -H 'Authorization: Bearer ${key}' \\`,
@@ -197,7 +240,11 @@ function curlLine (url: string, key: string): string {
 }
 
 function clientSnippet (url: string, key: string): string {
-  return JSON.stringify({ mcpServers: { 'secure-mcp': { type: 'http', url, headers: { Authorization: `Bearer ${key}` } } } }, null, 2)
+  return JSON.stringify(
+    { mcpServers: { 'secure-mcp': { type: 'http', url, headers: { Authorization: `Bearer ${key}` } } } },
+    null,
+    2
+  )
 }
 
 /** What close-with-grace says when it ends the process at once: a second signal, or out of time. */

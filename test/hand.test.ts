@@ -71,8 +71,10 @@ t.test('a function takes an object rather than a fifth parameter', async t => {
 
 t.test('casts and wide lines become fewer', async t => {
   const casts = sources.reduce((sum, source) => sum + castsOf(source), 0) / lines.length * 1000
-  const wide = lines.filter(({ length }) => length > 120).length
-  t.comment(`figure: ${casts.toFixed(1)} casts per 1,000 lines, ${wide} lines over 120`)
-  t.ok(casts <= 10.6, 'casts')
-  t.ok(wide <= 840, 'wide lines')
+  // Words of messages, expressions and markup stand whole: broken, nobody finds them.
+  const wide = lines.filter(line => line.length > 120)
+  const code = wide.filter(line => !/['`/]/.test(line))
+  t.comment(`figure: ${casts.toFixed(1)} casts per 1,000 lines, ${wide.length} lines over 120, ${code.length} of them without a text in them`)
+  t.ok(casts <= 8.5, 'casts')
+  t.ok(wide.length <= 190 && code.length === 0, 'wide lines')
 })

@@ -163,7 +163,10 @@ export class AuditLog {
     this.#flush()
   }
 
-  /** A microtask that asks again until a dozen hops brought nothing new: what one answer of Redis lets go is written together. */
+  /**
+   * A microtask that asks again until a dozen hops brought nothing new: what one answer of Redis lets go is
+   * written together.
+   */
   readonly #hop = (): void => {
     if (this.#pending.length !== this.#seen) {
       this.#seen = this.#pending.length
@@ -277,7 +280,9 @@ export class AuditLog {
   #unfold (): void {
     this.#strangers.clear()
     if (this.#folded.size === 0) return
-    const lines = [...this.#folded.values()].map(({ trace, count }) => `${textOf(trace, 'request', this.#privacy).slice(0, -1)},"count":${count}}`)
+    const lines = [...this.#folded.values()].map(
+      ({ trace, count }) => `${textOf(trace, 'request', this.#privacy).slice(0, -1)},"count":${count}}`
+    )
     this.#folded.clear()
     this.records += lines.length
     if (!this.#write(lines)) this.#hold(lines)
@@ -294,5 +299,7 @@ function own (msg: string, more: object): string {
 }
 
 function unavailable (): AppError {
-  return new AppError('AUDIT_UNAVAILABLE', 'The record of this call cannot be kept; retry later', { headers: { 'retry-after': '5' } })
+  return new AppError('AUDIT_UNAVAILABLE', 'The record of this call cannot be kept; retry later', {
+    headers: { 'retry-after': '5' }
+  })
 }

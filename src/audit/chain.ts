@@ -83,7 +83,9 @@ export class ChainReader {
     }
     const body = line.subarray(0, line.length - Z_LENGTH)
     const z = this.#open.update(body).digest('hex')
-    if (line.subarray(body.length).toString('latin1') !== `,"z":"${z}"}`) return { what: 'altered, or what stands before it' }
+    if (line.subarray(body.length).toString('latin1') !== `,"z":"${z}"}`) {
+      return { what: 'altered, or what stands before it' }
+    }
     this.#head = { n: this.#n, z }
     this.#open = createHash('sha256').update(z)
     this.#started = false

@@ -24,7 +24,9 @@ export function linesInto (log: LineLog): (text: string) => void {
   if (line !== undefined) return text => line(text)
   return text => {
     for (const one of text.trimEnd().split('\n')) {
-      const { level: _level, time: _time, msg, ...more } = JSON.parse(one) as { level: string, time: string, msg: string }
+      const {
+        level: _level, time: _time, msg, ...more
+      } = JSON.parse(one) as { level: string; time: string; msg: string }
       log.info(more, msg)
     }
   }
@@ -57,14 +59,21 @@ export function openAudit (config: Config, log: LineLog): AuditLog {
         before: lastIn(folder),
         onTrouble: why => {
           if (why === undefined) log.warn({}, 'records are written again')
-          else log.error({ why, policy: whenFull }, 'records cannot be written: make room on the disk of AUDIT_DIR, or raise AUDIT_MAX_BYTES')
+          else {
+            log.error(
+              { why, policy: whenFull },
+              'records cannot be written: make room on the disk of AUDIT_DIR, or raise AUDIT_MAX_BYTES'
+            )
+          }
         }
       }
     })
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message
     if (whenFull === 'closed') {
-      throw new UsageError(`AUDIT_DIR: no record can be kept in ${folder} (${why}), and AUDIT_WHEN_FULL=closed serves nothing without one: let this user write there, or name another folder`)
+      throw new UsageError(
+        `AUDIT_DIR: no record can be kept in ${folder} (${why}), and AUDIT_WHEN_FULL=closed serves nothing without one: let this user write there, or name another folder`
+      )
     }
     log.warn({ why, folder }, 'records are kept by the log alone: let this user write AUDIT_DIR, or set AUDIT=off')
     return new AuditLog({ out })
@@ -79,7 +88,9 @@ export function openAudit (config: Config, log: LineLog): AuditLog {
 export function auditSecrets (config: Config): Array<string | Buffer> {
   if (config.AUDIT_KEY.length > 0) return [...config.AUDIT_KEY]
   if (config.STATE_SECRET.length > 0) return [...config.STATE_SECRET]
-  return readOrMakeKeys({ keys: config.CONFIG_ENCRYPTION_KEY, keyFile: config.CONFIG_ENCRYPTION_KEY_FILE }).map(({ bytes }) => bytes)
+  return readOrMakeKeys({ keys: config.CONFIG_ENCRYPTION_KEY, keyFile: config.CONFIG_ENCRYPTION_KEY_FILE }).map(
+    ({ bytes }) => bytes
+  )
 }
 
 /** So much of a file's end holds its last whole write. */

@@ -89,7 +89,13 @@ export interface ChainRecord extends RecordLine {
   /** Which key seals it. */
   readonly kid: string
   /** The chain before it in the same folder, as it was found: `torn` is what a crash left of a line, bytes. */
-  readonly before?: { readonly chain: string, readonly n: number, readonly z: string, readonly tail?: number, readonly torn?: number }
+  readonly before?: {
+    readonly chain: string
+    readonly n: number
+    readonly z: string
+    readonly tail?: number
+    readonly torn?: number
+  }
 }
 
 /** The first line of a later segment of a chain, which says where the one before ended. */
@@ -123,7 +129,8 @@ export interface ClosedRecord extends RecordLine {
   readonly chain: string
 }
 
-export type AuditRecord = RequestRecord | OperationRecord | ChainRecord | SegmentRecord | SealRecord | GapRecord | ClosedRecord
+export type AuditRecord =
+  RequestRecord | OperationRecord | ChainRecord | SegmentRecord | SealRecord | GapRecord | ClosedRecord
 
 /** How what is said of people is written: as it is, or as keyed digests. */
 export interface Privacy {

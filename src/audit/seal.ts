@@ -25,7 +25,10 @@ export function digestKey (secret: string | Buffer): string {
   return derived(secret, 'audit digests').toString('hex')
 }
 
-/** A line of JSON, still without `n` and `z`, that holds what stands before it. `n` is what the chain will number it. */
+/**
+ * A line of JSON, still without `n` and `z`, that holds what stands before it. `n` is what the chain will
+ * number it.
+ */
 export function sealed (members: object, n: number, { kid, bytes }: SealKey): string {
   const text = JSON.stringify({ ...members, kid }).slice(0, -1)
   return `${text},"mac":"${macOf(`{"n":${n},${text.slice(1)}`, bytes)}"}`

@@ -36,7 +36,11 @@ export interface VerifyOptions {
 }
 
 /** @param files of one chain, in the order of their first numbers */
-export async function verifyChain (chain: string, files: readonly string[], options: VerifyOptions): Promise<ChainVerdict> {
+export async function verifyChain (
+  chain: string,
+  files: readonly string[],
+  options: VerifyOptions
+): Promise<ChainVerdict> {
   const check = new ChainCheck(chain, options)
   let lines = 0
   for (const [at, file] of files.entries()) {
@@ -54,7 +58,11 @@ export async function verifyChain (chain: string, files: readonly string[], opti
     }
   }
   const missing = check.missing()
-  return check.verdict(files, lines, missing === undefined ? undefined : { what: missing, n: undefined, line: 0, file: files.at(-1)! })
+  return check.verdict(
+    files,
+    lines,
+    missing === undefined ? undefined : { what: missing, n: undefined, line: 0, file: files.at(-1)! }
+  )
 }
 
 class ChainCheck {
@@ -82,7 +90,9 @@ class ChainCheck {
     const n = this.#reader.head.n + this.#reader.tail
     if ('what' in result) return { what: result.what, n }
     const { head } = this.#reader
-    if (this.#witness !== undefined && head.n === this.#witness.n && head.z !== this.#witness.z) return { what: 'another chain than its witness saw', n }
+    if (this.#witness !== undefined && head.n === this.#witness.n && head.z !== this.#witness.z) {
+      return { what: 'another chain than its witness saw', n }
+    }
     const what = this.#closed ? 'a line after the end' : this.#note(result.record, line, of)
     return what === undefined ? undefined : { what, n }
   }
@@ -91,7 +101,9 @@ class ChainCheck {
   missing (): string | undefined {
     const { head } = this.#reader
     if (!this.#started) return 'no beginning'
-    if (this.#witness !== undefined && head.n < this.#witness.n) return `ends at ${head.n}, and a witness saw ${this.#witness.n}`
+    if (this.#witness !== undefined && head.n < this.#witness.n) {
+      return `ends at ${head.n}, and a witness saw ${this.#witness.n}`
+    }
     return undefined
   }
 

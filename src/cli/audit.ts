@@ -55,7 +55,10 @@ async function tail (args: string[], io: Io): Promise<number> {
   const shown = new Map<string, number>()
   let last: Array<{ record: Exported, text: string }> = []
   for (let first = true; ; first = false) {
-    for await (const { chain, record, text } of recordsOf(folder, first ? filter : { ...filter, since: Date.now() - 10_000 })) {
+    for await (const { chain, record, text } of recordsOf(
+      folder,
+      first ? filter : { ...filter, since: Date.now() - 10_000 }
+    )) {
       const n = record.n ?? 0
       if (n <= (shown.get(chain) ?? 0)) continue
       shown.set(chain, n)
@@ -78,7 +81,9 @@ function isOfRequest ({ msg }: Exported): boolean {
   return msg === 'request' || msg === 'operation' || msg === 'gap'
 }
 
-function lineOf ({ time, msg, decision, principal, method, operation, target, rule, reqId, count, lost }: Exported): string {
+function lineOf ({
+  time, msg, decision, principal, method, operation, target, rule, reqId, count, lost
+}: Exported): string {
   if (msg === 'gap') return `${time} ${String(lost)} records were lost before this`
   const what = [method ?? operation, target].filter(part => part !== undefined).join(' ')
   const why = rule === undefined ? '' : ` (${String(rule)})`
@@ -89,15 +94,21 @@ function lineOf ({ time, msg, decision, principal, method, operation, target, ru
 async function verify (args: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(args, { ...JSON_OPTION, heads: { type: 'string' } }, Infinity)
   const onProgress = process.stderr.isTTY ? (lines: number) => { process.stderr.write(`\r${lines} lines`) } : undefined
-  const verdicts = await verifyRecords(readSettings(io.env), { files: positionals, headsFile: values.heads, onProgress })
+  const verdicts = await verifyRecords(readSettings(io.env), {
+    files: positionals, headsFile: values.heads, onProgress
+  })
   if (onProgress !== undefined) process.stderr.write('\r\x1b[K')
   if (values.json) io.out(JSON.stringify(verdicts))
   else for (const verdict of verdicts) io.out(told(verdict))
   return verdicts.every(({ whole }) => whole) ? 0 : 1
 }
 
-function told ({ chain, lines, whole, complete, closed, seals, unknownKeys, tail, lost, unfinished, witnessed, fault }: ChainVerdict): string {
-  if (fault !== undefined) return `${chain}: NOT whole. ${fault.file}, line ${fault.line}${fault.n === undefined ? '' : `, n ${fault.n}`}: ${fault.what}`
+function told ({
+  chain, lines, whole, complete, closed, seals, unknownKeys, tail, lost, unfinished, witnessed, fault
+}: ChainVerdict): string {
+  if (fault !== undefined) {
+    return `${chain}: NOT whole. ${fault.file}, line ${fault.line}${fault.n === undefined ? '' : `, n ${fault.n}`}: ${fault.what}`
+  }
   const more = [
     `${seals} seals`,
     ...unknownKeys.map(kid => `no key for seals of ${kid}`),
@@ -111,9 +122,13 @@ function told ({ chain, lines, whole, complete, closed, seals, unknownKeys, tail
 }
 
 async function exportRecords (args: string[], io: Io): Promise<number> {
-  const { values } = parse(args, { ...JSON_OPTION, since: { type: 'string' }, format: { type: 'string', default: 'jsonl' } })
+  const { values } = parse(args, {
+    ...JSON_OPTION, since: { type: 'string' }, format: { type: 'string', default: 'jsonl' }
+  })
   const { format } = values
-  if (format !== 'jsonl' && format !== 'ocsf' && format !== 'cef') throw new UsageError('--format must be jsonl, ocsf or cef')
+  if (format !== 'jsonl' && format !== 'ocsf' && format !== 'cef') {
+    throw new UsageError('--format must be jsonl, ocsf or cef')
+  }
   const { AUDIT_DIR: folder } = readSettings(io.env)
   for await (const { chain, record, text } of recordsOf(folder, { since: sinceOf(values.since) })) {
     if (format === 'jsonl') io.out(text)

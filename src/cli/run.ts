@@ -56,7 +56,9 @@ export async function runCommand ([name = 'serve', ...args]: readonly string[], 
 
 function unknownCommand (name: string): UsageError {
   const meant = nearest(name, Object.keys(COMMANDS))
-  return new UsageError(`There is no command "${name.slice(0, 64)}". ${meant === undefined ? '' : `Is ${meant} meant? `}See: ${COMMAND} --help`)
+  return new UsageError(
+    `There is no command "${name.slice(0, 64)}". ${meant === undefined ? '' : `Is ${meant} meant? `}See: ${COMMAND} --help`
+  )
 }
 
 async function overview (io: Io): Promise<number> {

@@ -19,11 +19,19 @@ Example, in claude_desktop_config.json:
     const output = takeStandardOutput() // before any tool is loaded
     // Loaded here: no other command needs the protocol.
     const [{ openAudit }, { buildRuntime }, { serveStdio }, { createLog }] = await Promise.all([
-      import('../audit/from-settings.ts'), import('../runtime.ts'), import('../mcp/stdio.ts'), import('../telemetry/log.ts')
+      import('../audit/from-settings.ts'), import('../runtime.ts'), import('../mcp/stdio.ts'),
+      import('../telemetry/log.ts')
     ])
     const warnings: string[] = []
     const config = readSettings(io.env, { warn: warning => warnings.push(warning), serving: true })
-    const log = createLog({ debug: config.MCP_DEBUG, destination: { write: line => { process.stderr.write(line) } } })
+    const log = createLog({
+      debug: config.MCP_DEBUG,
+      destination: {
+        write: line => {
+          process.stderr.write(line)
+        }
+      }
+    })
     for (const warning of warnings) log.warn({}, warning)
     const store = await openStore(config, log, { serving: true })
     const audit = openAudit(config, log)
@@ -35,7 +43,8 @@ Example, in claude_desktop_config.json:
         store,
         log,
         inspection: runtime.inspection,
-        credential: config.MCP_API_KEY === undefined ? { type: 'none' } : { type: 'api_key', value: config.MCP_API_KEY },
+        credential:
+          config.MCP_API_KEY === undefined ? { type: 'none' } : { type: 'api_key', value: config.MCP_API_KEY },
         onBegin: trace => audit.addNow(trace, 'begun'),
         record: trace => audit.addNow(trace, 'request', { must: false }),
         maxMessageBytes: config.MAX_REQUEST_BYTES,

@@ -88,7 +88,11 @@ async function approve (args: string[], io: Io): Promise<number> {
   return await withStore(io, async store => {
     const approved = await approveTools(store, entries, server, values.all === undefined ? which : { all: values.all })
     if (values.json) io.out(JSON.stringify(approved))
-    else io.err(`${approved.length} ${approved.length === 1 ? 'tool' : 'tools'} of ${server} approved. Every replica offers them within a second.`)
+    else {
+      io.err(
+        `${approved.length} ${approved.length === 1 ? 'tool' : 'tools'} of ${server} approved. Every replica offers them within a second.`
+      )
+    }
     return await inForce(store, io)
   })
 }

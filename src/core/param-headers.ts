@@ -33,19 +33,29 @@ export function paramHeaders (schema: JsonObject): { headers: readonly ParamHead
     }
     if (path.length === 0 || !(ANNOTATION in node)) continue
     const name = node[ANNOTATION]
-    if (typeof name !== 'string' || !NAME.test(name)) return { problem: `${ANNOTATION} must be 1 to 64 characters of A-Z a-z 0-9 -` }
-    if (typeof node.type !== 'string' || !TYPES.has(node.type)) return { problem: `${ANNOTATION} may stand only on a string, an integer or a boolean` }
+    if (typeof name !== 'string' || !NAME.test(name)) {
+      return { problem: `${ANNOTATION} must be 1 to 64 characters of A-Z a-z 0-9 -` }
+    }
+    if (typeof node.type !== 'string' || !TYPES.has(node.type)) {
+      return { problem: `${ANNOTATION} may stand only on a string, an integer or a boolean` }
+    }
     const header = `mcp-param-${name.toLowerCase()}`
     if (seen.has(header)) return { problem: `${ANNOTATION} "${name}" is declared twice; case does not count` }
     seen.add(header)
     headers.push({ header, path, numeric: node.type === 'integer' })
   }
   // Elsewhere (items, anyOf, $defs …) no client could tell which value is meant.
-  return annotations(schema) === headers.length ? { headers } : { problem: `${ANNOTATION} may stand only on properties, and properties of those` }
+  return annotations(schema) === headers.length
+    ? { headers }
+    : { problem: `${ANNOTATION} may stand only on properties, and properties of those` }
 }
 
 /** What disagrees, in words without either value; undefined if nothing does. */
-export function paramHeaderFault (declared: readonly ParamHeader[], args: unknown, headers: Readonly<Record<string, unknown>>): { header: string, message: string } | undefined {
+export function paramHeaderFault (
+  declared: readonly ParamHeader[],
+  args: unknown,
+  headers: Readonly<Record<string, unknown>>
+): { header: string; message: string } | undefined {
   for (const { header, path, numeric } of declared) {
     const value = argumentAt(args, path)
     const sent = headers[header]
@@ -56,16 +66,22 @@ export function paramHeaderFault (declared: readonly ParamHeader[], args: unknow
     }
     // What is neither text, number nor boolean does not fit the schema, which the call will say.
     if (typeof value === 'object') continue
-    if (typeof sent !== 'string') return { header, message: `The body has ${where}, but the header ${header} is missing` }
+    if (typeof sent !== 'string') {
+      return { header, message: `The body has ${where}, but the header ${header} is missing` }
+    }
     const text = decodeHeader(sent)
     if (text === undefined) return { header, message: `The header ${header} is no valid base64` }
-    const same = numeric && typeof value === 'number' && DECIMAL.test(text) ? Number(text) === value : text === String(value)
+    const same =
+      numeric && typeof value === 'number' && DECIMAL.test(text) ? Number(text) === value : text === String(value)
     if (!same) return { header, message: `The header ${header} and ${where} differ` }
   }
   return undefined
 }
 
-/** The text of a mirroring header: `=?base64?…?=` holds UTF-8, everything else is itself. Undefined for a malformed one. */
+/**
+ * The text of a mirroring header: `=?base64?…?=` holds UTF-8, everything else is itself. Undefined for a
+ * malformed one.
+ */
 export function decodeHeader (sent: string): string | undefined {
   const base64 = SENTINEL.exec(sent)?.[1]
   if (base64 === undefined) return sent
@@ -90,13 +106,18 @@ export function paramHeaderValues (declared: readonly ParamHeader[], args: unkno
   const headers: Record<string, string> = {}
   for (const { header, path } of declared) {
     const value = argumentAt(args, path)
-    if (value !== undefined && value !== null && typeof value !== 'object') headers[header] = encodeHeader(String(value))
+    if (value !== undefined && value !== null && typeof value !== 'object') {
+      headers[header] = encodeHeader(String(value))
+    }
   }
   return headers
 }
 
 function argumentAt (args: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>((node, name) => isObject(node) && Object.hasOwn(node, name) ? node[name] : undefined, args)
+  return path.reduce<unknown>(
+    (node, name) => (isObject(node) && Object.hasOwn(node, name) ? node[name] : undefined),
+    args
+  )
 }
 
 function annotations (schema: JsonObject): number {

@@ -11,7 +11,10 @@ const kept = new Map<string, string>()
  *
  * @param limit units in a window that the principal was held to
  */
-export function policyVersion ({ permissions, expiresAt }: Pick<Principal, 'permissions' | 'expiresAt'>, limit: number | undefined): string {
+export function policyVersion (
+  { permissions, expiresAt }: Pick<Principal, 'permissions' | 'expiresAt'>,
+  limit: number | undefined
+): string {
   const text = `${permissions.join('\n')}\n\n${expiresAt ?? ''}\n${limit ?? ''}`
   const known = kept.get(text)
   if (known !== undefined) return known

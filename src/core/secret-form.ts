@@ -1,13 +1,34 @@
-/** Whether a value is a secret, judged by how it looks and by what it is called: for files that people wrote before they thought of it. */
+/**
+ * Whether a value is a secret, judged by how it looks and by what it is called: for files that people wrote
+ * before they thought of it.
+ */
 
 /** How keys and tokens of well-known services begin, JSON Web Tokens, and a password in a URL. */
-export const KNOWN_FORMS = new RegExp([
-  String.raw`\b(?:sk|rk|pk)[-_][\w-]{16,}`, String.raw`\bgh[pousr]_\w{20,}`, String.raw`\bgithub_pat_\w{20,}`, String.raw`\bglpat-[\w-]{16,}`,
-  String.raw`\bxox[a-z]-[\w-]{8,}`, String.raw`\bxapp-[\w-]{8,}`, String.raw`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`, String.raw`\bAIza[\w-]{30,}`,
-  String.raw`\beyJ[\w-]{10,}`, String.raw`\bmcpk_\w+`, String.raw`\bnpm_\w{30,}`, String.raw`\bhf_\w{30,}`, String.raw`\bntn_\w{30,}`,
-  String.raw`\blin_api_\w{16,}`, String.raw`\bdckr_pat_[\w-]{16,}`, String.raw`\bshpat_\w{16,}`, String.raw`\bwhsec_\w{16,}`,
-  String.raw`\bATATT[\w-]{16,}`, String.raw`\bSG\.[\w-]{16,}`, String.raw`-----BEGIN [A-Z ]*PRIVATE KEY`, String.raw`://[^\s/@:]*:[^\s/@]+@`
-].join('|'))
+export const KNOWN_FORMS = new RegExp(
+  [
+    String.raw`\b(?:sk|rk|pk)[-_][\w-]{16,}`,
+    String.raw`\bgh[pousr]_\w{20,}`,
+    String.raw`\bgithub_pat_\w{20,}`,
+    String.raw`\bglpat-[\w-]{16,}`,
+    String.raw`\bxox[a-z]-[\w-]{8,}`,
+    String.raw`\bxapp-[\w-]{8,}`,
+    String.raw`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`,
+    String.raw`\bAIza[\w-]{30,}`,
+    String.raw`\beyJ[\w-]{10,}`,
+    String.raw`\bmcpk_\w+`,
+    String.raw`\bnpm_\w{30,}`,
+    String.raw`\bhf_\w{30,}`,
+    String.raw`\bntn_\w{30,}`,
+    String.raw`\blin_api_\w{16,}`,
+    String.raw`\bdckr_pat_[\w-]{16,}`,
+    String.raw`\bshpat_\w{16,}`,
+    String.raw`\bwhsec_\w{16,}`,
+    String.raw`\bATATT[\w-]{16,}`,
+    String.raw`\bSG\.[\w-]{16,}`,
+    String.raw`-----BEGIN [A-Z ]*PRIVATE KEY`,
+    String.raw`://[^\s/@:]*:[^\s/@]+@`
+  ].join('|')
+)
 
 /** Names of variables, headers and options whose values are secrets. */
 const CALLED = /token|key|secret|passw|pwd|auth|cookie|dsn|credential|(?:^|[^a-z])pat(?:$|[^a-z])/i
@@ -16,7 +37,10 @@ const CALLED = /token|key|secret|passw|pwd|auth|cookie|dsn|credential|(?:^|[^a-z
 const PLAIN = /^(?:true|false|yes|no|on|off|none|null|default|basic|bearer|oauth2?|\d{0,5})$/i
 
 const LONG = 20
-/** Bits a character from which a text is taken for a random one: sentences and paths have fewer, 20 random letters and digits more. */
+/**
+ * Bits a character from which a text is taken for a random one: sentences and paths have fewer, 20 random
+ * letters and digits more.
+ */
 const RANDOM_BITS = 3.5
 
 /** A known form of credential stands in it. */

@@ -34,33 +34,58 @@ export interface Sender {
  * @param headers of the request, in lower case; undefined where there are none
  * @throws {AppError} INSUFFICIENT_SCOPE, HEADER_MISMATCH, RATE_LIMITED, STATE_UNAVAILABLE
  */
-export function admitMessage ({ offer, store, inspection }: AdmitOptions, message: McpMessage, sender: Sender, headers?: HeadersOfMessage): Decision | Promise<Decision> {
+export function admitMessage (
+  { offer, store, inspection }: AdmitOptions,
+  message: McpMessage,
+  sender: Sender,
+  headers?: HeadersOfMessage
+): Decision | Promise<Decision> {
   if (message.kind !== 'request' || message.target === undefined) return NOTHING_NAMED
   const { caller } = sender
   const { method, target, params, era } = message
   const args = method === 'completion/complete' ? completing(params) : params.arguments
   sender.trace.args = args
-  const decision = decide({
-    principal: caller.principal,
-    method,
-    target,
-    args,
-    headers: era === 'modern' ? headers : undefined
-  }, {
-    catalogue: offer.current,
-    inspection,
-    charge: (tool, target) => charge({ store, caller, onCounted (counted) { sender.trace.limit = counted } }, tool, target)
-  })
-  return decision instanceof Promise ? decision.then(decided => settled(decided, sender, offer)) : settled(decision, sender, offer)
+  const decision = decide(
+    {
+      principal: caller.principal, method, target, args, headers: era === 'modern' ? headers : undefined
+    },
+    {
+      catalogue: offer.current,
+      inspection,
+      charge: (tool, target) =>
+        charge(
+          {
+            store,
+            caller,
+            onCounted (counted) {
+              sender.trace.limit = counted
+            }
+          },
+          tool,
+          target
+        )
+    }
+  )
+  return decision instanceof Promise
+    ? decision.then(decided => settled(decided, sender, offer))
+    : settled(decision, sender, offer)
 }
 
 /** One line of the log for words that look like an attack, refused or only observed. */
-export function tellSuspicion ({ target, data }: Refusal, { caller, log, blocked }: { caller: { principal: { id: string } }, log: Log, blocked: boolean }): void {
+export function tellSuspicion (
+  { target, data }: Refusal,
+  { caller, log, blocked }: { caller: { principal: { id: string } }; log: Log; blocked: boolean }
+): void {
   log.warn({ tool: target?.name, ...data, principal: caller.principal.id, blocked }, 'suspicious argument')
 }
 
 /** What is completed, and what it is completed beside, by the names of the arguments. */
-function completing ({ argument, context }: { readonly argument?: { name?: string, value?: string }, readonly context?: { arguments?: object } }): unknown {
+function completing ({
+  argument, context
+}: {
+  readonly argument?: { name?: string; value?: string }
+  readonly context?: { arguments?: object }
+}): unknown {
   return { ...context?.arguments, [argument!.name!]: argument!.value }
 }
 
@@ -79,7 +104,8 @@ function settled (decision: Decision, { caller, trace, log }: Sender, offer: Off
     const { reason, rule } = decision.observed
     trace.observe({ policy: 'inspection', reason, rule })
   }
-  const suspicious = decision.outcome === 'allow' ? decision.observed : decision.layer === 'inspection' ? decision : undefined
+  const suspicious =
+    decision.outcome === 'allow' ? decision.observed : decision.layer === 'inspection' ? decision : undefined
   if (suspicious !== undefined) tellSuspicion(suspicious, { caller, log, blocked: decision.outcome === 'refuse' })
   if (decision.outcome === 'refuse') raiseAtOnce(decision, caller.principal)
   return decision
@@ -90,7 +116,9 @@ function costOf (decision: Decision, { current: { tools } }: Offer): number {
   if (decision.outcome === 'allow') return decision.cost
   const { layer, target } = decision
   if (layer === 'cost') return 0
-  return layer === 'arguments' || layer === 'inspection' ? tools.get(target?.kind === 'tool' ? target.name : '')?.cost ?? 1 : 1
+  return layer === 'arguments' || layer === 'inspection'
+    ? (tools.get(target?.kind === 'tool' ? target.name : '')?.cost ?? 1)
+    : 1
 }
 
 /** What was named, as permissions spell it: the caller's own words, without what looks like a credential. */

@@ -50,26 +50,50 @@ export class McpService {
   readonly #serverRequests: ServerRequests
 
   constructor (options: McpOptions) {
-    const { store, log, sessions, maxStreamsOfPrincipal, maxStreamMs, judgeStreamsMs, fastLane = true, quietMs = QUIET_MS } = options
+    const {
+      store, log, sessions, maxStreamsOfPrincipal, maxStreamMs, judgeStreamsMs, fastLane = true, quietMs = QUIET_MS
+    } = options
     this.#options = options
     this.#quietMs = quietMs
     this.#events = events(store.bus, log)
-    this.#streams = new StreamRegistry({ revocations: store.revocations, bus: store.bus, maxOfPrincipal: maxStreamsOfPrincipal, maxLifeMs: maxStreamMs, judgeMs: judgeStreamsMs })
-    this.#stopOffer = options.offer.onChange((lists, before) => this.#events.offered(new OfferChange(lists, before, options.offer.current)))
+    this.#streams = new StreamRegistry({
+      revocations: store.revocations,
+      bus: store.bus,
+      maxOfPrincipal: maxStreamsOfPrincipal,
+      maxLifeMs: maxStreamMs,
+      judgeMs: judgeStreamsMs
+    })
+    this.#stopOffer = options.offer.onChange((lists, before) =>
+      this.#events.offered(new OfferChange(lists, before, options.offer.current))
+    )
     this.#serverRequests = serverRequests(store.bus)
     const serving: ServingOptions = { ...options, changed: this.#events.changed }
     this.#lane = fastLane ? new FastLane(serving) : undefined
     this.#modern = new ModernHandler(serving, log)
     this.#requests = new Requests({
-      lane: this.#lane, makeServer: one => sdkServer(serving, one), serverRequests: this.#serverRequests, streams: this.#streams, quietMs
+      lane: this.#lane,
+      makeServer: one => sdkServer(serving, one),
+      serverRequests: this.#serverRequests,
+      streams: this.#streams,
+      quietMs
     })
-    this.sessions = sessions === undefined
-      ? undefined
-      : new Sessions({ store, ...sessions, events: this.#events, streams: this.#streams, requests: this.#requests, serverRequests: this.#serverRequests })
+    this.sessions =
+      sessions === undefined
+        ? undefined
+        : new Sessions({
+          store,
+          ...sessions,
+          events: this.#events,
+          streams: this.#streams,
+          requests: this.#requests,
+          serverRequests: this.#serverRequests
+        })
   }
 
   /** Tell subscribers, on every replica, that something changed. */
-  get changed (): ServingOptions['changed'] { return this.#events.changed }
+  get changed (): ServingOptions['changed'] {
+    return this.#events.changed
+  }
 
   /**
    * Read one message (message.ts), decide it (admit.ts) and serve it.
@@ -87,7 +111,10 @@ export class McpService {
     return response instanceof Promise ? await response : response
   }
 
-  /** The one choice of who answers a message: the older revisions in their session or without one, the newer by what it is. */
+  /**
+   * The one choice of who answers a message: the older revisions in their session or without one, the newer
+   * by what it is.
+   */
   #answer (message: McpMessage, headers: Headers, context: RequestContext): HttpResponse | Promise<HttpResponse> {
     const id = headers['mcp-session-id']
     const sessions = message.era === 'legacy' ? this.sessions : undefined
@@ -96,7 +123,11 @@ export class McpService {
       if (message.kind === 'notification') return ACCEPTED
       throw new AppError('INVALID_REQUEST', 'Nobody waits for this answer')
     }
-    if (message.era === 'modern') return message.method === 'subscriptions/listen' ? this.#listen(message, context) : this.#serveModern(message, context)
+    if (message.era === 'modern') {
+      return message.method === 'subscriptions/listen'
+        ? this.#listen(message, context)
+        : this.#serveModern(message, context)
+    }
     if (sessions !== undefined && message.method === 'initialize') return sessions.begin(message, context)
     if (sessions !== undefined && typeof id === 'string') return sessions.serve(id, message, context)
     return this.#requests.serve(message, context)
@@ -112,17 +143,31 @@ export class McpService {
   }
 
   #serveModern (request: McpRequest, context: RequestContext): HttpResponse | Promise<HttpResponse> {
-    const { caller: { principal }, decision, trace, headers, onward, log, abortSignal } = context
-    const begun = this.#lane !== undefined && isFast(request)
-      ? this.#lane.answer(request, { principal, decision, trace, headers, onward, log, abortSignal })
-      : undefined
+    const {
+      caller: { principal }, decision, trace, headers, onward, log, abortSignal
+    } = context
+    const begun =
+      this.#lane !== undefined && isFast(request)
+        ? this.#lane.answer(request, { principal, decision, trace, headers, onward, log, abortSignal })
+        : undefined
     if (typeof begun === 'string') return whole(begun, request.accepts)
-    const reply = new Reply({ id: request.id, trace, accepts: request.accepts, quietMs: this.#quietMs, onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow') })
+    const reply = new Reply({
+      id: request.id,
+      trace,
+      accepts: request.accepts,
+      quietMs: this.#quietMs,
+      onCut: () => log.info({ principal: principal.id }, 'cut a reader that was too slow')
+    })
     this.#finishModern(request, context, reply, begun).catch(error => reply.fail(error))
     return reply.response
   }
 
-  async #finishModern (request: McpRequest, context: RequestContext, reply: Reply, begun: FastAnswer | Promise<FastAnswer> | undefined): Promise<void> {
+  async #finishModern (
+    request: McpRequest,
+    context: RequestContext,
+    reply: Reply,
+    begun: FastAnswer | Promise<FastAnswer> | undefined
+  ): Promise<void> {
     const answer = await begun
     if (typeof answer === 'string') reply.finish(answer)
     else await this.#modern.serve(request, context, reply, answer)

@@ -85,7 +85,12 @@ class StdioServer implements Transport {
   constructor (options: StdioOptions) {
     this.#options = options
     const serving: ServingOptions = { ...options, changed: what => this.#connection.changed(what) }
-    this.#connection = connectStdio(serving, this, options.log, id => this.#open.get(id) ?? new StdioMessage(options.log))
+    this.#connection = connectStdio(
+      serving,
+      this,
+      options.log,
+      id => this.#open.get(id) ?? new StdioMessage(options.log)
+    )
   }
 
   async serve (): Promise<void> {
@@ -124,7 +129,9 @@ class StdioServer implements Transport {
       }
       if (held.length > maxMessageBytes) {
         held = ''
-        if (!skipping) await this.#refuse(new StdioMessage(log), new AppError('TOO_LARGE', 'The message is over the limit'), null)
+        if (!skipping) {
+          await this.#refuse(new StdioMessage(log), new AppError('TOO_LARGE', 'The message is over the limit'), null)
+        }
         skipping = true
       }
     }
@@ -155,7 +162,8 @@ class StdioServer implements Transport {
   async #admitted (body: unknown, one: StdioMessage): Promise<McpMessage> {
     const { credential, identify } = this.#options
     const { method, params } = isObject(body) ? body : {}
-    if (typeof method !== 'string') return readMessage(body, { era: this.#era }) // an answer to a question of the server
+    // an answer to a question of the server
+    if (typeof method !== 'string') return readMessage(body, { era: this.#era })
     noteMessage(one.trace, body)
     const own = readMessageCredential(params)
     const presented = own.type === 'none' ? credential : own
@@ -171,7 +179,9 @@ class StdioServer implements Transport {
     // The credential goes no further: what is read has no member for it, so no handler and no log sees it.
     const message = readMessage(body, { era: this.#era })
     trace.era = message.era
-    if (message.kind === 'request' && this.#open.has(message.id)) throw new AppError('INVALID_REQUEST', 'A request with this id is still being answered')
+    if (message.kind === 'request' && this.#open.has(message.id)) {
+      throw new AppError('INVALID_REQUEST', 'A request with this id is still being answered')
+    }
     if (caller !== undefined) one.decision = await admitMessage(this.#options, message, { caller, trace, log })
     return message
   }
@@ -210,8 +220,15 @@ class StdioServer implements Transport {
 function wireForm (message: McpMessage): JSONRPCMessage {
   const { jsonrpc, method, params } = message
   switch (message.kind) {
-    case 'request': return { jsonrpc, id: message.id, method, params } as JSONRPCMessage
-    case 'notification': return { jsonrpc, method, params } as JSONRPCMessage
-    case 'answer': return (message.error === undefined ? { jsonrpc, id: message.id, result: message.result } : { jsonrpc, id: message.id, error: message.error }) as JSONRPCMessage
+    case 'request':
+      return { jsonrpc, id: message.id, method, params } as JSONRPCMessage
+    case 'notification':
+      return { jsonrpc, method, params } as JSONRPCMessage
+    case 'answer':
+      return (
+        message.error === undefined
+          ? { jsonrpc, id: message.id, result: message.result }
+          : { jsonrpc, id: message.id, error: message.error }
+      ) as JSONRPCMessage
   }
 }

@@ -30,7 +30,10 @@ export function matches (record: Exported, { since, refused, key, tool, reason }
   return reason === undefined || decision === reason
 }
 
-/** The segments of a folder by chain, each in the order of its numbers; or of files that are named. @throws {UsageError} */
+/**
+ * The segments of a folder by chain, each in the order of its numbers; or of files that are named. @throws
+ * {UsageError}
+ */
 export function chainsOf (folder: string, files: readonly string[] = []): Map<string, SegmentFile[]> {
   const found = files.length === 0 ? segmentsIn(folder) : files.map(namedSegment)
   const chains = new Map<string, SegmentFile[]>()
@@ -65,14 +68,25 @@ export interface VerifyQuestion {
 }
 
 /** @throws {UsageError} for files that cannot be read, or where there are none */
-export async function verifyRecords (config: Config, { files, headsFile, onProgress }: VerifyQuestion): Promise<ChainVerdict[]> {
+export async function verifyRecords (
+  config: Config,
+  { files, headsFile, onProgress }: VerifyQuestion
+): Promise<ChainVerdict[]> {
   const chains = chainsOf(config.AUDIT_DIR, files)
-  if (chains.size === 0) throw new UsageError(`There is no record in ${config.AUDIT_DIR}; name the files, or set AUDIT_DIR`)
+  if (chains.size === 0) {
+    throw new UsageError(`There is no record in ${config.AUDIT_DIR}; name the files, or set AUDIT_DIR`)
+  }
   const heads = headsFile === undefined ? undefined : headsIn(headsFile)
   const keys = sealKeys(auditSecrets(config))
   const verdicts: ChainVerdict[] = []
   for (const [chain, segments] of chains) {
-    verdicts.push(await verifyChain(chain, segments.map(({ path }) => path), { keys, heads, onProgress }))
+    verdicts.push(
+      await verifyChain(
+        chain,
+        segments.map(({ path }) => path),
+        { keys, heads, onProgress }
+      )
+    )
   }
   return verdicts
 }
@@ -99,7 +113,10 @@ function headsIn (path: string): Heads {
 }
 
 /** The records of a folder in the order of their time within each chain, oldest chain first. */
-export async function * recordsOf (folder: string, filter: RecordFilter = {}): AsyncGenerator<{ chain: string, record: Exported, text: string }> {
+export async function * recordsOf (
+  folder: string,
+  filter: RecordFilter = {}
+): AsyncGenerator<{ chain: string; record: Exported; text: string }> {
   const { since } = filter
   for (const [chain, segments] of chainsOf(folder)) {
     for (const { path, changedMs } of segments) {

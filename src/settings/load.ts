@@ -96,7 +96,10 @@ function gather<T> (
 }
 
 function misfits (raw: Gathered['raw']): SettingName[] {
-  return names.filter(name => raw[name] !== undefined && !(fits(properties[name], raw[name]) && isUrlWhereWanted(properties[name], raw[name])))
+  return names.filter(
+    name =>
+      raw[name] !== undefined && !(fits(properties[name], raw[name]) && isUrlWhereWanted(properties[name], raw[name]))
+  )
 }
 
 /** A pattern lets some through that are none, such as a port of 99999. */
@@ -108,13 +111,17 @@ function isUrlWhereWanted ({ url }: SettingSchema, value: unknown): boolean {
 export function wanted (schema: SettingSchema): string {
   const { type, minimum, maximum, unit, enum: choices, maxLength } = schema
   if (schema.wanted !== undefined) return schema.wanted
-  if (type === 'integer') return `a whole number${unit === undefined ? '' : ` of ${unit}`} from ${minimum} to ${maximum}`
+  if (type === 'integer') {
+    return `a whole number${unit === undefined ? '' : ` of ${unit}`} from ${minimum} to ${maximum}`
+  }
   if (type === 'boolean') return 'true or false (or yes, no, on, off, 1, 0)'
   if (choices !== undefined) return choices.join(', ').replace(/, (?=[^,]*$)/, ' or ')
   return `a text of 1 to ${maxLength ?? 4096} characters`
 }
 
-const BOOLEANS: Readonly<Record<string, boolean>> = { true: true, 1: true, yes: true, on: true, false: false, 0: false, no: false, off: false }
+const BOOLEANS: Readonly<Record<string, boolean>> = {
+  true: true, 1: true, yes: true, on: true, false: false, 0: false, no: false, off: false
+}
 
 function fromText (text: string, type: string | undefined): unknown {
   if (type === 'integer') return /^-?\d{1,15}$/.test(text) ? Number(text) : text
@@ -125,18 +132,27 @@ function fromText (text: string, type: string | undefined): unknown {
 const isQuoted = (text: string) => text.length > 1 && /^(["'`]).*\1$/s.test(text)
 
 function quotedHint (text: string | undefined): string {
-  return text !== undefined && isQuoted(text) ? '; remove the quotation marks around the value (docker --env-file keeps them)' : ''
+  return text !== undefined && isQuoted(text)
+    ? '; remove the quotation marks around the value (docker --env-file keeps them)'
+    : ''
 }
 
 function quotedValues (texts: ReadonlyMap<SettingName, string>): string[] {
-  return [...texts].filter(([, text]) => isQuoted(text))
-    .map(([name]) => `${name} begins and ends with a quotation mark, which is part of the value; remove both if they are not meant (docker --env-file keeps them)`)
+  return [...texts]
+    .filter(([, text]) => isQuoted(text))
+    .map(
+      ([name]) =>
+        `${name} begins and ends with a quotation mark, which is part of the value; remove both if they are not meant (docker --env-file keeps them)`
+    )
 }
 
 /** Beginnings that only settings of this server have. Other names are told only if they are very near one. */
-const PREFIXES = /^(MCP|REDIS|OAUTH2|RATE_LIMIT|API_KEYS?|CONFIG_ENCRYPTION|SECURE_CONFIG|MANAGEMENT|STATE_SECRET|AUDIT)_/i
+const PREFIXES =
+  /^(MCP|REDIS|OAUTH2|RATE_LIMIT|API_KEYS?|CONFIG_ENCRYPTION|SECURE_CONFIG|MANAGEMENT|STATE_SECRET|AUDIT)_/i
 /** Settings, and the names of files that may hold their values. */
-const KNOWN: ReadonlySet<string> = new Set(names.flatMap(name => name.endsWith('_FILE') ? [name] : [name, `${name}_FILE`]))
+const KNOWN: ReadonlySet<string> = new Set(
+  names.flatMap(name => (name.endsWith('_FILE') ? [name] : [name, `${name}_FILE`]))
+)
 /** What Kubernetes puts into every pod for each service of the namespace. */
 const SERVICE_LINK = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?$/
 
@@ -162,7 +178,10 @@ function notSetting (name: string): string {
 }
 
 function isServiceLink (name: string, value: string | undefined): boolean {
-  return SERVICE_LINK.test(name) && (name.includes('_SERVICE_') || /^(tcp|udp|sctp):\/\//.test(value ?? '') || /_PORT_\d/.test(name))
+  return (
+    SERVICE_LINK.test(name) &&
+    (name.includes('_SERVICE_') || /^(tcp|udp|sctp):\/\//.test(value ?? '') || /_PORT_\d/.test(name))
+  )
 }
 
 /** The settings with lists split and defaults worked out. */
@@ -174,12 +193,16 @@ function worked (settings: Raw, { chosen, path }: Pick<Config, 'chosen' | 'path'
     chosen,
     path,
     PUBLIC_URL: publicUrl,
-    MANAGEMENT_URL: withoutSlash(settings.MANAGEMENT_URL ?? originOf(settings.MANAGEMENT_HOST, settings.MANAGEMENT_PORT)),
+    MANAGEMENT_URL: withoutSlash(
+      settings.MANAGEMENT_URL ?? originOf(settings.MANAGEMENT_HOST, settings.MANAGEMENT_PORT)
+    ),
     TRUST_PROXY: readTrustProxy(settings.TRUST_PROXY, problems),
-    ALLOWED_HOSTS: settings.ALLOWED_HOSTS === undefined ? defaultHosts(publicUrl) : list(settings.ALLOWED_HOSTS.toLowerCase()),
-    ALLOWED_ORIGINS: settings.ALLOWED_ORIGINS === undefined
-      ? defaultHosts(publicUrl).map(host => `${new URL(publicUrl).protocol}//${host}`)
-      : list(settings.ALLOWED_ORIGINS.toLowerCase()),
+    ALLOWED_HOSTS:
+      settings.ALLOWED_HOSTS === undefined ? defaultHosts(publicUrl) : list(settings.ALLOWED_HOSTS.toLowerCase()),
+    ALLOWED_ORIGINS:
+      settings.ALLOWED_ORIGINS === undefined
+        ? defaultHosts(publicUrl).map(host => `${new URL(publicUrl).protocol}//${host}`)
+        : list(settings.ALLOWED_ORIGINS.toLowerCase()),
     REDIS_SENTINELS: settings.REDIS_SENTINELS === undefined ? undefined : list(settings.REDIS_SENTINELS),
     REDIS_CLUSTER_NODES: settings.REDIS_CLUSTER_NODES === undefined ? undefined : list(settings.REDIS_CLUSTER_NODES),
     STATE_SECRET: list(settings.STATE_SECRET),
@@ -190,7 +213,12 @@ function worked (settings: Raw, { chosen, path }: Pick<Config, 'chosen' | 'path'
     OAUTH2_AUTH_SERVER: issuers,
     OAUTH2_METADATA_URL: readUrlsByIssuer('OAUTH2_METADATA_URL', list(settings.OAUTH2_METADATA_URL), issuers, problems),
     OAUTH2_JWKS_URL: readUrlsByIssuer('OAUTH2_JWKS_URL', list(settings.OAUTH2_JWKS_URL), issuers, problems),
-    OAUTH2_INTROSPECTION_URL: readUrlsByIssuer('OAUTH2_INTROSPECTION_URL', list(settings.OAUTH2_INTROSPECTION_URL), issuers, problems),
+    OAUTH2_INTROSPECTION_URL: readUrlsByIssuer(
+      'OAUTH2_INTROSPECTION_URL',
+      list(settings.OAUTH2_INTROSPECTION_URL),
+      issuers,
+      problems
+    ),
     OAUTH2_AUDIENCE: settings.OAUTH2_AUDIENCE === undefined ? [`${publicUrl}${path}`] : list(settings.OAUTH2_AUDIENCE),
     OAUTH2_ALGORITHMS: list(settings.OAUTH2_ALGORITHMS),
     OAUTH2_SCOPE_CLAIMS: list(settings.OAUTH2_SCOPE_CLAIMS),
@@ -211,7 +239,9 @@ function icons (text: string | undefined, problems: string[]): Config['SERVER_IC
 
 function scopeMap (text: string | undefined, problems: string[]): Config['OAUTH2_SCOPE_MAP'] {
   const map = readScopeMap(text ?? '')
-  if (map === undefined) problems.push('OAUTH2_SCOPE_MAP must look like "role=mcp:server:access mcp:tool:get_*,other=…"')
+  if (map === undefined) {
+    problems.push('OAUTH2_SCOPE_MAP must look like "role=mcp:server:access mcp:tool:get_*,other=…"')
+  }
   return map ?? new Map()
 }
 

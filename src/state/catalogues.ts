@@ -1,4 +1,7 @@
-/** What upstreams list, and definitions of tools that were approved: kept for replicas that start, and for operators. */
+/**
+ * What upstreams list, and definitions of tools that were approved: kept for replicas that start, and for
+ * operators.
+ */
 export interface Catalogues {
   /** @param id `catalogue:<server>:<digest>` or `definition:<hash>` */
   get (id: string): Promise<string | undefined>

@@ -39,7 +39,9 @@ function error (thrown: unknown, depth = 0): LoggedError {
   }
 }
 
-type Parent = Pick<Logger, 'level' | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'> & { child (bindings: Bindings): Parent }
+type Parent = Pick<Logger, 'level' | 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'> & {
+  child (bindings: Bindings): Parent
+}
 
 /** A child that is made when it is first written to: most requests write nothing but their line. */
 export class LazyChildLogger {
@@ -86,7 +88,9 @@ export const childLogOptions: ChildLoggerOptions = {
 }
 
 function redactMembers (members: object): object {
-  return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, typeof value === 'string' ? redact(value) : value]))
+  return Object.fromEntries(
+    Object.entries(members).map(([name, value]) => [name, typeof value === 'string' ? redact(value) : value])
+  )
 }
 
 /** Redaction where lines are written: no field, name or text can go around it. */
@@ -100,23 +104,35 @@ export interface LogOptions {
   destination?: DestinationStream
 }
 
-/** The process's log: JSON, a line an event. `end` and `endNow` are those of its output; `line` writes what is JSON and redacted already. */
-export function createLog ({ debug = false, destination }: LogOptions = {}): Logger & Pick<Output, 'end' | 'endNow'> & { line (text: string): void } {
-  const out = destination === undefined
-    ? output(1, lines => log.warn({ lines }, 'lines of the log were lost: its reader did not keep up'))
-    : undefined
-  const log: Logger = pino({
-    level: debug ? 'debug' : 'info',
-    base: null,
-    timestamp: isoTime,
-    formatters: { level: label => ({ level: label }) },
-    serializers: { err: thrown => error(thrown) },
-    // The rest by its form, in each line as it is written.
-    redact: REDACT
-  }, redacting(out ?? destination!))
+/**
+ * The process's log: JSON, a line an event. `end` and `endNow` are those of its output; `line` writes what is
+ * JSON and redacted already.
+ */
+export function createLog ({ debug = false, destination }: LogOptions = {}): Logger &
+  Pick<Output, 'end' | 'endNow'> & { line (text: string): void } {
+  const out =
+    destination === undefined
+      ? output(1, lines => log.warn({ lines }, 'lines of the log were lost: its reader did not keep up'))
+      : undefined
+  const log: Logger = pino(
+    {
+      level: debug ? 'debug' : 'info',
+      base: null,
+      timestamp: isoTime,
+      formatters: { level: label => ({ level: label }) },
+      serializers: { err: thrown => error(thrown) },
+      // The rest by its form, in each line as it is written.
+      redact: REDACT
+    },
+    redacting(out ?? destination!)
+  )
   return Object.assign(log, {
-    async end (ms: number) { await out?.end(ms) },
-    endNow () { out?.endNow() },
+    async end (ms: number) {
+      await out?.end(ms)
+    },
+    endNow () {
+      out?.endNow()
+    },
     line (text: string) {
       if (out !== undefined) return out.write(text)
       for (const line of text.trimEnd().split('\n')) destination!.write(line + '\n')

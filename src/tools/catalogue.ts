@@ -116,14 +116,25 @@ export function buildCatalogue (sources: readonly Source[], patterns: Patterns):
 }
 
 /** What a principal may see, which is what it may use. In the order of the names. */
-export function visible<T> (offered: ReadonlyMap<string, T>, kind: 'tool' | 'resource' | 'prompt', principal: Principal): T[] {
+export function visible<T> (
+  offered: ReadonlyMap<string, T>,
+  kind: 'tool' | 'resource' | 'prompt',
+  principal: Principal
+): T[] {
   const seen: T[] = []
   for (const [name, one] of offered) if (mayUse(principal, kind, name)) seen.push(one)
   return seen
 }
 
-/** The resource that a URI names, and the values of its template's variables. Permission for the URI itself is asked apart. */
-export function resourceAt ({ resources, templates }: Catalogue, principal: Principal, uri: string): FoundResource | undefined {
+/**
+ * The resource that a URI names, and the values of its template's variables. Permission for the URI itself is
+ * asked apart.
+ */
+export function resourceAt (
+  { resources, templates }: Catalogue,
+  principal: Principal,
+  uri: string
+): FoundResource | undefined {
   const fixed = resources.get(uri)
   if (fixed !== undefined) return { offered: fixed, variables: {} }
   for (const offered of visible(templates, 'resource', principal)) {
@@ -134,12 +145,28 @@ export function resourceAt ({ resources, templates }: Catalogue, principal: Prin
 }
 
 function offerTool (tool: Tool, patterns: Patterns, fail: Fail): OfferedTool {
-  if (typeof tool?.name !== 'string' || !NAME.test(tool.name)) fail('a tool\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
-  if (typeof tool.description !== 'string' || tool.description.trim() === '') fail(`tool "${tool.name}" needs a description: the model chooses by it`)
+  if (typeof tool?.name !== 'string' || !NAME.test(tool.name)) {
+    fail("a tool's name must be 1 to 64 characters of A-Z a-z 0-9 _ - .")
+  }
+  if (typeof tool.description !== 'string' || tool.description.trim() === '') {
+    fail(`tool "${tool.name}" needs a description: the model chooses by it`)
+  }
   if (typeof tool.run !== 'function') fail(`tool "${tool.name}" needs a run function`)
-  if (tool.cost !== undefined && !(Number.isInteger(tool.cost) && tool.cost >= 1 && tool.cost <= 10_000)) fail(`tool "${tool.name}": cost must be a whole number from 1 to 10000`)
-  if (tool.timeoutMs !== undefined && !(Number.isInteger(tool.timeoutMs) && tool.timeoutMs >= 1)) fail(`tool "${tool.name}": timeoutMs must be a whole number of milliseconds`)
-  if (tool.rate !== undefined && !(Number.isInteger(tool.rate.limit) && tool.rate.limit >= 1 && Number.isInteger(tool.rate.windowMs) && tool.rate.windowMs >= 1000)) {
+  if (tool.cost !== undefined && !(Number.isInteger(tool.cost) && tool.cost >= 1 && tool.cost <= 10_000)) {
+    fail(`tool "${tool.name}": cost must be a whole number from 1 to 10000`)
+  }
+  if (tool.timeoutMs !== undefined && !(Number.isInteger(tool.timeoutMs) && tool.timeoutMs >= 1)) {
+    fail(`tool "${tool.name}": timeoutMs must be a whole number of milliseconds`)
+  }
+  if (
+    tool.rate !== undefined &&
+    !(
+      Number.isInteger(tool.rate.limit) &&
+      tool.rate.limit >= 1 &&
+      Number.isInteger(tool.rate.windowMs) &&
+      tool.rate.windowMs >= 1000
+    )
+  ) {
     fail(`tool "${tool.name}": rate must be { limit, windowMs } in whole numbers, windowMs at least 1000`)
   }
   const input = offerSchema(`tool "${tool.name}"`, tool.input, 'input', fail)
@@ -172,12 +199,16 @@ function offerTool (tool: Tool, patterns: Patterns, fail: Fail): OfferedTool {
 }
 
 function offerResource (resource: Resource, patterns: Patterns, fail: Fail): OfferedResource {
-  if (typeof resource?.uri !== 'string' || !/^[a-z][a-z0-9+.-]*:[^\s]{1,2000}$/i.test(resource.uri)) fail('a resource\'s uri must be an absolute URI')
+  if (typeof resource?.uri !== 'string' || !/^[a-z][a-z0-9+.-]*:[^\s]{1,2000}$/i.test(resource.uri)) {
+    fail("a resource's uri must be an absolute URI")
+  }
   if (typeof resource.name !== 'string' || resource.name === '') fail(`resource "${resource.uri}" needs a name`)
   if (typeof resource.read !== 'function') fail(`resource "${resource.uri}" needs a read function`)
   checkListed(`resource "${resource.uri}"`, { ...resource }, fail)
   const template = resource.uri.includes('{') ? uriTemplate(resource.uri) : undefined
-  if (template === null) fail(`resource "${resource.uri}": a template may hold simple {variables} only, with text between them`)
+  if (template === null) {
+    fail(`resource "${resource.uri}": a template may hold simple {variables} only, with text between them`)
+  }
   const listed = {
     ...(template === undefined ? { uri: resource.uri } : { uriTemplate: resource.uri }),
     name: resource.name,
@@ -185,11 +216,18 @@ function offerResource (resource: Resource, patterns: Patterns, fail: Fail): Off
     ...listing(resource)
   }
   requireVisible(listed, `resource "${resource.uri}"`, fail)
-  return { resource, template: template ?? undefined, listed, exempt: exemptions(`resource "${resource.uri}"`, resource.exempt, patterns, fail) }
+  return {
+    resource,
+    template: template ?? undefined,
+    listed,
+    exempt: exemptions(`resource "${resource.uri}"`, resource.exempt, patterns, fail)
+  }
 }
 
 function offerPrompt (prompt: Prompt, patterns: Patterns, fail: Fail): OfferedPrompt {
-  if (typeof prompt?.name !== 'string' || !NAME.test(prompt.name)) fail('a prompt\'s name must be 1 to 64 characters of A-Z a-z 0-9 _ - .')
+  if (typeof prompt?.name !== 'string' || !NAME.test(prompt.name)) {
+    fail("a prompt's name must be 1 to 64 characters of A-Z a-z 0-9 _ - .")
+  }
   if (typeof prompt.get !== 'function') fail(`prompt "${prompt.name}" needs a get function`)
   checkListed(`prompt "${prompt.name}"`, { ...prompt }, fail)
   const { input, args } = prompt.input === undefined ? declaredArguments(prompt, fail) : promptInput(prompt, fail)
@@ -198,25 +236,42 @@ function offerPrompt (prompt: Prompt, patterns: Patterns, fail: Fail): OfferedPr
     ...optional({ title: prompt.title, description: prompt.description }),
     ...listing(prompt),
     ...optional({
-      arguments: args?.map(({ name, title, description, required }) => ({ name, ...optional({ title, description, required }) }))
+      arguments: args?.map(({ name, title, description, required }) => ({
+        name, ...optional({ title, description, required })
+      }))
     })
   }
   requireVisible(listed, `prompt "${prompt.name}"`, fail)
-  return { prompt, input, arguments: args ?? [], listed, exempt: exemptions(`prompt "${prompt.name}"`, prompt.exempt, patterns, fail) }
+  return {
+    prompt,
+    input,
+    arguments: args ?? [],
+    listed,
+    exempt: exemptions(`prompt "${prompt.name}"`, prompt.exempt, patterns, fail)
+  }
 }
 
 /** Names of the patterns that do not apply, each with the author's reason. */
-function exemptions (what: string, exempt: Readonly<Record<string, string>> | undefined, patterns: Patterns, fail: Fail): ReadonlySet<string> {
+function exemptions (
+  what: string,
+  exempt: Readonly<Record<string, string>> | undefined,
+  patterns: Patterns,
+  fail: Fail
+): ReadonlySet<string> {
   for (const [pattern, reason] of Object.entries(exempt ?? {})) {
     if (!patterns.has(pattern)) fail(`${what}: there is no inspection pattern "${pattern}"`)
-    if (typeof reason !== 'string' || reason.trim() === '') fail(`${what}: the exemption from "${pattern}" needs a reason`)
+    if (typeof reason !== 'string' || reason.trim() === '') {
+      fail(`${what}: the exemption from "${pattern}" needs a reason`)
+    }
   }
   return new Set(Object.keys(exempt ?? {}))
 }
 
 /** Text that a model reads must be text that a reviewer can see. */
 function requireVisible (listed: object, what: string, fail: Fail): void {
-  if (hasHiddenCharacters(JSON.stringify(listed))) fail(`${what} has invisible characters in its name, description or schema`)
+  if (hasHiddenCharacters(JSON.stringify(listed))) {
+    fail(`${what} has invisible characters in its name, description or schema`)
+  }
 }
 
 function offerSchema (what: string, given: unknown, side: 'input' | 'output', fail: Fail): AuthorSchema {
@@ -241,7 +296,9 @@ function checkListed (what: string, members: Record<string, unknown>, fail: Fail
     fail(`${what}: icons must be a list of { src, mimeType }, each src an https or data:image URL`)
   }
   if (annotations === undefined) return
-  if (typeof annotations !== 'object' || annotations === null || Array.isArray(annotations)) fail(`${what}: annotations must be an object`)
+  if (typeof annotations !== 'object' || annotations === null || Array.isArray(annotations)) {
+    fail(`${what}: annotations must be an object`)
+  }
   for (const [name, value] of Object.entries(annotations as object)) {
     if (name === 'title' ? typeof value !== 'string' : name.endsWith('Hint') && typeof value !== 'boolean') {
       fail(`${what}: annotations.${name} must be ${name === 'title' ? 'a text' : 'true or false'}`)

@@ -222,7 +222,11 @@ export interface ListedExtras {
   icons?: ReadonlyArray<{ readonly src: string, readonly mimeType?: string, readonly sizes?: readonly string[] }>
 }
 
-export interface Tool<Input extends Schema = Schema, Output = Schema | undefined, Result = Outcome> extends ListedExtras {
+export interface Tool<
+  Input extends Schema = Schema,
+  Output = Schema | undefined,
+  Result = Outcome
+> extends ListedExtras {
   /** snake_case, 1 to 64 characters of `A-Z a-z 0-9 _ - .` */
   name: string
   title?: string
@@ -235,7 +239,7 @@ export interface Tool<Input extends Schema = Schema, Output = Schema | undefined
   /** Units a call takes from the caller's limit. Default 1. */
   cost?: number
   /** A window of its own for each caller, inside the caller's limit. */
-  rate?: { limit: number, windowMs: number }
+  rate?: { limit: number; windowMs: number }
   /** ms; a call that takes longer is ended. Default 60,000. */
   timeoutMs?: number
   /** Inspection patterns that do not apply to its arguments, by name, each with the reason. */

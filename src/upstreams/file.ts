@@ -199,7 +199,8 @@ function readServer ({ name, written, offset, node }: NamedServer, options: File
   return { entry: isDisabled ? undefined : entry, isDisabled, faults, warnings }
 }
 
-const NO_CHILDREN = '"command" starts a program on each replica, and STDIO_UPSTREAMS is off: it is on by default only without Redis. ' +
+const NO_CHILDREN =
+  '"command" starts a program on each replica, and STDIO_UPSTREAMS is off: it is on by default only without Redis. ' +
   'Run the server once behind a bridge to HTTP and name its "url", or set STDIO_UPSTREAMS=on if it keeps no state'
 
 function targetOf (reader: EntryReader): StdioTarget | HttpTarget | undefined {
@@ -243,9 +244,10 @@ const ONLY_CLIENTS: ReadonlySet<string> = new Set(
 
 /** Members that one client or another spells so; `servers import` knows which. */
 const TRANSLATED: ReadonlySet<string> = new Set([
-  'httpUrl', 'serverUrl', 'envFile', 'timeout', 'enabled', 'enabled_tools', 'disabled_tools', 'includeTools', 'excludeTools', 'disabledTools', 'allowedTools',
-  'bearer_token_env_var', 'http_headers', 'env_http_headers', 'env_vars', 'tool_timeout_sec', 'startup_timeout_sec', 'startup_timeout_ms', 'headersHelper',
-  'oauth', 'transport', 'transportType', 'disabledToolsList', 'networkTimeout', 'requestInit'
+  'httpUrl', 'serverUrl', 'envFile', 'timeout', 'enabled', 'enabled_tools', 'disabled_tools', 'includeTools',
+  'excludeTools', 'disabledTools', 'allowedTools', 'bearer_token_env_var', 'http_headers', 'env_http_headers',
+  'env_vars', 'tool_timeout_sec', 'startup_timeout_sec', 'startup_timeout_ms', 'headersHelper', 'oauth', 'transport',
+  'transportType', 'disabledToolsList', 'networkTimeout', 'requestInit'
 ])
 
 const CONNECTING = ['type', 'command', 'args', 'env', 'cwd', 'url', 'headers', 'forwardHeaders', 'auth', 'network']

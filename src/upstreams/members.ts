@@ -21,7 +21,8 @@ const VARIABLE = /^[A-Za-z_][A-Za-z0-9_.-]*$/
 const HEADER = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
 /** Headers that belong to the connection or the protocol, so the file cannot set them (RFC 9110 section 7.6.1). */
-const OWN_HEADERS = /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|proxy-connection|content-length|content-type|content-encoding|accept|accept-encoding|expect|last-event-id|mcp-.*)$/
+const OWN_HEADERS =
+  /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|proxy-connection|content-length|content-type|content-encoding|accept|accept-encoding|expect|last-event-id|mcp-.*)$/
 /** Headers of a caller that never go on: its credentials, and what proxies say of it. */
 const NEVER_FORWARDED = /^(?:authorization|proxy-.*|cookie|x-api-key|forwarded|x-forwarded-.*|x-upstream-.*|dpop)$/
 
@@ -293,10 +294,10 @@ function hiddenTexts (
         inner!.offsetOf(name)
       )
     }
-    const at = inner!.text(
-      name,
-      { form: form.value, wanted: `a text${member === 'env' ? '' : ' without line ends'}; write numbers and switches as texts, too` }
-    )
+    const at = inner!.text(name, {
+      form: form.value,
+      wanted: `a text${member === 'env' ? '' : ' without line ends'}; write numbers and switches as texts, too`
+    })
     if (at === undefined) continue
     for (
       const fault of faultsOfTemplate(at.value, 'hidden', sources)

@@ -181,7 +181,9 @@ const QUESTIONS: ReadonlySet<unknown> = new Set(['elicitation/create', 'sampling
 /** What an upstream of revision 2026-07-28 asks first, as a question of this server in the client's own revision. */
 function inputNeeded (result: Members, { name, questions: mayAsk }: UpstreamEntry): InputNeeded | undefined {
   if (result.resultType !== 'input_required') return undefined
-  if (!mayAsk) throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${name}" asks a question, which the file does not let it`)
+  if (!mayAsk) {
+    throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${name}" asks a question, which the file does not let it`)
+  }
   const questions: Record<string, Question> = {}
   for (const [key, question] of Object.entries(membersIn(result, 'inputRequests'))) {
     if (!isMembers(question) || !QUESTIONS.has(question.method)) {

@@ -165,7 +165,10 @@ export class Peer {
     this.#events.onNotification(method, params)
   }
 
-  /** Whatever it belongs to: nobody here answers for a caller, so that no question reaches somebody whom it is not for. */
+  /**
+   * Whatever it belongs to: nobody here answers for a caller, so that no question reaches somebody whom it is
+   * not for.
+   */
   async #question ({ id, method, params }: Incoming & { kind: 'question' }): Promise<void> {
     let answer: object
     try {
@@ -328,7 +331,9 @@ function parse (text: string): Incoming | undefined {
 /** A refusal with a status may hold an error of JSON-RPC: that is what the upstream says of the question. */
 function errorIn ({ kind, text, status = 0 }: WireFailure): UpstreamFault | undefined {
   // 401, 403 and 429 speak of our credential and our rate; 5xx of what stands between.
-  if (kind !== 'refused' || text === undefined || status < 400 || status > 499 || [401, 403, 429].includes(status)) return undefined
+  if (kind !== 'refused' || text === undefined || status < 400 || status > 499 || [401, 403, 429].includes(status)) {
+    return undefined
+  }
   try {
     const value = JSON.parse(text) as unknown
     return isMembers(value) ? faultOf(member(value, 'error')) : undefined

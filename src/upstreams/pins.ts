@@ -85,7 +85,8 @@ export function trustable (tools: readonly JudgedTool[]): JudgedTool[] {
 }
 
 /** A Cyrillic or Greek letter in a word of Latin ones: it looks like another name. */
-const MIXED = /\p{Script=Latin}\p{M}*[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}]\p{M}*\p{Script=Latin}/u
+const MIXED =
+  /\p{Script=Latin}\p{M}*[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}]\p{M}*\p{Script=Latin}/u
 /** Letters that are units and constants in Latin text. */
 const SYMBOLS = /[µμΩωπΔδαβγλσθεφ]/g
 const PRIVATE_USE = /\p{Co}/u
@@ -141,9 +142,11 @@ export function spelledOut (text: string): string {
   const seen = (
     character: string
   ): string => `<U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}>`
-  return text.replace(
-    /[^\P{C}\n]|\u034f|\u17b4|\u17b5|[\u180b-\u180f]|[\ufe00-\ufe0f]|[\u115f\u1160\u3164\uffa0\u2028\u2029]/gu, seen
-  )
+  return text
+    .replace(
+      /[^\P{C}\n]|\u034f|\u17b4|\u17b5|[\u180b-\u180f]|[\ufe00-\ufe0f]|[\u115f\u1160\u3164\uffa0\u2028\u2029]/gu,
+      seen
+    )
     .replace(
       /(?<=\p{Script=Latin})[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}](?=\p{Script=Latin})/gu,
       seen

@@ -1,4 +1,7 @@
-/** One object of a file that people write: read member by member, every fault kept with its place, and what nobody asked for told. */
+/**
+ * One object of a file that people write: read member by member, every fault kept with its place, and what
+ * nobody asked for told.
+ */
 import type { Node } from 'jsonc-parser'
 
 /** A fault and where it stands: an offset in the text. */

@@ -51,7 +51,9 @@ export function toldOf (error: unknown, name: string, mask: (text: string) => st
     return new UpstreamError('UPSTREAM_BUSY', `Upstream "${name}" is over its own limit; try again ${wait}`)
   }
   const isCredential = status === 401 || status === 403
-  const remedy = isCredential ? '. It does not accept the credential that this server has for it; tell its operator' : ''
+  const remedy = isCredential
+    ? '. It does not accept the credential that this server has for it; tell its operator'
+    : ''
   return new UpstreamError(REASONS[kind], mask(`Upstream "${name}" ${message}${remedy}`))
 }
 

@@ -257,7 +257,11 @@ export class Upstream {
     if (found !== undefined) return found
     if (key !== EVERYONE) this.#makeRoom()
     const line: ConnectionLine = {
-      key, turns: new Turns(this.entry.maxInFlight), connection: undefined, starting: undefined, usedAt: performance.now()
+      key,
+      turns: new Turns(this.entry.maxInFlight),
+      connection: undefined,
+      starting: undefined,
+      usedAt: performance.now()
     }
     this.#lines.set(key, line)
     return line

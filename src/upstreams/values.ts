@@ -63,7 +63,9 @@ export function faultsOfTemplate (
         faults.push(`holds a secret, which the process list and logs would show. ${ELSEWHERE}`)
       }
     } else if (part.kind === 'unknown') {
-      faults.push(`has a ${named('…')} that is none of ${['secret:NAME', 'env:NAME', 'NAME', 'NAME:-default'].map(named).join(', ')}; servers import translates those of clients`)
+      faults.push(
+        `has a ${named('…')} that is none of ${['secret:NAME', 'env:NAME', 'NAME', 'NAME:-default'].map(named).join(', ')}; servers import translates those of clients`
+      )
     } else {
       const fault = faultOfName(part, place, sources)
       if (fault !== undefined) faults.push(fault)
@@ -118,7 +120,11 @@ export function resolve (template: Template, sources: ValueSources): string {
     if (typeof part === 'string') return part
     const value = part.kind === 'unknown' ? undefined : valueOf(part, sources)
     if (value === undefined) {
-      throw new UsageError(part.kind === 'unknown' ? `a ${named('…')} that nothing stands for` : `\${${part.kind}:${part.name}} has no value`)
+      throw new UsageError(
+        part.kind === 'unknown'
+          ? `a ${named('…')} that nothing stands for`
+          : `\${${part.kind}:${part.name}} has no value`
+      )
     }
     return value
   }).join('')

@@ -4,7 +4,10 @@ import type { Exported } from './ocsf.ts'
 export function cef (record: Exported, chain: string, version: string): string {
   const { time, msg, principal, address, method, operation, target, decision, rule, status, reqId, n } = record
   const isServed = decision === 'served' || decision === undefined
-  const head = ['CEF:0', 'secure-mcp-server', 'secure-mcp-server', version, String(decision ?? msg), String(method ?? operation ?? msg), isServed ? '3' : '6']
+  const head = [
+    'CEF:0', 'secure-mcp-server', 'secure-mcp-server', version, String(decision ?? msg),
+    String(method ?? operation ?? msg), isServed ? '3' : '6'
+  ]
   const extension = {
     rt: Date.parse(time),
     externalId: `${chain}:${String(n)}`,

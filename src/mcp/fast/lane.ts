@@ -84,7 +84,8 @@ export class FastLane {
     if (method === 'server/discover') return respond(id, `${this.#discovered},${KEPT},${this.#complete}`)
     if (method === 'initialize') {
       return respond(
-        id, `"protocolVersion":${JSON.stringify(servedVersion(params.protocolVersion))},${this.#welcome[who.session === undefined ? 0 : 1]}`
+        id,
+        `"protocolVersion":${JSON.stringify(servedVersion(params.protocolVersion))},${this.#welcome[who.session === undefined ? 0 : 1]}`
       )
     }
     return respond(id, '') // ping

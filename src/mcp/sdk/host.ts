@@ -65,7 +65,9 @@ export class HandledRequest {
     const { reason, target, rule } = decision
     if (reason === 'INVALID_PARAMS' && target?.kind === 'resource') {
       // A client tells this from other wrong params by the data, which is the URI.
-      throw new AppError(reason, `Resource not found: ${redact(target.name, 128)}`, { rule, data: { uri: redact(target.name, 2048) } })
+      throw new AppError(reason, `Resource not found: ${redact(target.name, 128)}`, {
+        rule, data: { uri: redact(target.name, 2048) }
+      })
     }
     throw errorOf(decision)
   }
@@ -107,14 +109,28 @@ export class HandledRequest {
       onward,
       log,
       signal: () => mcpReq.signal,
-      progress: token === undefined
-        ? undefined
-        : (progress, total, message) => {
-            mcpReq.notify({ method: 'notifications/progress', params: { progressToken: token, progress, ...(total === undefined ? {} : { total }), ...(message === undefined ? {} : { message }) } }).catch(gone)
-          },
-      message: (level, data, logger) => { mcpReq.log(level, data, logger).catch(gone) },
+      progress:
+        token === undefined
+          ? undefined
+          : (progress, total, message) => {
+              mcpReq
+                .notify({
+                  method: 'notifications/progress',
+                  params: {
+                    progressToken: token,
+                    progress,
+                    ...(total === undefined ? {} : { total }),
+                    ...(message === undefined ? {} : { message })
+                  }
+                })
+                .catch(gone)
+            },
+      message: (level, data, logger) => {
+        mcpReq.log(level, data, logger).catch(gone)
+      },
       changed: options.changed,
-      clientCapabilities: ((mcpReq.envelope as Record<string, unknown> | undefined)?.[CLIENT_CAPABILITIES_META_KEY] ?? server.getClientCapabilities()) as Record<string, unknown> | undefined,
+      clientCapabilities: ((mcpReq.envelope as Record<string, unknown> | undefined)?.[CLIENT_CAPABILITIES_META_KEY] ??
+        server.getClientCapabilities()) as Record<string, unknown> | undefined,
       answers,
       state
     }
@@ -123,14 +139,20 @@ export class HandledRequest {
   /**
    * What a handler asks first, as the result that says so.
    *
-   * @throws {AppError} CAPABILITY_MISSING where the client of an older revision cannot be asked; of the newer one the SDK asks
+   * @throws {AppError} CAPABILITY_MISSING where the client of an older revision cannot be asked; of the newer
+   *   one the SDK asks
    */
   asked ({ questions, state }: InputNeeded): object {
-    const missing = this.#deps.serving.era === 'modern' ? undefined : missingCapability(questions, this.#deps.server.getClientCapabilities())
+    const missing =
+      this.#deps.serving.era === 'modern'
+        ? undefined
+        : missingCapability(questions, this.#deps.server.getClientCapabilities())
     if (missing !== undefined) {
       const text = `This asks the client for something (${missing}): it needs a client that declares to answer that, and a session`
       const { method } = this.#ctx.mcpReq
-      if (method !== 'tools/call') throw new AppError('CAPABILITY_MISSING', text, { http: 200, data: { requiredCapabilities: { [missing]: {} } } })
+      if (method !== 'tools/call') {
+        throw new AppError('CAPABILITY_MISSING', text, { http: 200, data: { requiredCapabilities: { [missing]: {} } } })
+      }
       this.message.trace.refuse('CAPABILITY_MISSING', missing)
       return failure(text)
     }
@@ -144,7 +166,12 @@ export class HandledRequest {
   /** What came back of an earlier round. */
   get #returned (): Returned {
     const { mcpReq } = this.#ctx
-    this.#opened ??= openAnswers(this.#deps.options.sealer, this.#repeated(), mcpReq.requestState(), mcpReq.inputResponses)
+    this.#opened ??= openAnswers(
+      this.#deps.options.sealer,
+      this.#repeated(),
+      mcpReq.requestState(),
+      mcpReq.inputResponses
+    )
     return this.#opened
   }
 
@@ -158,8 +185,13 @@ const CAPABILITIES: Readonly<Record<Question['method'], 'elicitation' | 'samplin
   'elicitation/create': 'elicitation', 'sampling/createMessage': 'sampling', 'roots/list': 'roots'
 }
 
-function missingCapability (questions: InputNeeded['questions'], declared: Readonly<Record<string, unknown>> = {}): string | undefined {
-  return Object.values(questions).map(({ method }) => CAPABILITIES[method]).find(capability => capability !== undefined && declared[capability] === undefined)
+function missingCapability (
+  questions: InputNeeded['questions'],
+  declared: Readonly<Record<string, unknown>> = {}
+): string | undefined {
+  return Object.values(questions)
+    .map(({ method }) => CAPABILITIES[method])
+    .find(capability => capability !== undefined && declared[capability] === undefined)
 }
 
 /** The client went away while it was told something: its request is being cancelled already. */
