@@ -173,7 +173,7 @@ class PortTaken extends UsageError {}
  * The default port is one that others like, too: metrics must not keep the service from starting, unless the
  * port was chosen.
  */
-async function listenAside(
+async function listenAside (
   app: App,
   { MANAGEMENT_HOST: host, MANAGEMENT_PORT: port, chosen }: Config,
   log: Logger
