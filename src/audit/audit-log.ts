@@ -30,8 +30,6 @@ export interface Keeping extends Omit<SpoolOptions, 'chain'> {
   readonly whenFull: 'open' | 'closed'
   readonly version: string
   readonly settings?: string | undefined
-  /** Before the id of the chain; the host's name unless said. */
-  readonly writer?: string | undefined
   readonly before?: ChainRecord['before']
   /** Told when the disk takes no more, and when it does again. */
   readonly onTrouble?: ((why: string | undefined) => void) | undefined
@@ -76,8 +74,7 @@ export class AuditLog {
   #trouble: string | undefined
   #strangers = new Map<string, number>()
   #folded = new Map<string, { trace: Trace, count: number }>()
-  /** For metrics. */
-  records = 0
+  /** Records that nothing kept, since the start. */
   lostTotal = 0
 
   /** @throws {NodeJS.ErrnoException} where the folder cannot be written */
@@ -90,7 +87,7 @@ export class AuditLog {
       return
     }
     this.#privacy = { digest: keyedDigest(digestKey(keep.secret)), keyed: keep.privacy === 'keyed' }
-    const writer = (keep.writer ?? hostname()).replace(/[^A-Za-z0-9.@_-]/g, '').slice(0, 80)
+    const writer = hostname().replace(/[^A-Za-z0-9.@_-]/g, '').slice(0, 80)
     this.chain = `${writer}-${randomBytes(8).toString('hex')}`
     this.#spool = new Spool({ ...keep, chain: this.chain })
     const { version, settings, keys: [{ kid }], before } = keep
@@ -100,11 +97,6 @@ export class AuditLog {
       setInterval(() => this.#retry(), RETRY_MS).unref(),
       setInterval(() => this.#unfold(), 1000).unref()
     )
-  }
-
-  /** Bytes of the local files. */
-  get bytes (): number {
-    return this.#spool?.bytes ?? 0
   }
 
   /** False where nothing may be served without its record, and none can be kept. */
@@ -182,7 +174,6 @@ export class AuditLog {
     if (pending.length === 0) return
     this.#pending = []
     this.#seen = 0
-    this.records += pending.length
     if (this.#write(pending.map(({ text }) => text))) {
       for (const { done } of pending) done()
       return
@@ -284,7 +275,6 @@ export class AuditLog {
       ({ trace, count }) => `${textOf(trace, 'request', this.#privacy).slice(0, -1)},"count":${count}}`
     )
     this.#folded.clear()
-    this.records += lines.length
     if (!this.#write(lines)) this.#hold(lines)
   }
 }

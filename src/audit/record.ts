@@ -36,8 +36,6 @@ export interface RequestRecord extends RecordLine {
   /** Which policy held (core/policy-version.ts). */
   readonly pv?: string | undefined
   readonly address: string
-  readonly host?: string | undefined
-  readonly origin?: string | undefined
   readonly http?: string | undefined
   readonly method?: string | undefined
   readonly target?: string | undefined
@@ -58,9 +56,6 @@ export interface RequestRecord extends RecordLine {
   readonly degraded?: boolean | undefined
   readonly observed?: readonly Observed[] | undefined
   readonly upstream?: string | undefined
-  readonly upstreamMs?: number | undefined
-  readonly upstreamError?: string | undefined
-  readonly trace?: string | undefined
   readonly end?: StreamEnd | undefined
   /** So many alike, of callers without a principal, are folded into this one. */
   readonly count?: number | undefined
@@ -168,17 +163,12 @@ export function textOf (trace: Trace, msg: RequestRecord['msg'], privacy: Privac
     rule: trace.rule,
     ms: Math.round((performance.now() - trace.began) * 100) / 100,
     address: hide(address),
-    host: trace.host,
-    origin: trace.origin,
     cost: trace.cost,
     limit: limit?.limit,
     windowMs: limit?.windowMs,
     left: limit?.remaining,
     observed: trace.observed,
     upstream: trace.upstream,
-    upstreamMs: trace.upstreamMs,
-    upstreamError: trace.upstreamError,
-    trace: trace.traceId,
     end: trace.end,
     msg
   }

@@ -23,8 +23,6 @@ export interface SpoolOptions {
   /** A new segment after so many bytes, and after so many ms. */
   readonly segmentBytes?: number | undefined
   readonly segmentMs?: number | undefined
-  /** Whether records of this file are kept elsewhere, so that it may go for want of room. */
-  readonly isShipped?: ((file: string) => boolean) | undefined
 }
 
 const SEGMENT_BYTES = 64 * 2 ** 20
@@ -160,16 +158,9 @@ export class Spool {
     }
   }
 
-  /** What is kept elsewhere goes first, oldest first. */
+  /** What is older than its time goes. */
   #makeRoom (bytes: number): void {
-    const { folder, maxBytes, isShipped = () => false } = this.#options
     this.#sweep()
-    for (const { path, bytes: size } of segmentsIn(folder)) {
-      if (this.bytes + bytes <= maxBytes) return
-      if (path === this.#path || !isShipped(path)) continue
-      rmSync(path, { force: true })
-      this.#others -= size
-    }
-    if (this.bytes + bytes > maxBytes) throw Object.assign(new Error('AUDIT_MAX_BYTES is reached'), { code: 'ENOSPC' })
+    if (this.bytes + bytes > this.#options.maxBytes) throw Object.assign(new Error('AUDIT_MAX_BYTES is reached'), { code: 'ENOSPC' })
   }
 }

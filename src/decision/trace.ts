@@ -27,9 +27,6 @@ export class Trace {
   http: string | undefined = undefined
   /** Where it came from, in normal form; never the text of a header. */
   address: string = ''
-  /** What the client sent, where it was refused for that. */
-  host: string | undefined = undefined
-  origin: string | undefined = undefined
   /** The MCP method, if it is a known one. */
   method: string | undefined = undefined
   /** What the message names, as permissions spell it: `echo`, `resource:note://a`, `prompt:greet`. */
@@ -53,12 +50,8 @@ export class Trace {
   /** The last count of the caller. */
   limit: RateLimitResult | undefined = undefined
   observed: Observed[] | undefined = undefined
-  /** The server behind this one that was asked, how long it took, and how it failed. */
+  /** The server behind this one that was asked. */
   upstream: string | undefined = undefined
-  upstreamMs: number | undefined = undefined
-  upstreamError: string | undefined = undefined
-  /** Id of the distributed trace that it belongs to. */
-  traceId: string | undefined = undefined
   /** Why its stream ended. */
   end: StreamEnd | undefined = undefined
 
