@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,13 +10,13 @@ import { verifyChain } from '../../src/audit/verify.ts'
 import { Trace } from '../../src/decision/trace.ts'
 import { defineTool } from '../../src/tools/index.ts'
 import { addKey, build, folder } from '../support/app.ts'
-import { startServer } from '../support/processes.ts'
+import { MAIN, startServer } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
 const KEYS = sealKeys(['a'.repeat(40)]) as Keeping['keys'] & ReturnType<typeof sealKeys>
 
 function open (t: Parameters<typeof folder>[0], more: Partial<Keeping> = {}) {
-  const dir = folder(t)
+  const dir = more.folder ?? folder(t)
   const out: string[] = []
   const log = new AuditLog({
     out: text => { out.push(text) },
@@ -24,6 +24,14 @@ function open (t: Parameters<typeof folder>[0], more: Partial<Keeping> = {}) {
   })
   t.teardown(() => log.close())
   return { dir, log, out, files: () => readdirSync(dir).sort().map(name => join(dir, name)), text: () => readdirSync(dir).sort().map(name => readFileSync(join(dir, name), 'utf8')).join('') }
+}
+
+/** A folder with what an earlier life left: all but 5 kB of so many bytes. */
+function nearlyFull (t: Parameters<typeof folder>[0], maxBytes: number): { dir: string, other: string } {
+  const dir = folder(t)
+  const other = join(dir, 'audit-old-0000000000000000-000000000001.jsonl')
+  writeFileSync(other, 'x'.repeat(maxBytes - 5000))
+  return { dir, other }
 }
 
 function trace (id: string, principal: string | undefined = 'key:a'): Trace {
@@ -93,24 +101,36 @@ t.test('strangers are folded beyond fifty a second and reason, and callers never
 
 t.test('at its bound the policy open serves on, and counts what is lost in the chain', async t => {
   const troubles: Array<string | undefined> = []
-  const { log, dir, files } = open(t, { maxBytes: 65_536, onTrouble: why => { troubles.push(why) } })
-  writeFileSync(join(dir, 'audit-old-0000000000000000-000000000001.jsonl'), 'x'.repeat(64_000))
-  t.match(troubles, [])
+  const { dir, other } = nearlyFull(t, 2 ** 24)
+  const { log, files } = open(t, { folder: dir, maxBytes: 2 ** 24, onTrouble: why => { troubles.push(why) } })
   for (let i = 0; i < 10_500; i++) log.addNow(trace(`r-${i}`), 'request')
   t.same(troubles, ['ENOSPC'])
   t.ok(log.available)
-  t.ok(log.lostTotal > 0)
+  const lost = log.lostTotal
+  t.ok(lost > 0)
+  const own = () => files().filter(file => file.includes(log.chain!))
+  t.match(await verifyChain(log.chain!, own(), { keys: KEYS }), { whole: true })
+  rmSync(other)
+  await until(() => troubles.length === 2)
+  t.same(troubles, ['ENOSPC', undefined])
   log.close()
-  const own = files().filter(file => file.includes(log.chain!))
-  t.match(await verifyChain(log.chain!, own, { keys: KEYS }), { whole: true })
+  t.match(readFileSync(own().at(-1)!, 'utf8'), `"lost":${lost}`)
+  t.match(await verifyChain(log.chain!, own(), { keys: KEYS }), { whole: true, complete: false, lost })
 })
 
 t.test('at its bound the policy closed refuses, and serves again when there is room', async t => {
-  const { log, files } = open(t, { maxBytes: 65_536, whenFull: 'closed', retentionMs: 86_400_000 })
+  const { dir, other } = nearlyFull(t, 65_536)
+  const { log, files } = open(t, { folder: dir, maxBytes: 65_536, whenFull: 'closed' })
   const fill = () => { for (let i = 0; i < 1000; i++) log.addNow(trace(`r-${i}`), 'request') }
   t.throws(fill, { code: 'AUDIT_UNAVAILABLE' })
   t.notOk(log.available)
-  t.match(await verifyChain(log.chain!, files(), { keys: KEYS }), { whole: true })
+  const own = () => files().filter(file => file.includes(log.chain!))
+  t.match(await verifyChain(log.chain!, own(), { keys: KEYS }), { whole: true })
+  rmSync(other)
+  await until(() => log.available)
+  log.addNow(trace('r-after'), 'request')
+  t.match(readFileSync(own().at(-1)!, 'utf8'), '"reqId":"r-after"')
+  t.match(await verifyChain(log.chain!, own(), { keys: KEYS }), { whole: true })
 })
 
 t.test('half a write is taken back: a file that takes no more holds whole writes alone', async t => {
@@ -164,6 +184,8 @@ t.test('every answer that a killed server gave has its record, and its chain is 
   const text = readFileSync(join(cwd, 'audit', name!), 'utf8')
   const recorded = new Set(text.split('\n').map(line => /"reqId":"([^"]+)"/.exec(line)?.[1]))
   t.same([...answered].filter(id => !recorded.has(id)), [])
+  const verified = spawnSync(process.execPath, [MAIN, 'audit', 'verify'], { cwd, encoding: 'utf8', env: { PATH: process.env.PATH } })
+  t.equal(verified.status, 0, verified.stdout + verified.stderr)
 })
 
 t.test('a call whose client left before its answer has its line', async t => {
