@@ -4,12 +4,11 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import cookie from '@fastify/cookie'
 import rateLimit from '@fastify/rate-limit'
-import swagger from '@fastify/swagger'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { fetched } from './npm.ts'
 
-const PACKAGES = ['@fastify/helmet@13.2.0', '@fastify/under-pressure@9.2.0', '@fastify/view@12.0.0', '@fastify/cors@11.4.3', 'ejs@7.0.2']
+const PACKAGES = ['@fastify/helmet@13.2.0', '@fastify/under-pressure@9.2.0', '@fastify/view@12.0.0', '@fastify/cors@11.4.3', '@fastify/swagger@9.9.3', 'ejs@7.0.2']
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -43,7 +42,7 @@ export async function foreignApp (folder: string, { place, add, fastify = {}, ma
   await app.register(foreign('@fastify/under-pressure'), { exposeStatusRoute: '/status', maxEventLoopDelay: 60_000 })
   await app.register(rateLimit, { max, timeWindow: 60_000 })
   await app.register(cookie)
-  await app.register(swagger, { openapi: { info: { title: 'Theirs', version: '1' } } })
+  await app.register(foreign('@fastify/swagger'), { openapi: { info: { title: 'Theirs', version: '1' } } })
   await app.register(foreign('@fastify/view'), { engine: { ejs: createRequire(join(fetched('foreign-app', PACKAGES), 'index.js'))('ejs') }, root: join(folder, 'views') })
   await app.register(theirs)
   if (place === 'last') await add?.(app)
