@@ -79,6 +79,12 @@ export const ALERTS: readonly Alert[] = [
     says: 'Signing keys are older than 6 h: they run out after OAUTH2_STALE_KEYS_MS.'
   },
   {
+    name: 'UpstreamFileWrong',
+    expr: 'sum(rate(mcp_upstream_config_errors_total[1h])) > 0',
+    severity: 'ticket',
+    says: 'MCP_SERVERS_FILE was changed and is wrong, so what was read before stays in force. The log names line and fault.'
+  },
+  {
     name: 'UpstreamDown',
     expr: 'max by (upstream) (mcp_upstream_up) == 0',
     for: '5m',
