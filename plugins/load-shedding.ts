@@ -22,6 +22,8 @@ export class Traffic {
   readonly #maxInFlight: number
   /** Open event streams. */
   streams = 0
+  /** Calls that an upstream is to answer: it bounds them itself (upstreams/turns.ts), so they hold no place here. */
+  atUpstreams = 0
   draining = false
 
   constructor (maxInFlight: number) {
@@ -40,7 +42,7 @@ export class Traffic {
 
   /** Resolves when nothing is in flight, or after `ms`. */
   async idle (ms: number): Promise<void> {
-    if (this.inFlight === 0) return
+    if (this.#isIdle) return
     let timer: NodeJS.Timeout | undefined
     await new Promise<void>(resolve => {
       this.#waiting.add(resolve)
@@ -66,22 +68,33 @@ export class Traffic {
 
   /** This request's answer waits for its client: it counts as a stream from now on. */
   becomesStream ({ secureMcp }: FastifyRequest): void {
-    if (secureMcp.countedAs !== 'flight') return
-    secureMcp.countedAs = 'stream'
-    this.streams++
-    this.#leave(secureMcp)
+    this.#countAs('stream', secureMcp)
+  }
+
+  /** From now on an upstream is asked: who waits for one that hangs must not take the places of everybody else. */
+  asksUpstream ({ secureMcp }: FastifyRequest): void {
+    if (secureMcp.countedAs === 'flight') this.#countAs('upstream', secureMcp)
   }
 
   /** The request is over. Twice is once. */
   ended (secureMcp: SecureMcpRequest): void {
-    if (secureMcp.countedAs === 'flight') this.#leave(secureMcp)
-    if (secureMcp.countedAs === 'stream') this.streams--
-    secureMcp.countedAs = undefined
+    this.#countAs(undefined, secureMcp)
   }
 
-  #leave ({ placeOf }: SecureMcpRequest): void {
-    this.#places.leave(placeOf)
-    if (this.inFlight === 0) for (const resolve of this.#waiting) resolve()
+  #countAs (to: SecureMcpRequest['countedAs'], secureMcp: SecureMcpRequest): void {
+    const from = secureMcp.countedAs
+    if (from === undefined || from === to) return
+    secureMcp.countedAs = to
+    if (to === 'stream') this.streams++
+    if (to === 'upstream') this.atUpstreams++
+    if (from === 'flight') this.#places.leave(secureMcp.placeOf)
+    if (from === 'stream') this.streams--
+    if (from === 'upstream') this.atUpstreams--
+    if (this.#isIdle) for (const resolve of this.#waiting) resolve()
+  }
+
+  get #isIdle (): boolean {
+    return this.inFlight === 0 && this.atUpstreams === 0
   }
 }
 

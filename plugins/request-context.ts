@@ -15,7 +15,7 @@ export class SecureMcpRequest {
   /** Who is calling. Undefined only on open routes. */
   caller: Caller | undefined = undefined
   /** What this request takes up: an answer in the making, an open stream, or nothing. */
-  countedAs: 'flight' | 'stream' | undefined = undefined
+  countedAs: 'flight' | 'stream' | 'upstream' | undefined = undefined
   /** Whose share of the places it takes. */
   placeOf: string = ''
   /** The turn of the event loop in which it came. */

@@ -81,6 +81,7 @@ class HttpContext implements RequestContext {
 
   // Functions of their own, because they travel without their object.
   readonly becomesStream = (): void => { this.#request.server.secureMcp.traffic.becomesStream(this.#request) }
+  readonly asksUpstream = (): void => { this.#request.server.secureMcp.traffic.asksUpstream(this.#request) }
 
   /** What may go on to an upstream where its entry says so. */
   readonly onward = (): Onward => {

@@ -1,5 +1,6 @@
 /** The protocol behind the door: a message that was read and admitted goes to its session, the fast lane or the SDK. */
 import type { SessionIds, SessionRule } from '../core/session.ts'
+import type { Decision } from '../decision/decide.ts'
 import { AppError } from '../errors.ts'
 import type { Store } from '../state/store.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -107,6 +108,7 @@ export class McpService {
     context.trace.era = message.era
     const decision = admitMessage(this.#options, message, context, headers)
     context.decision = decision instanceof Promise ? await decision : decision
+    if (isForUpstream(context.decision)) context.asksUpstream()
     const response = this.#answer(message, headers, context)
     return response instanceof Promise ? await response : response
   }
@@ -180,4 +182,10 @@ export class McpService {
     const options = { events: this.#events, streams: this.#streams, info: this.#options.identity.info, offers, log }
     return listen(options, id, params.notifications as object, caller)
   }
+}
+
+/** Whether it calls a tool that an upstream runs. */
+function isForUpstream (decision: Decision): boolean {
+  const { offered } = decision.outcome === 'allow' ? decision : {}
+  return offered !== undefined && 'upstream' in offered && offered.upstream !== undefined
 }

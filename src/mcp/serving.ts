@@ -75,4 +75,6 @@ export interface RequestContext extends Sender {
   readonly abortSignal: () => AbortSignal
   /** Told when the answer waits for the client, perhaps for long. */
   readonly becomesStream: () => void
+  /** Told when an upstream is to answer. */
+  readonly asksUpstream: () => void
 }

@@ -137,7 +137,7 @@ async function answerOf (service: McpService, { headers, body }: Sent, session: 
 }
 
 function asking (gone = new AbortController().signal) {
-  return { caller: CALLER, trace: new Trace('r-1'), decision: NOTHING_NAMED, headers: {}, log: silent, abortSignal: () => gone, becomesStream () {} }
+  return { caller: CALLER, trace: new Trace('r-1'), decision: NOTHING_NAMED, headers: {}, log: silent, abortSignal: () => gone, becomesStream () {}, asksUpstream () {} }
 }
 
 /** What a stream says until it ends, or until it asks and waits. */

@@ -48,8 +48,8 @@ async function open (t: Test, mcpServers: object, env: Record<string, string> = 
 t.test('a program and a service of the file are listed and called, and their secrets stay here', async t => {
   const web = await startHttpUpstream(t, { streams: true })
   const { call, names, output, child } = await open(t, {
-    local: { ...PROGRAM, env: { UPSTREAM_BANNER: 'Welcome!', OWN: '${VALUE}' } }, // eslint-disable-line no-template-curly-in-string
-    web: { type: 'http', url: web.url, headers: { authorization: 'Bearer ${TOKEN}' } } // eslint-disable-line no-template-curly-in-string
+    local: { ...PROGRAM, env: { UPSTREAM_BANNER: 'Welcome!', OWN: '${VALUE}' } },
+    web: { type: 'http', url: web.url, headers: { authorization: 'Bearer ${TOKEN}' } }
   }, { VALUE: 'a-value', TOKEN: 'a-long-secret-token', STATE_SECRET: 'a secret of this server of many characters' })
   await until(async () => (await names()).includes('local_echo'))
   t.ok((await names()).includes('web_echo'))
@@ -93,6 +93,22 @@ t.test('the file is followed: what is wrong changes nothing, what is right is in
   await calling
   t.equal(failed, 0)
   t.ok((await names()).includes('one_echo'))
+})
+
+t.test('calls that wait for an upstream hold no place, and an end in order waits for them', async t => {
+  const web = await startHttpUpstream(t)
+  const { call, child } = await open(t, { web: { url: web.url, timeoutMs: 5000 } }, { MAX_IN_FLIGHT: '8' })
+  await until(async () => (await call('web_echo', { text: 'a' }))?.content[0].text === 'a')
+  const hung = Array.from({ length: 20 }, () => call('web_hang'))
+  await until(() => (web.server.calls.get('hang') ?? 0) === 20)
+  t.equal((await call('echo', { text: 'own' })).content[0].text, 'own')
+  t.equal((await call('web_echo', { text: 'theirs' })).content[0].text, 'theirs')
+  for (const { isError, content } of await Promise.all(hung)) t.match({ isError, content }, { isError: true, content: [{ text: /web/ }] })
+
+  const last = call('web_wait', { ms: 1500 })
+  await until(() => web.server.calls.get('wait') === 1)
+  child.kill('SIGTERM')
+  t.equal((await last).content[0].text, 'waited')
 })
 
 t.test('a service that is killed is named, stays listed, and is used again when it is back', async t => {
