@@ -168,7 +168,7 @@ export function dashboard (): string {
 }
 
 function drawn ({ title, of, unit = 'short', says }: Panel, y: number, column: number): object {
-  const datasource = { type: 'prometheus', uid: '${datasource}' } // eslint-disable-line no-template-curly-in-string
+  const datasource = { type: 'prometheus', uid: '${datasource}' }
   return {
     type: 'timeseries',
     title,

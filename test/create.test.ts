@@ -35,7 +35,7 @@ t.test('a folder that is there gets what is missing, and its package.json stays'
   t.match(stdout, /package\.json was there and is as it was[^]*npm install "secure-mcp-server@\^\d+\.\d+\.\d+" "zod@\^4/)
   const { mcpServers } = JSON.parse(readFileSync(join(path, '.mcp.json'), 'utf8')) as { mcpServers: object }
   t.strictSame(Object.keys(mcpServers), ['my-shop-'], 'named for the folder')
-  t.match(readFileSync(join(path, '.mcp.json'), 'utf8'), '"Bearer ${MCP_API_KEY}"') // eslint-disable-line no-template-curly-in-string
+  t.match(readFileSync(join(path, '.mcp.json'), 'utf8'), '"Bearer ${MCP_API_KEY}"')
 
   writeFileSync(join(path, `tools/get_order.${ending}`), '// changed')
   t.equal(create(path, '.').status, 0)

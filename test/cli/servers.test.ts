@@ -1,4 +1,3 @@
-/* eslint-disable no-template-curly-in-string */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -100,7 +100,7 @@ defineTool({ ...about, input: Type.Object({}), output: type({ state: "'open'" })
 const output = z.object({ state: z.enum(['open']) })
 defineTool({ ...about, input: z.object({}), output, run: () => ({ content: [{ type: 'text', text: 'see' }], structuredContent: { state: 'open' } }) })
 defineTool({ ...about, input: z.object({}), output, run: () => ({ content: [{ type: 'text', text: 'no' }], isError: true }) })
-defineTool({ ...about, input: z.object({}), output, run: ({}, { answers }) => answers.sure === undefined ? ask({ sure: elicit('Really?', output) }) : { state: 'open' } }) // eslint-disable-line no-empty-pattern
+defineTool({ ...about, input: z.object({}), output, run: (_, { answers }) => answers.sure === undefined ? ask({ sure: elicit('Really?', output) }) : { state: 'open' } })
 defineTool({ ...about, input: z.object({}), output, run: () => { throw new ToolError('no') } })
 defineTool({ ...about, input: z.object({}), output, run: () => ({ state: 'open' as const }) })
 defineTool({ ...about, input: z.object({}), output: z.object({ rows: z.array(z.object({ n: z.number() })) }), run: () => ({ rows: [1, 2].map(n => ({ n })) }) })
