@@ -141,6 +141,12 @@ export function authOf ({ section, sources }: EntryReader): Auth {
     inner.fault('"auth" needs "type": "client_credentials" or "token_exchange"')
   }
   if (clientId === undefined && !inner.has('clientId')) inner.fault('"auth" needs "clientId"')
+  // What it lists would have to be asked for when nobody is signed in.
+  if (type === 'token_exchange') {
+    inner.fault(
+      '"auth" of type token_exchange would offer nothing: its lists are asked for when nobody is signed in; use client_credentials', inner.offsetOf('type')
+    )
+  }
   if (type === 'client_credentials' && clientSecret === undefined) {
     inner.fault('"auth" of type client_credentials needs "clientSecret"')
   }

@@ -109,6 +109,7 @@ t.test('each member is held to what it may be', async t => {
     [{ url, auth: { type: 'client_credentials', clientId: 'a', issuer: 'https://i' } }, /needs "clientSecret"/],
     [{ url, auth: { type: 'token_exchange', clientId: 'a', issuer: 'https://i' }, headers: { authorization: 'x' } }, /which "auth" sets/],
     [{ url, auth: { type: 'token_exchange', clientId: 'a', issuer: 'https://i' }, share: 'all' }, /does not go with/],
+    [{ url, auth: { type: 'token_exchange', clientId: 'a', tokenUrl: 'https://i.example/t' } }, /would offer nothing/],
     ...['httpUrl', 'serverUrl', 'envFile', 'enabled_tools', 'excludeTools'].map((name): [object, RegExp] => [{ [name]: 'x' }, /servers import/])
   ]
   for (const [server, fault] of wrong) t.match(faultsOf(server).join('\n'), fault, JSON.stringify(server))
@@ -123,8 +124,7 @@ t.test('each member is held to what it may be', async t => {
 
 t.test('what belongs to one caller gets a connection for each', async t => {
   const url = 'https://h.example/mcp'
-  t.match(parse({ a: { command: 'x', questions: true }, b: { url, auth: { type: 'token_exchange', clientId: 'a', tokenUrl: 'https://i.example/t' } } }).entries,
-    [{ share: 'caller', questions: true }, { share: 'caller' }])
+  t.match(parse({ a: { command: 'x', questions: true }, b: { url, share: 'caller' } }).entries, [{ share: 'caller', questions: true }, { share: 'caller' }])
 })
 
 t.test('programs are refused where they would run on every replica', async t => {
