@@ -240,7 +240,7 @@ function upstreamCounters (registers: Registry[]): UpstreamCounters {
     name: 'mcp_upstream_duration_seconds',
     help: 'From the beginning of such a call to its answer, waiting for a place included.',
     labelNames: ['upstream'] as const,
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30],
+    buckets: BUCKETS,
     registers
   })
   const restarts = new Counter({
