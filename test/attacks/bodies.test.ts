@@ -1,7 +1,7 @@
 /** Whatever comes as a body is answered, briefly and in words of JSON-RPC, and the next caller is served. FUZZ says how many generated ones. */
 import { connect, type AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t, { type Test } from 'tap'
 import { messageOf, META, MODERN, addKey, build, modern } from '../support/app.ts'
 import { BOTH, messages, TOOLS as ALL } from '../mcp/messages.ts'

@@ -1,5 +1,5 @@
 /** Whatever an authenticator does, nobody is let in without an identity (CVE-2026-59822). */
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t, { type Test } from 'tap'
 import type { Authenticator } from '../../src/auth/authenticator.ts'
 import { authenticationChain } from '../../src/auth/chain.ts'

@@ -1,5 +1,5 @@
 import { BlockList } from 'node:net'
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { addressGroup, addressSet, clientAddress, normalAddress, normalRange, proxies } from '../../src/core/address.ts'
 

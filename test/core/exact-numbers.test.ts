@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { inexactNumberIn, inexactNumbers, markInexactNumbers } from '../../src/core/exact-numbers.ts'
 

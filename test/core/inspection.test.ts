@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { Inspector } from '../../src/core/inspection.ts'
 import { PATTERNS } from '../../src/core/patterns.ts'

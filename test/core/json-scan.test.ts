@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { MAX_DEPTH, MAX_ELEMENTS, scanJson } from '../../src/core/json-scan.ts'
 

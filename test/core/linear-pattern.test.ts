@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { linearPattern, requireNoBacktracking } from '../../src/core/linear-pattern.ts'
 import { compileSchema } from '../../src/core/schema.ts'

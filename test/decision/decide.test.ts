@@ -1,5 +1,5 @@
 /** What may not be used looks and costs like what does not exist, whichever layer would have spoken. */
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { Inspector } from '../../src/core/inspection.ts'
 import type { Principal } from '../../src/core/principal.ts'

@@ -1,5 +1,5 @@
 /** What is explained is what is decided: the running app and the explanation are asked the same. */
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { originCheck, hostCheck } from '../../src/core/origin.ts'
 import { hashKey } from '../../src/core/api-key.ts'

@@ -1,5 +1,5 @@
 /** What the form of a message may be: a row an input, with the refusal in full where there is one. */
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { makeKey } from '../../src/core/api-key.ts'
 import { rpcError, toAnswer } from '../../src/core/answer.ts'

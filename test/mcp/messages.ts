@@ -1,5 +1,5 @@
 /** Messages for the two lanes: mostly right, so that the fast one is on, each part now and then odd or wrong. And tools, one for each way in which a call can end. */
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import { ask, defineTool, elicit, ToolError, Type } from '../../src/tools/index.ts'
 import type { Definition } from '../../src/tools/tool.ts'
 import { META, MODERN } from '../support/app.ts'

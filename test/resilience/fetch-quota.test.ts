@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { FetchQuota, MAX_FETCHES, WINDOW_MS } from '../../src/resilience/fetch-quota.ts'
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../support/fast-check.ts'
 import t from 'tap'
 import { BoundedLines, idOfEnds } from '../../src/upstreams/bounded-lines.ts'
 
