@@ -2,7 +2,7 @@
  * Why a call to an upstream came to nothing, in the words that the caller reads, and what it says of the upstream's
  * health.
  */
-import { AppError } from '../errors.ts'
+import { AppError, UsageError } from '../errors.ts'
 import { redact } from '../telemetry/redact.ts'
 import { UpstreamError, type UpstreamReason } from '../tools/tool.ts'
 import { PeerTrouble, UpstreamFault, type TroubleKind } from './messages.ts'
@@ -84,4 +84,20 @@ export function isFailure (error: unknown, since: number, heardAt: number): bool
     case 'late': return heardAt < since
     default: return false
   }
+}
+
+/** Why it could not be started, in words that go on from "Upstream x". */
+export function startTrouble (error: unknown): PeerTrouble {
+  if (error instanceof PeerTrouble) {
+    return error.kind === 'late'
+      ? new PeerTrouble('unreachable', `did not finish its start: it ${error.message}`, { sent: false })
+      : error
+  }
+  if (error instanceof UpstreamFault) {
+    return new PeerTrouble('unreachable', `refused the handshake: ${error.message.slice(0, 200)}`)
+  }
+  if (error instanceof UsageError) {
+    return new PeerTrouble('unreachable', `cannot be started: ${error.message}`, { sent: false })
+  }
+  return new PeerTrouble('unreachable', `cannot be started: ${(error as Error).message}`, { sent: false })
 }
