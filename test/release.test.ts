@@ -56,3 +56,9 @@ t.test('what the package exports is in it, and declarations that no entry leads 
   const all = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter(path => path.endsWith('.js'))
   t.ok(declarations.length > 0 && declarations.length < all.length / 2, `${declarations.length} of ${all.length}`)
 })
+
+t.test('comments are in the declarations, which editors show, and nowhere else', async t => {
+  for (const path of ['dist/src/plugin.js', 'dist/src/cli/main.js', 'dist/plugins/auth.js']) t.notMatch(read(path), /^\s*(\/\/|\/\*)/m, path)
+  t.ok(read('dist/src/cli/main.js').startsWith('#!/usr/bin/env node\n'), 'the command is a program')
+  t.match(read('dist/src/tools/tool.d.ts'), '/** Thrown by a tool for what the model should read and can mend.')
+})
