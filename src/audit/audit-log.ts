@@ -39,12 +39,16 @@ interface Pending {
   readonly text: string
   /** Not answered without its record, where the policy says so. */
   readonly must: boolean
+  /** Refused because no record can be kept: counted, since none of them may push out the record of a call that ran. */
+  readonly isRefusal?: boolean
   readonly done: (error?: Error) => void
 }
 
 /** Records that wait in memory for room on the disk. */
 const MAX_HELD = 10_000
 const RETRY_MS = 1000
+/** Of them, written at once: a little room is enough to begin. */
+const RETRY_LINES = 500
 const SEAL_MS = 10_000
 const SEAL_EVERY = 10_000
 /** Microtasks without news after which what is gathered is written. */
@@ -70,8 +74,9 @@ export class AuditLog {
   /** Waiting for room. */
   #held: string[] = []
   #lost = 0
-  #lostSince: string | undefined
+  #refused = 0
   #trouble: string | undefined
+  #troubleSince = ''
   #strangers = new Map<string, number>()
   #folded = new Map<string, { trace: Trace, count: number }>()
   /** Records that nothing kept, since the start. */
@@ -112,7 +117,8 @@ export class AuditLog {
    */
   add (trace: Trace, msg: RequestRecord['msg'], inTurn: boolean, done: (error?: Error) => void): void {
     if (this.#isFolded(trace)) return done()
-    this.#pending.push({ text: textOf(trace, msg, this.#privacy), must: trace.reason !== 'AUDIT_UNAVAILABLE', done })
+    const isRefusal = trace.reason === 'AUDIT_UNAVAILABLE'
+    this.#pending.push({ text: textOf(trace, msg, this.#privacy), must: !trace.ran && !isRefusal, isRefusal, done })
     if (inTurn) {
       if (this.#isTurning) return
       this.#isTurning = true
@@ -133,7 +139,8 @@ export class AuditLog {
     // The log alone has one line a request.
     if (this.#isFolded(trace) || (this.#spool === undefined && msg !== 'request')) return
     let failed: Error | undefined
-    this.#pending.push({ text: textOf(trace, msg, this.#privacy), must, done: error => { failed = error } })
+    const done = (error?: Error) => { failed = error }
+    this.#pending.push({ text: textOf(trace, msg, this.#privacy), must: must && !trace.ran, done })
     this.#flush()
     if (failed !== undefined) throw failed
   }
@@ -146,7 +153,9 @@ export class AuditLog {
     if (this.#spool === undefined) return
     this.#retry()
     this.#seal()
-    this.#write([own('closed', { chain: this.chain })])
+    // What waited to the last is in the log alone, which is told so.
+    if (this.#trouble !== undefined) this.#out(this.#gap(this.#held.length) + '\n')
+    else this.#write([own('closed', { chain: this.chain })])
     this.#spool.close()
   }
 
@@ -178,9 +187,10 @@ export class AuditLog {
       for (const { done } of pending) done()
       return
     }
-    for (const { text, must, done } of pending) {
+    for (const { text, must, isRefusal, done } of pending) {
       const isRefused = must && this.#keep!.whenFull === 'closed'
-      if (!isRefused) this.#hold([text])
+      if (isRefusal === true) this.#refused++
+      else if (!isRefused) this.#hold([text])
       done(isRefused ? unavailable() : undefined)
     }
   }
@@ -220,6 +230,7 @@ export class AuditLog {
 
   #becomes (trouble: string | undefined): void {
     if (this.#trouble === trouble) return
+    if (this.#trouble === undefined) this.#troubleSince = isoNow()
     this.#trouble = trouble
     this.#keep!.onTrouble?.(trouble)
   }
@@ -231,20 +242,21 @@ export class AuditLog {
     this.#held.splice(0, over)
     this.#lost += over
     this.lostTotal += over
-    this.#lostSince ??= isoNow()
   }
 
-  /** Whether there is room again: what waited is written, after a line that says what did not. */
+  /** Whether there is room again: what waited is written, after a line that says what did not, and since when. */
   #retry (): void {
-    const why = this.#trouble
-    if (why === undefined) return
-    const gap = this.#lost === 0 ? [] : [own('gap', { lost: this.#lost, since: this.#lostSince, why })]
-    // Something must be tried, or a server that refuses everything would never find out.
-    const lines = [...gap, ...this.#held]
-    if (!this.#append(lines.length === 0 ? [own('gap', { lost: 0, since: isoNow(), why })] : lines)) return
-    this.#held = []
+    if (this.#trouble === undefined) return
+    if (!this.#append([this.#gap(), ...this.#held.slice(0, RETRY_LINES)])) return
+    this.#held.splice(0, RETRY_LINES)
     this.#lost = 0
-    this.#lostSince = undefined
+    this.#refused = 0
+    while (this.#held.length > 0 && this.#append(this.#held.slice(0, RETRY_LINES))) this.#held.splice(0, RETRY_LINES)
+  }
+
+  #gap (more = 0): string {
+    const refused = this.#refused === 0 ? {} : { refused: this.#refused }
+    return own('gap', { lost: this.#lost + more, ...refused, since: this.#troubleSince, why: this.#trouble })
   }
 
   #seal (): void {

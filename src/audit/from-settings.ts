@@ -1,7 +1,7 @@
 /** The records as the settings want them kept. */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { UsageError } from '../errors.ts'
-import { readOrMakeKeys } from '../secrets/keys.ts'
+import { readKeys, readOrMakeKeys } from '../secrets/keys.ts'
 import { settingsDigest } from '../settings/digest.ts'
 import { PRODUCT } from '../settings/identity.ts'
 import type { Config } from '../settings/schema.ts'
@@ -86,11 +86,20 @@ export function openAudit (config: Config, log: LineLog): AuditLog {
  * @throws {UsageError} where there is no secret and no key can be kept
  */
 export function auditSecrets (config: Config): Array<string | Buffer> {
-  if (config.AUDIT_KEY.length > 0) return [...config.AUDIT_KEY]
-  if (config.STATE_SECRET.length > 0) return [...config.STATE_SECRET]
-  return readOrMakeKeys({ keys: config.CONFIG_ENCRYPTION_KEY, keyFile: config.CONFIG_ENCRYPTION_KEY_FILE }).map(
-    ({ bytes }) => bytes
-  )
+  return secretsOf(config, readOrMakeKeys)
+}
+
+/** The same for whoever only reads, who makes no key: none where there is none. @throws {UsageError} */
+export function knownAuditSecrets (config: Config): Array<string | Buffer> {
+  return secretsOf(config, readKeys)
+}
+
+function secretsOf (
+  { AUDIT_KEY, STATE_SECRET, CONFIG_ENCRYPTION_KEY: keys, CONFIG_ENCRYPTION_KEY_FILE: keyFile }: Config,
+  keysIn: typeof readKeys
+): Array<string | Buffer> {
+  if (AUDIT_KEY.length > 0) return [...AUDIT_KEY]
+  return STATE_SECRET.length > 0 ? [...STATE_SECRET] : keysIn({ keys, keyFile }).map(({ bytes }) => bytes)
 }
 
 /** So much of a file's end holds its last whole write. */

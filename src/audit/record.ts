@@ -109,11 +109,12 @@ export interface SealRecord extends RecordLine {
   readonly mac: string
 }
 
-/** So many records were lost before this line. */
+/** Records could not be written for a while: so many were lost, and so many requests refused for want of one. */
 export interface GapRecord extends RecordLine {
   readonly msg: 'gap'
   readonly lost: number
-  /** ISO 8601, UTC. */
+  readonly refused?: number
+  /** Since when, ISO 8601, UTC. */
   readonly since: string
   readonly why: string
 }

@@ -98,6 +98,7 @@ export function keyPrincipal (record: ApiKeyRecord, now: number): Principal {
     ...(record.owner === undefined ? {} : { claims: { owner: record.owner } }),
     authenticatedAt: now,
     expiresAt: record.expires,
+    ...(record.cidrs === undefined ? {} : { cidrs: record.cidrs }),
     revocableAs: [`key:${record.id}`]
   }
 }

@@ -82,9 +82,12 @@ function isOfRequest ({ msg }: Exported): boolean {
 }
 
 function lineOf ({
-  time, msg, decision, principal, method, operation, target, rule, reqId, count, lost
+  time, msg, decision, principal, method, operation, target, rule, reqId, count, ...more
 }: Exported): string {
-  if (msg === 'gap') return `${time} ${String(lost)} records were lost before this`
+  if (msg === 'gap') {
+    const { since, why, lost, refused = 0 } = more
+    return `${time} nothing could be written since ${String(since)} (${String(why)}): ${String(lost)} records lost, ${String(refused)} requests refused`
+  }
   const what = [method ?? operation, target].filter(part => part !== undefined).join(' ')
   const why = rule === undefined ? '' : ` (${String(rule)})`
   const times = count === undefined ? '' : ` ×${String(count)}`

@@ -7,15 +7,16 @@ const MAX_KEPT = 1000
 const kept = new Map<string, string>()
 
 /**
- * The first eight hexadecimal digits of SHA-256 over permissions, end and limit.
+ * The first eight hexadecimal digits of SHA-256 over permissions, end, limit and address ranges.
  *
  * @param limit units in a window that the principal was held to
  */
 export function policyVersion (
-  { permissions, expiresAt }: Pick<Principal, 'permissions' | 'expiresAt'>,
+  { permissions, expiresAt, cidrs }: Pick<Principal, 'permissions' | 'expiresAt' | 'cidrs'>,
   limit: number | undefined
 ): string {
-  const text = `${permissions.join('\n')}\n\n${expiresAt ?? ''}\n${limit ?? ''}`
+  const ranges = cidrs === undefined ? '' : `\n\n${cidrs.join('\n')}`
+  const text = `${permissions.join('\n')}\n\n${expiresAt ?? ''}\n${limit ?? ''}${ranges}`
   const known = kept.get(text)
   if (known !== undefined) return known
   if (kept.size >= MAX_KEPT) kept.clear()

@@ -31,6 +31,8 @@ export interface Principal {
   readonly authenticatedAt: number
   /** ms since the epoch; streams end then. */
   readonly expiresAt?: number | undefined
+  /** API keys: from where it may be used; absent: from anywhere. */
+  readonly cidrs?: readonly string[] | undefined
   /** OAuth2: when the token was issued, ms since the epoch; revocations of a subject reach what is older. */
   readonly issuedAt?: number | undefined
   /** What a revocation may name: `key:<id>`, `jti:<id>`, `sub:<subject>`, `client:<id>`. */

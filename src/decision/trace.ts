@@ -38,7 +38,7 @@ export class Trace {
   principal: string | undefined = undefined
   auth: string | undefined = undefined
   /** Whose permissions held. */
-  policy: Pick<Principal, 'permissions' | 'expiresAt'> | undefined = undefined
+  policy: Pick<Principal, 'permissions' | 'expiresAt' | 'cidrs'> | undefined = undefined
   /** Why it was refused; undefined while nothing refused it. */
   reason: Reason | undefined = undefined
   /** What decided: `!delete_*`, `10.0.0.0/8`. For the log and the audit, never for the caller. */
@@ -52,6 +52,8 @@ export class Trace {
   observed: Observed[] | undefined = undefined
   /** The server behind this one that was asked. */
   upstream: string | undefined = undefined
+  /** Whether what was asked for began to be done: its caller is to know, whatever becomes of the record. */
+  ran: boolean = false
   /** Why its stream ended. */
   end: StreamEnd | undefined = undefined
 

@@ -15,4 +15,5 @@ export function noteBegin ({ onBegin }: ServingOptions, { offered }: Allowance, 
   const { tool, upstream } = offered as OfferedTool
   trace.upstream = upstream
   if (tool.annotations?.readOnlyHint !== true || upstream !== undefined) onBegin?.(trace)
+  trace.ran = true
 }

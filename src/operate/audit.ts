@@ -1,7 +1,7 @@
 /** Reading the records of a folder: verify, show and export them. */
 import { closeSync, createReadStream, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { auditSecrets } from '../audit/from-settings.ts'
+import { knownAuditSecrets } from '../audit/from-settings.ts'
 import type { Exported } from '../audit/formats/ocsf.ts'
 import { sealKeys } from '../audit/seal.ts'
 import { segmentsIn, type SegmentFile } from '../audit/spool.ts'
@@ -77,7 +77,7 @@ export async function verifyRecords (
     throw new UsageError(`There is no record in ${config.AUDIT_DIR}; name the files, or set AUDIT_DIR`)
   }
   const heads = headsFile === undefined ? undefined : headsIn(headsFile)
-  const keys = sealKeys(auditSecrets(config))
+  const keys = sealKeys(knownAuditSecrets(config))
   const verdicts: ChainVerdict[] = []
   for (const [chain, segments] of chains) {
     verdicts.push(

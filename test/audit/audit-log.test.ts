@@ -133,6 +133,42 @@ t.test('at its bound the policy closed refuses, and serves again when there is r
   t.match(await verifyChain(log.chain!, own(), { keys: KEYS }), { whole: true })
 })
 
+t.test('a call that ran is answered where its record finds no room, and those refused do not push its record out', async t => {
+  const { dir, other } = nearlyFull(t, 65_536)
+  const { log, files } = open(t, { folder: dir, maxBytes: 65_536, whenFull: 'closed' })
+  const ran = trace('r-ran')
+  ran.ran = true
+  ran.args = { text: 'x'.repeat(10) }
+  ran.target = 'x'.repeat(6000)
+  log.addNow(ran, 'request')
+  t.notOk(log.available, 'it found no room')
+  for (let i = 0; i < 11_000; i++) {
+    const refused = trace(`r-${i}`)
+    refused.refuse('AUDIT_UNAVAILABLE')
+    log.add(refused, 'request', false, () => {})
+  }
+  t.throws(() => log.addNow(trace('r-list'), 'request'), { code: 'AUDIT_UNAVAILABLE' }, 'what did not run is refused')
+  rmSync(other)
+  await until(() => log.available)
+  log.close()
+  const own = files().filter(file => file.includes(log.chain!))
+  const lines = own.map(file => readFileSync(file, 'utf8')).join('').trimEnd().split('\n').map(line => JSON.parse(line))
+  t.match(lines.find(({ msg }) => msg === 'gap'), { lost: 0, refused: 11_000, why: 'ENOSPC' })
+  t.ok(lines.some(({ reqId }) => reqId === 'r-ran'))
+  t.equal(log.lostTotal, 0)
+  t.match(await verifyChain(log.chain!, own, { keys: KEYS }), { whole: true, complete: true, lost: 0 })
+})
+
+t.test('what waited for room in little pieces is written with little room', async t => {
+  const { dir, other } = nearlyFull(t, 2_000_000)
+  const { log, files } = open(t, { folder: dir, maxBytes: 2_000_000 })
+  for (let i = 0; i < 10_000; i++) log.addNow(trace(`r-${i}`), 'request')
+  rmSync(other)
+  const own = () => files().filter(file => file.includes(log.chain!))
+  await until(() => own().some(file => readFileSync(file, 'utf8').includes('"msg":"gap"')))
+  t.match(await verifyChain(log.chain!, own(), { keys: KEYS }), { whole: true })
+})
+
 t.test('half a write is taken back: a file that takes no more holds whole writes alone', async t => {
   const dir = folder(t)
   const source = join(import.meta.dirname, '../../src')

@@ -1,10 +1,11 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { BEGINNING, link, type Head } from '../../src/audit/chain.ts'
 import { sealed, sealKeys } from '../../src/audit/seal.ts'
 import { verifyChain, type VerifyOptions } from '../../src/audit/verify.ts'
 import { folder } from '../support/app.ts'
+import { secureMcp } from '../support/processes.ts'
 
 const KEYS = sealKeys(['a'.repeat(40)])
 const CHAIN = 'replica-0011223344556677'
@@ -118,4 +119,14 @@ t.test('what a crash left of a line at the end is no fault; in the middle it is'
 t.test('what began and has no end is counted', async t => {
   const { text } = link(BEGINNING, [{ msg: 'chain', chain: CHAIN }, { msg: 'begun', reqId: 'a' }, { msg: 'begun', reqId: 'b' }, { msg: 'request', reqId: 'a' }].map(line => JSON.stringify(line)))
   t.same((await judge(t, text.split('\n').slice(0, -1))).unfinished, ['b'])
+})
+
+t.test('the command that verifies makes nothing: without a key it says whose seals it cannot judge', async t => {
+  const cwd = folder(t)
+  const file = join(cwd, `audit-${CHAIN}-000000000001.jsonl`)
+  writeFileSync(file, chain().lines.join('\n') + '\n')
+  const { code, out } = await secureMcp(['audit', 'verify', file], { cwd })
+  t.equal(code, 0)
+  t.match(out, `no key for seals of ${KEYS[0]!.kid}`)
+  t.same(readdirSync(cwd), [`audit-${CHAIN}-000000000001.jsonl`])
 })
