@@ -4,6 +4,7 @@ import { NOTHING_NAMED, type Decision } from '../src/decision/decide.ts'
 import type { Trace } from '../src/decision/trace.ts'
 import { AppError } from '../src/errors.ts'
 import { accepted } from '../src/core/accept.ts'
+import { passedBy } from '../src/core/via.ts'
 import type { HttpResponse } from '../src/mcp/http-response.ts'
 import { requireServed } from '../src/mcp/message.ts'
 import type { RequestContext } from '../src/mcp/serving.ts'
@@ -17,6 +18,8 @@ export interface McpRouteOptions {
   maxRequestBytes: number
   /** Headers that handlers may read, in lower case. */
   toolHeaders: readonly string[]
+  /** The name of this gateway, as messages that passed it bear it. */
+  gateway: string
 }
 
 /**
@@ -24,10 +27,11 @@ export interface McpRouteOptions {
  * is complete in itself or names a session that every replica can look up, so
  * any of them can answer it.
  */
-const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { path, maxRequestBytes, toolHeaders }) => {
+const mcpRoute: FastifyPluginAsync<McpRouteOptions> = async (app, { path, maxRequestBytes, toolHeaders, gateway }) => {
   const marked = { schema: HIDDEN, config: { secureMcp: { jsonRpc: true } } }
   app.post(path, { ...marked, bodyLimit: maxRequestBytes }, async (request, reply) => {
     reply.header('cache-control', 'no-store')
+    if (passedBy(request.headers.via).includes(gateway)) throw cameBack()
     const context = new HttpContext(request, reply, toolHeaders)
     return send(reply, await app.secureMcp.mcp.serve(request.body, request.headers, context))
   })
@@ -105,6 +109,10 @@ class HttpContext implements RequestContext {
     else raw.once('close', () => controller.abort())
     return controller.signal
   }
+}
+
+function cameBack (): AppError {
+  return new AppError('LOOP_DETECTED', 'This message passed this server before: it is behind itself')
 }
 
 const NO_HEADERS = Object.freeze({})

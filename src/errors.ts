@@ -159,6 +159,12 @@ export const ERRORS = {
     means:
       'The tool threw, took longer than its `timeoutMs`, or returned what its output schema does not allow. The log has the cause.'
   },
+  LOOP_DETECTED: {
+    http: 508,
+    rpc: 508,
+    expose: true,
+    means: 'The message passed this server before: an entry of `MCP_SERVERS_FILE` leads back here. Take it out.'
+  },
   UPSTREAM_UNREACHABLE: {
     http: 200,
     rpc: 502,

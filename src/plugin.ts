@@ -216,7 +216,8 @@ async function registerRoutes (app: FastifyInstance, composition: Composition): 
     const needsKey = runtime.authentication.required && oauth2 === undefined && composition.given === undefined
     await app.register(serverCard, { path, identity: runtime.identity, url: publicUrl + config.path, needsKey })
   }
-  await app.register(mcpRoute, { path, maxRequestBytes: config.MAX_REQUEST_BYTES, toolHeaders: config.TOOL_HEADERS })
+  const { MAX_REQUEST_BYTES: maxRequestBytes, TOOL_HEADERS: toolHeaders } = config
+  await app.register(mcpRoute, { path, maxRequestBytes, toolHeaders, gateway: runtime.gateway })
   if (preflights !== undefined) await app.register(preflights)
 }
 

@@ -11,6 +11,7 @@ import type { Inspector } from './core/inspection.ts'
 import type { Identity } from './core/identity.ts'
 import { sealer } from './core/seal.ts'
 import { sessionIds, type SessionIds } from './core/session.ts'
+import { gatewayName } from './core/via.ts'
 import { jwtVerifiers } from './jwt-verifiers.ts'
 import type { Inspection } from './decision/layers.ts'
 import { identityFromSettings } from './settings/identity.ts'
@@ -76,6 +77,8 @@ export interface Runtime {
   oauth2: OAuth2 | undefined
   /** Absent where there are none. */
   upstreams: UpstreamSet | undefined
+  /** The name of this gateway towards others. */
+  gateway: string
   /** Read MCP_SERVERS_FILE and the secrets that it names now. */
   rereadUpstreams (): Promise<void>
   close (): Promise<void>
@@ -106,7 +109,8 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
   const load = async (query: string) => buildCatalogue([...await loadSources(query), ...sources], inspector.patterns)
   const identity = identityFromSettings(config)
   const offer = new CurrentOffer(await load(''))
-  const followed = upstreamsFrom(options, identity, offer, inspector)
+  const gateway = gatewayName(secrets[0]!)
+  const followed = upstreamsFrom(options, { info: identity.info, gateway }, offer, inspector)
   const upstreams = followed?.set
   const replace = (own: Catalogue): void => {
     if (upstreams === undefined) offer.replace(own); else upstreams.replaceOwn(own)
@@ -128,6 +132,7 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
     authentication: { required: config.MCP_AUTH_ENABLED, types: given ? ['custom'] : links.map(({ type }) => type) },
     oauth2,
     upstreams,
+    gateway,
     rereadUpstreams: async () => await followed?.reload(),
     async close () {
       reloader?.close()
@@ -138,17 +143,17 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
 }
 
 function upstreamsFrom (
-  options: RuntimeOptions, { info }: Identity, offer: CurrentOffer, { patterns }: Inspector
+  options: RuntimeOptions, { info, gateway }: Pick<Identity, 'info'> & { gateway: string }, offer: CurrentOffer, { patterns }: Inspector
 ): FollowedUpstreams | undefined {
   const { upstreams, upstreamCounts: counts, store, logger: log, env, config } = options
   const clientInfo = { name: info.name, version: info.version }
   const shared = new SharedCatalogue(store, log)
   if (upstreams !== undefined) {
-    const set = new UpstreamSet({ shared, ...upstreams, offer, log, clientInfo, counts })
+    const set = new UpstreamSet({ shared, ...upstreams, offer, log, clientInfo, gateway, counts })
     return { set, async reload () {}, async stop () {} }
   }
   if (env === undefined) return undefined
-  return upstreamsFromSettings({ config, env, log, shared, offer, clientInfo, counts, patterns })
+  return upstreamsFromSettings({ config, env, log, shared, offer, clientInfo, gateway, counts, patterns })
 }
 
 /** The built-in tools, where they are wanted, and those of TOOLS_DIR. */

@@ -31,6 +31,7 @@ const LAYER_OF: Readonly<Record<Reason, LayerName | ((rule: string) => LayerName
   UNKNOWN_TOOL: 'existence',
   UNKNOWN_METHOD: 'message',
   VERSION_REFUSED: 'message',
+  LOOP_DETECTED: 'message',
   HEADER_MISMATCH: rule => rule.startsWith('mcp-param-') ? 'param-headers' : 'message',
   MALFORMED_CREDENTIAL: 'credential',
   AUTHENTICATION_REQUIRED: 'credential',

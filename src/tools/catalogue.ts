@@ -61,6 +61,8 @@ export interface Catalogue {
   readonly resources: ReadonlyMap<string, OfferedResource>
   readonly templates: ReadonlyMap<string, OfferedResource>
   readonly prompts: ReadonlyMap<string, OfferedPrompt>
+  /** Names of this gateway and of those behind it, where there are servers behind it. */
+  readonly via?: readonly string[]
 }
 
 /** Names of the inspection's patterns. */

@@ -14,7 +14,7 @@ import { UpstreamSet, type UpstreamSetOptions } from './upstreams.ts'
 import { resolve, type ValueSources } from './values.ts'
 import { WireOpener } from './wire-opener.ts'
 
-export interface UpstreamsFromSettings extends Pick<UpstreamSetOptions, 'offer' | 'shared' | 'clientInfo' | 'counts'> {
+export interface UpstreamsFromSettings extends Pick<UpstreamSetOptions, 'offer' | 'shared' | 'clientInfo' | 'gateway' | 'counts'> {
   readonly config: Config
   /** Of the process: variables that the file names, and what children are passed on. */
   readonly env: Readonly<Record<string, string | undefined>>
@@ -47,14 +47,14 @@ class FollowedFile implements FollowedUpstreams {
   readonly #watches: Array<() => void>
 
   constructor (options: UpstreamsFromSettings) {
-    const { config, env, log, patterns } = options
+    const { config, env, log, patterns, gateway } = options
     this.#options = options
     const secureConfig = secureConfigOf(env)
     this.#secrets = new Secrets(secureConfig)
     const sources: ValueSources = { env, secret: name => this.#secrets.get(name) }
     this.#file = { sources, stdio: config.STDIO_UPSTREAMS ?? !usesRedis(config), patterns }
     const valueOf = (template: Template) => resolve(template, sources)
-    this.#opener = new WireOpener({ ambient: env, resolve: valueOf, log })
+    this.#opener = new WireOpener({ ambient: env, resolve: valueOf, log, gateway })
     const key = randomBytes(32)
     this.set = new UpstreamSet({
       ...options,

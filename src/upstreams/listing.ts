@@ -2,9 +2,10 @@
  * Everything that an upstream lists, page by page, within bounds. What breaks a bound ends the list and is told; it
  * throws nothing away.
  */
+import { namesIn, VIA_META_KEY } from '../core/via.ts'
 import type { Agreement, OnBehalf } from './handshake.ts'
 import { dress } from './handshake.ts'
-import { isMembers, member, UpstreamFault, type Members } from './messages.ts'
+import { isMembers, member, membersIn, UpstreamFault, type Members } from './messages.ts'
 import type { Peer } from './peer.ts'
 
 /** What an upstream lists, in its own words. */
@@ -24,6 +25,8 @@ export interface UpstreamListing {
   readonly lists: UpstreamLists
   /** What was left out and why, in words that go on from "Upstream x". */
   readonly remarks: readonly string[]
+  /** Gateways that it names behind its tools. */
+  readonly via: readonly string[]
 }
 
 export const NO_LISTS: UpstreamLists = { tools: [], prompts: [], resources: [], templates: [] }
@@ -48,6 +51,12 @@ const KINDS: readonly ListKind[] = [
   { list: 'templates', method: 'resources/templates/list', in: 'resourceTemplates', capability: 'resources' }
 ]
 
+/** What is told beside the lists. */
+interface Told {
+  readonly remarks: string[]
+  readonly via: Set<string>
+}
+
 interface ListingDeps {
   readonly peer: Peer
   readonly agreement: Agreement
@@ -62,22 +71,23 @@ interface ListingDeps {
  */
 export async function listAll (deps: ListingDeps): Promise<UpstreamListing> {
   const remarks: string[] = []
+  const via = new Set<string>()
   const lists: Record<keyof UpstreamLists, readonly Members[]> = { ...NO_LISTS }
   for (const kind of KINDS) {
     if (member(deps.agreement.capabilities, kind.capability) === undefined) continue
     try {
-      lists[kind.list] = await listOne(deps, kind, remarks)
+      lists[kind.list] = await listOne(deps, kind, { remarks, via })
     } catch (error) {
       // It claims what it has not: that list is empty.
       if (!(error instanceof UpstreamFault)) throw error
       if (error.code !== -32601) remarks.push(`answers ${kind.method} with error ${error.code}`)
     }
   }
-  return { lists, remarks }
+  return { lists, remarks, via: [...via] }
 }
 
 async function listOne (
-  { peer, agreement, behalf, bounds }: ListingDeps, { list, method, in: name }: ListKind, remarks: string[]
+  { peer, agreement, behalf, bounds }: ListingDeps, { list, method, in: name }: ListKind, { remarks, via }: Told
 ): Promise<Members[]> {
   const most = list === 'tools' ? bounds.maxTools : MAX_OTHERS
   const found: Members[] = []
@@ -87,6 +97,7 @@ async function listOne (
   for (let page = 1; ; page++) {
     const { params, headers } = dress(agreement, method, cursor === undefined ? {} : { cursor }, behalf)
     const result = await peer.ask(method, params, { deadlineMs: bounds.deadlineMs, headers })
+    for (const gateway of namesIn(member(membersIn(result, '_meta'), VIA_META_KEY))) via.add(gateway)
     const items = member(result, name)
     if (!Array.isArray(items)) remarks.push(`answers ${method} without the list "${name}"`)
     for (const item of Array.isArray(items) ? items as unknown[] : []) {

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 import { Agent, fetch as undiciFetch } from 'undici'
+import { passedBy, viaHeader } from '../core/via.ts'
 import { BoundedMap } from '../resilience/bounded-map.ts'
 import { guardedLookup, networkOfHost, urlFault } from './address-guard.ts'
 import type { UpstreamAuth } from './entry.ts'
@@ -22,12 +23,14 @@ export interface OutgoingOptions {
   /** Lower-case names of the caller's headers that go on. */
   readonly forwardHeaders: readonly string[]
   readonly tokens?: UpstreamTokens | undefined
+  /** The name of this gateway, which goes with every message. */
+  readonly gateway?: string
 }
 
 /** Whatever the file says: credentials of callers, and headers of the connection, of proxies and of the protocol. */
 export const NEVER_FORWARDED = new RegExp(`^(?:${[
   'authorization|cookie|dpop|x-api-key|x-upstream-.*|proxy-.*',
-  'forwarded|x-forwarded-.*|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect',
+  'forwarded|x-forwarded-.*|host|connection|keep-alive|te|trailer|via|transfer-encoding|upgrade|expect',
   'mcp-.*|content-.*|accept|accept-encoding'
 ].join('|')})$`)
 /** RFC 9110 §5.5: everything else ends the header, or is another one. */
@@ -39,9 +42,11 @@ export class Outgoing {
   readonly #fixed: OutgoingHeaders
   readonly #forwarded: readonly string[]
   readonly #tokens: UpstreamTokens | undefined
+  readonly #gateway: string | undefined
+  readonly #fixedVia: OutgoingHeaders
 
   /** @throws {TokenTrouble} for a value that is no header */
-  constructor ({ headers, forwardHeaders, tokens }: OutgoingOptions) {
+  constructor ({ headers, forwardHeaders, tokens, gateway }: OutgoingOptions) {
     for (const [name, value] of Object.entries(headers)) {
       if (HEADER_VALUE.test(value)) continue
       throw new TokenTrouble(`cannot be asked: its header ${name} has a character that no header may have`)
@@ -49,6 +54,8 @@ export class Outgoing {
     this.#fixed = headers
     this.#forwarded = forwardHeaders.filter(name => !NEVER_FORWARDED.test(name) && headers[name] === undefined)
     this.#tokens = tokens
+    this.#gateway = gateway
+    this.#fixedVia = { ...viaOf([], gateway), ...headers }
   }
 
   /** Whether something goes out that nobody on the way may read. */
@@ -61,8 +68,7 @@ export class Outgoing {
    * @throws {TokenTrouble} where a token is needed and there is none
    */
   headers (caller: WireCaller | undefined): OutgoingHeaders | Promise<OutgoingHeaders> {
-    const forwards = caller !== undefined && this.#forwarded.length > 0
-    const headers = forwards ? { ...this.#forwardedOf(caller), ...this.#fixed } : this.#fixed
+    const headers = this.#headersFor(caller)
     if (this.#tokens === undefined) return headers
     const token = this.#tokens.get(caller)
     return token instanceof Promise ? token.then(token => withToken(headers, token)) : withToken(headers, token)
@@ -79,6 +85,12 @@ export class Outgoing {
     return this.#tokens.forget(caller, authorization.slice(BEARER.length))
   }
 
+  #headersFor (caller: WireCaller | undefined): OutgoingHeaders {
+    const passed = caller?.header('via')
+    if (caller === undefined || (passed === undefined && this.#forwarded.length === 0)) return this.#fixedVia
+    return { ...this.#forwardedOf(caller), ...viaOf(passedBy(passed), this.#gateway), ...this.#fixed }
+  }
+
   #forwardedOf (caller: WireCaller): Record<string, string> {
     const headers: Record<string, string> = {}
     for (const name of this.#forwarded) {
@@ -87,6 +99,10 @@ export class Outgoing {
     }
     return headers
   }
+}
+
+function viaOf (passed: readonly string[], gateway: string | undefined): OutgoingHeaders {
+  return gateway === undefined ? {} : { via: viaHeader(passed, gateway) }
 }
 
 const BEARER = 'Bearer '

@@ -1,5 +1,6 @@
 /** All MCP servers behind this one: the set follows the file, and the offer follows what they list. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { namesIn } from '../core/via.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Catalogue } from '../tools/catalogue.ts'
 import type { CurrentOffer } from '../tools/offer.ts'
@@ -34,6 +35,8 @@ export interface UpstreamSetOptions {
   /** Changes with the values that an entry names: then it is connected anew. */
   readonly valuesOf?: ((entry: UpstreamEntry) => string) | undefined
   readonly clientInfo: Members
+  /** The name of this gateway. */
+  readonly gateway: string
   /** Takes out the secrets that were given to upstreams. */
   readonly mask?: ((text: string) => string) | undefined
   readonly counts?: UpstreamCounts | undefined
@@ -65,6 +68,8 @@ interface KeptUpstream {
   readonly relisting: Relisting
   lists: UpstreamLists
   listedAt: number | undefined
+  /** Gateways that its list came through. */
+  via: readonly string[]
   part: UpstreamPart
 }
 
@@ -151,7 +156,7 @@ export class UpstreamSet {
   }
 
   statuses (): UpstreamStatus[] {
-    return [...this.#kept.values()].map(({ upstream, part, listedAt }) => ({
+    return [...this.#kept.values()].map(({ upstream, part, listedAt, via }) => ({
       name: upstream.name,
       state: upstream.state,
       trouble: upstream.health.trouble === undefined ? undefined : this.#mask(upstream.health.trouble),
@@ -159,6 +164,7 @@ export class UpstreamSet {
       restarts: upstream.restarts,
       tools: part.tools.size,
       leftOut: [
+        ...(this.#leadsBack(via) ? [{ what: 'everything', why: LEADS_BACK }] : []),
         ...part.leftOut,
         ...this.#overlaps.filter(({ upstream: name }) => name === upstream.name).map(
           ({ what, owner }) => ({ what, why: `${owner} has it already` })
@@ -201,6 +207,7 @@ export class UpstreamSet {
       relisting: new Relisting({ ...relisting, list: () => this.#list(kept) }),
       lists: NO_LISTS,
       listedAt: undefined,
+      via: [],
       part: offeredPart({ entry, calls: upstream, log, publicName: name => name }, NO_LISTS)
     }
     return kept
@@ -214,9 +221,11 @@ export class UpstreamSet {
   async #list (kept: KeptUpstream): Promise<number | undefined> {
     const { upstream } = kept
     try {
-      const { lists, remarks } = await upstream.list()
-      await this.#options.shared?.keep(upstream.entry, lists)
-      kept.lists = lists
+      const { lists, remarks, via } = await upstream.list()
+      kept.via = via
+      if (this.#leadsBack(via)) this.#tell(upstream.name, `nothing is offered: ${LEADS_BACK}`)
+      else await this.#options.shared?.keep(upstream.entry, lists)
+      kept.lists = this.#leadsBack(via) ? NO_LISTS : lists
       kept.listedAt = Date.now()
       for (const remark of remarks) this.#tell(upstream.name, remark)
       if (this.#kept.get(upstream.name) === kept) this.#rebuild()
@@ -266,7 +275,16 @@ export class UpstreamSet {
       )
     }
     this.#overlaps = overlaps
-    offer.replace(catalogue)
+    offer.replace(entries.length === 0 ? catalogue : { ...catalogue, via: this.#via() })
+  }
+
+  /** Those whose lists are refused count as well: else two of a ring would take turns. */
+  #via (): string[] {
+    return namesIn([this.#options.gateway, ...[...this.#kept.values()].flatMap(({ via }) => via)])
+  }
+
+  #leadsBack (via: readonly string[]): boolean {
+    return via.includes(this.#options.gateway)
   }
 
   /** Once in the life of the process: lists come again and again. */
@@ -280,6 +298,7 @@ export class UpstreamSet {
 }
 
 const RETRY_MS = 1000
+const LEADS_BACK = 'it is this server, or has this server behind it; take it out of the file'
 const MAX_TOLD = 10_000
 
 /** What of an entry makes its connection; the rest is read anew with each call. */

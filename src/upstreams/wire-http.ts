@@ -290,9 +290,12 @@ function statusFailure ({ status, headers, text }: StatusEnd, hadSession: boolea
     return { ...failure, kind: 'session_lost', message: `does not know its session any more (HTTP ${status})` }
   }
   const detail = DETAILS[status]?.(url)
-  const message = status < 400 ? redirectMessage(status, headers.location, url) : `answered HTTP ${status}`
+  const message = status < 400 ? redirectMessage(status, headers.location, url) : `answered HTTP ${status}${MEANS[status] ?? ''}`
   return { ...failure, kind: 'refused', message, ...(detail === undefined ? {} : { detail }) }
 }
+
+/** What a status says beyond its number (RFC 5842 section 7.2). */
+const MEANS: Readonly<Record<number, string>> = { 508: ': it is this server, or leads back to it' }
 
 /** What an operator can do about it. */
 const DETAILS: Readonly<Record<number, (url: URL) => string>> = {

@@ -16,6 +16,8 @@ export interface WireOpenerOptions {
   /** @throws {UsageError} for a value that is missing */
   readonly resolve: (template: Template) => string
   readonly log: Log
+  /** The name of this gateway. */
+  readonly gateway: string
 }
 
 export class WireOpener {
@@ -72,7 +74,7 @@ export class WireOpener {
     return new UndiciWire({
       url,
       network,
-      outgoing: new Outgoing({ headers: resolved, forwardHeaders, tokens }),
+      outgoing: new Outgoing({ headers: resolved, forwardHeaders, tokens, gateway: this.#options.gateway }),
       maxAnswerBytes,
       maxInFlight,
       log: logOfUpstream(this.#options.log, name)

@@ -5,6 +5,7 @@ import { PassThrough } from 'node:stream'
 import type { InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import { AuditLog } from '../../src/audit/audit-log.ts'
+import { gatewayName } from '../../src/core/via.ts'
 import type { Trace } from '../../src/decision/trace.ts'
 import { LAYERS } from '../../src/decision/layers.ts'
 import { explainRecord, type RecordedDecision } from '../../src/decision/recorded.ts'
@@ -66,6 +67,8 @@ const raw = (options: InjectOptions): Provoke => async built => await built.app.
   method: 'POST', url: '/mcp', ...options, headers: { host: 'localhost:3000', 'content-type': 'application/json', accept: '*/*', authorization: `Bearer ${await keyOf(built)}`, ...options.headers }
 })
 
+const SECRET = 'a secret of the replicas that is long enough'
+
 const CASES: Case[] = [
   { reason: 'ADDRESS_BLOCKED', how: 'a blocked range', rule: '192.0.2.0/24', provoke: async ({ app, store }) => { await store.blocklist.set('192.0.2.0/24', { since: 1 }); return await modern(app, 'tools/list', {}, { address: '192.0.2.9' }) } },
   { reason: 'ORIGIN_REFUSED', how: 'another Host', rule: /evil\.example/, provoke: with_({ host: 'evil.example' }) },
@@ -77,6 +80,7 @@ const CASES: Case[] = [
   { reason: 'INVALID_REQUEST', how: 'a batch', provoke: raw({ payload: '[]' }) },
   { reason: 'INVALID_REQUEST', how: 'no message', provoke: raw({ payload: '{"jsonrpc":"1.0"}' }) },
   { reason: 'NOT_ACCEPTABLE', how: 'an Accept of neither kind', provoke: with_({ accept: 'text/html' }) },
+  { reason: 'LOOP_DETECTED', how: 'a message that passed here before', env: { STATE_SECRET: SECRET }, provoke: with_({ via: `1.1 proxy, 1.1 ${gatewayName(SECRET)}` }) },
   { reason: 'INVALID_PARAMS', how: 'a tool without a name', provoke: asks('tools/call', { name: 5 }) },
   { reason: 'INVALID_PARAMS', how: 'an unknown prompt', rule: 'no such prompt', provoke: asks('prompts/get', { name: 'nope' }) },
   { reason: 'INVALID_PARAMS', how: 'a prompt without its argument', provoke: asks('prompts/get', { name: 'greet' }) },

@@ -33,6 +33,7 @@ function system (openStore: OpenStore, more: Partial<UpstreamEntry> = {}) {
       entries: [entryOf('fs', { pin: 'trust_first_use', ...more })],
       log: silent,
       clientInfo: { name: 'test', version: '1' },
+      gateway: 'secure-mcp-0123456789abcdef',
       shared,
       relisting: { quietMs: 10, leastMs: 10, everyMs: 50 },
       open () {

@@ -17,7 +17,6 @@ import type { OfferedTool } from '../../tools/catalogue.ts'
 import { CallContext, type Host, type Onward } from '../../tools/context.ts'
 import type { ToolResult } from '../../tools/result.ts'
 import { InputNeeded, type Content } from '../../tools/tool.ts'
-import { emptyListMeta } from '../empty-list.ts'
 import { CAPABILITIES, LIST_TTL_MS } from '../capabilities.ts'
 import { isObject, type Json } from '../members.ts'
 import type { McpRequest } from '../message.ts'
@@ -29,6 +28,7 @@ import {
   CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, SERVER_INFO_META_KEY, SUPPORTED_PROTOCOL_VERSIONS
 } from '../sdk/protocol.ts'
 import type { ServingOptions } from '../serving.ts'
+import { toolsListMeta } from '../tools-list-meta.ts'
 import { ListTexts } from './list-texts.ts'
 
 /** For whom a request is answered. */
@@ -143,7 +143,10 @@ export class FastLane {
   }
 
   #listed (method: string, text: string, era: Era, { principal, log }: FastLaneContext): string {
-    const meta = method === 'tools/list' && text === NO_TOOLS ? emptyListMeta(principal, log) : undefined
+    const { via } = this.#options.offer.current
+    const meta = method === 'tools/list'
+      ? toolsListMeta({ isEmpty: text === NO_TOOLS, via }, principal, log)
+      : undefined
     if (era === 'legacy') return meta === undefined ? text : `${text},"_meta":${JSON.stringify(meta)}`
     return `${text},${KEPT},${meta === undefined ? this.#complete : this.#completeWith(meta)}`
   }

@@ -2,14 +2,14 @@ import { runTool } from '../../../tools/call.ts'
 import { visible, type OfferedTool } from '../../../tools/catalogue.ts'
 import { CallContext } from '../../../tools/context.ts'
 import { InputNeeded } from '../../../tools/tool.ts'
-import { emptyListMeta } from '../../empty-list.ts'
 import { noteBegin } from '../../note-begin.ts'
 import { resultOf, settle } from '../../refusals.ts'
+import { toolsListMeta } from '../../tools-list-meta.ts'
 import type { HandledRequest } from '../host.ts'
 
 export function listTools ({ catalogue, message: { principal, log } }: HandledRequest): object {
   const tools = visible(catalogue.tools, 'tool', principal).map(({ listed }) => listed)
-  const meta = tools.length === 0 ? emptyListMeta(principal, log) : undefined
+  const meta = toolsListMeta({ isEmpty: tools.length === 0, via: catalogue.via }, principal, log)
   return { tools, ...(meta === undefined ? {} : { _meta: meta }) }
 }
 
