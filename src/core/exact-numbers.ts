@@ -12,13 +12,20 @@ export interface InexactNumber {
 }
 
 /** Whether a text may hold such a number at all. Most texts end here. */
-const SUSPECT = /\d{16}|\d[eE]\+?\d{3}/
+const SUSPECT = /[\d.]{16}|\d[eE][+-]?\d{3}/
 const TOKEN = /-?\d[\d.eE+-]*/y
 
 /** Of each object that came with such a number, where the first one is. */
 const found = new WeakMap<object, InexactNumber>()
 
-/** Remember of the objects along its path that the first inexact number of this text is below them. */
+/** Members whose value comes back to who sent it: they are the number that was written, or none. */
+const ECHOED: ReadonlySet<string> = new Set([['id'], ['params', 'requestId'], ['params', 'progressToken'],
+  ['params', '_meta', 'progressToken']].map(path => JSON.stringify(path)))
+
+/**
+ * Remember of the objects along its path that the first inexact number of this text is below them. Where it
+ * would be echoed as another number, NaN takes its place: whoever reads it refuses that.
+ */
 export function markInexactNumbers (value: unknown, text: string): void {
   if (!SUSPECT.test(text)) return
   for (const path of inexactNumbers(text)) {
@@ -26,9 +33,15 @@ export function markInexactNumbers (value: unknown, text: string): void {
     for (let depth = 0; depth < path.length; depth++) {
       if (typeof inner !== 'object' || inner === null) break
       if (!found.has(inner)) found.set(inner, { path: path.slice(depth) })
-      inner = (inner as Record<string | number, unknown>)[path[depth]!]
+      const members = inner as Record<string | number, unknown>
+      if (depth === path.length - 1 && isEchoed(path)) members[path[depth]!] = NaN
+      inner = members[path[depth]!]
     }
   }
+}
+
+function isEchoed (path: ReadonlyArray<string | number>): boolean {
+  return path.length <= 3 && ECHOED.has(JSON.stringify(path))
 }
 
 /** The first number below an object that was read inexactly. */
@@ -69,8 +82,9 @@ export function inexactNumbers (text: string): Array<Array<string | number>> {
         const token = TOKEN.exec(text)?.[0]
         if (token === undefined) break
         i += token.length - 1
-        if (!isInexact(token)) break
-        const area = JSON.stringify(at.slice(0, 2))
+        const echoed = isEchoed(at)
+        if (!isInexact(token, echoed)) break
+        const area = JSON.stringify(echoed ? at : at.slice(0, 2))
         if (!paths.has(area)) paths.set(area, [...at])
       }
     }
@@ -80,11 +94,17 @@ export function inexactNumbers (text: string): Array<Array<string | number>> {
 
 /**
  * Whether a number, as it is written, is not what it is read as. Written with an exponent it is an
- * approximation anyway.
+ * approximation anyway, which no echo may be.
  */
-function isInexact (token: string): boolean {
+function isInexact (token: string, echoed: boolean): boolean {
   const value = Number(token)
   if (!Number.isFinite(value)) return true
-  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER || /e/i.test(token)) return false
-  return String(value) !== token.replace(/\.0*$/, '')
+  if (/e/i.test(token)) return echoed
+  return Number.isInteger(value) && String(value) !== wholeOf(token)
+}
+
+/** A whole number as JavaScript writes it; anything else as it stands. */
+function wholeOf (token: string): string {
+  const whole = /^(-?\d+)\.0*$/.exec(token)?.[1] ?? token
+  return whole === '-0' ? '0' : whole
 }

@@ -198,13 +198,19 @@ t.test('numbers that would be read as others are told, not rounded', async t => 
   for (const { name, send } of all) {
     for (const number of [1e20, 6.02e23, 9007199254740991, 0.1, -0, 1e-300]) t.equal(messageOf(await send('tools/call', { name: 'says', arguments: { n: number } })).result?.isError, undefined, `${name}: ${number}`)
   }
-  for (const id of ['9007199254740993', '-9007199254740993', '1e400', '1.5', 'null', '{}', '[]', 'true', `"${'x'.repeat(1025)}"`]) {
+  for (const id of ['9007199254740993', '-9007199254740993', '9007199254740991.4', '1.00000000000000000001', '1e-400', '1e400', '1.5', 'null', '{}', '[]', 'true', `"${'x'.repeat(1025)}"`]) {
     const answer = await post(app, key, `{"jsonrpc":"2.0","id":${id},"method":"tools/list"}`)
     t.equal(answer.statusCode, 400, id.slice(0, 30))
     t.match(answer.json(), { id: null, error: { code: -32600 } })
   }
   t.match((await post(app, key, '{"jsonrpc":"2.0","id":9007199254740991,"method":"ping"}')).json(), { id: 9007199254740991, result: {} })
-  t.match(messageOf(await post(app, key, '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"progressToken":9007199254740993}}}')), { id: 1, error: { code: -32602, message: /send it as text/ } })
+  for (const token of ['9007199254740993', '9007199254740991.4', '90071992547409914e-1']) {
+    t.match(
+      messageOf(await post(app, key, `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"progressToken":${token}}}}`)),
+      { id: 1, error: { code: -32602, message: /send it as text/ } },
+      token
+    )
+  }
 })
 
 t.test('arguments and _meta may hold as many keys as they like, and the same ones', async t => {
