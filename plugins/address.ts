@@ -4,6 +4,7 @@ import { judgeAddress } from '../src/decision/layers.ts'
 import { AppError } from '../src/errors.ts'
 import { redact } from '../src/telemetry/redact.ts'
 import { refused } from './refused.ts'
+import { routeOf } from './request-context.ts'
 
 export interface AddressOptions {
   /** Whose X-Forwarded-For counts. Absent: the app knows, and `request.ip` is the client. */
@@ -29,6 +30,7 @@ export default fp<AddressOptions>(async function address (app, { isProxy }) {
       ? normalAddress(request.ip)
       : clientAddress(peer, headers['x-forwarded-for'] as string | undefined, isProxy)
     secureMcp.address = client ?? normalAddress(peer) ?? '0.0.0.0'
+    if (routeOf(request).anyAddress === true) return done()
     if (client === undefined && peer !== '') {
       return done(
         new AppError('INVALID_REQUEST', 'X-Forwarded-For holds an entry that is no address', {

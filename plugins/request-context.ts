@@ -52,6 +52,8 @@ export interface SecureMcpRoute {
   readonly jsonRpc?: boolean
   /** Answer under any Host: for probes, which come by address. */
   readonly anyHost?: boolean
+  /** Answer blocked addresses too: for probes, so that a blocked range with the prober in it restarts nothing. */
+  readonly anyAddress?: boolean
   /** Answer pages of any origin: for what says the same to everyone. */
   readonly anyOrigin?: boolean
   /** Answer even under load: for probes. */

@@ -5,7 +5,9 @@ export interface ProbeOptions {
   waiting: () => readonly ('redis' | 'audit' | 'draining' | 'starting')[]
 }
 
-const PROBE = { secureMcp: { public: true, anyHost: true, unlogged: true, neverShed: true }, rateLimit: false }
+const PROBE = {
+  secureMcp: { public: true, anyHost: true, anyAddress: true, unlogged: true, neverShed: true }, rateLimit: false
+}
 
 /** Liveness asks nothing but the event loop; readiness says what is missing, and no more. */
 const probes: FastifyPluginAsync<ProbeOptions> = async (app, { waiting }) => {

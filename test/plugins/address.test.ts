@@ -35,3 +35,18 @@ t.test('failures count by the client that the proxy names, not by the proxy', as
   t.equal(await fail('203.0.113.7:60000'), 429)
   t.equal(await fail('203.0.113.8:60000'), 401)
 })
+
+t.test('probes are answered whoever asks, so that a blocked range restarts nothing', async t => {
+  const { app, store } = await build(t, { env: { TRUST_PROXY: '10.0.0.0/8' } })
+  for (const range of ['0.0.0.0/0', '0:0:0:0:0:0:0:0/0']) await store.blocklist.set(range, { since: Date.now() })
+  for (const remoteAddress of ['10.0.0.1', '127.0.0.1', '203.0.113.7', '2001:db8::1']) {
+    for (const forwarded of [undefined, '203.0.113.9', 'unknown']) {
+      const headers = { host: 'localhost:3000', ...forwarded === undefined ? {} : { 'x-forwarded-for': forwarded } }
+      for (const url of ['/livez', '/readyz']) t.equal((await app.inject({ url, remoteAddress, headers })).statusCode, 200, `${url} ${remoteAddress}`)
+      for (const url of ['/mcp', '/nothing', '/livez/']) {
+        const { statusCode } = await app.inject({ url, remoteAddress, headers })
+        t.equal(statusCode, forwarded === 'unknown' && remoteAddress === '10.0.0.1' ? 400 : 403, `${url} ${remoteAddress}`)
+      }
+    }
+  }
+})
