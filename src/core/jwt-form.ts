@@ -1,4 +1,5 @@
-/** The outside of a JWT, before anything about it is believed. Pure; nothing is verified here. */
+/** The outside of a JWT, before anything about it is believed. Nothing is verified here. */
+import { RecentSet } from './recent-set.ts'
 
 export interface JwtForm {
   readonly header: Readonly<Record<string, unknown>>
@@ -27,14 +28,25 @@ export function readJwtForm (token: string): JwtForm | undefined {
 
 /** Three parts with dots, the first of which can be a JSON object. Everything else is opaque. */
 export function looksLikeJwt (token: string): boolean {
-  return token.startsWith('eyJ') && token.split('.', 4).length === 3
+  if (!token.startsWith('eyJ')) return false
+  const second = token.indexOf('.', token.indexOf('.') + 1)
+  return second > 0 && token.indexOf('.', second + 1) < 0
 }
+
+/** Heads that were read: all tokens of one signing key have the same. */
+const heads = new RecentSet(64)
+/** A longer one is read each time it comes. */
+const MAX_HEAD = 1024
 
 /** Whether it has the head of a JWT: what a plain API key with dots never has, however it begins. */
 export function hasJwtHeader (token: string): boolean {
   if (!looksLikeJwt(token)) return false
-  const bytes = bytesOf(token.slice(0, token.indexOf('.')))
-  return bytes !== undefined && typeof objectOf(bytes)?.alg === 'string'
+  const head = token.slice(0, token.indexOf('.'))
+  if (heads.has(head)) return true
+  const bytes = bytesOf(head)
+  if (bytes === undefined || typeof objectOf(bytes)?.alg !== 'string') return false
+  if (head.length <= MAX_HEAD) heads.add(head)
+  return true
 }
 
 function bytesOf (segment: string): Buffer | undefined {
