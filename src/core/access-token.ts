@@ -186,6 +186,10 @@ function isForUs (aud: unknown, audiences: readonly string[]): boolean {
 
 /** For the log: what was seen, and what would have been right. */
 export function wrongAudience (seen: unknown, audiences: readonly string[]): string {
+  const [part] = [seen].flat().filter(value => typeof value !== 'string')
+  if (part !== undefined || seen === null) {
+    return `audience: ${shown(seen)} seen, a text or a list of texts wanted (RFC 7519 section 4.1.3)`
+  }
   return `audience: ${shown(seen)} seen, ${audiences.map(shown).join(' or ')} wanted (OAUTH2_AUDIENCE)`
 }
 
