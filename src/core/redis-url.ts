@@ -18,6 +18,8 @@ const ENCODE =
 export function readRedisUrl (text: string): RedisUrl | { readonly problem: string } {
   const scheme = /^(rediss?):\/\//.exec(text)?.[1]
   if (scheme === undefined) return { problem: 'must be an address such as redis://host:6379 or rediss://host:6379/0' }
+  const port = /:(\d+)(?:[/?]|$)/.exec(text.slice(text.lastIndexOf('@') + 1))?.[1]
+  if (port !== undefined && !isPort(port)) return { problem: 'names a port that there is not: ports are 1 to 65535' }
   if (!URL.canParse(text)) return { problem: `is no URL. ${ENCODE}` }
   const url = new URL(text)
   const family = url.search === '' ? '0' : /^\?family=([046])$/.exec(url.search)?.[1]
@@ -46,8 +48,12 @@ export function readRedisUrl (text: string): RedisUrl | { readonly problem: stri
 /** Host and port of `host:port` or `[2001:db8::1]:port`. */
 export function readHostPort (text: string): { host: string, port: number } | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/@[\]]+)):(\d{1,5})$/.exec(text.trim())
-  if (match === null || Number(match[3]) < 1 || Number(match[3]) > 65_535) return undefined
+  if (match === null || !isPort(match[3]!)) return undefined
   return { host: match[1] ?? match[2]!, port: Number(match[3]) }
+}
+
+function isPort (text: string): boolean {
+  return Number(text) >= 1 && Number(text) <= 65_535
 }
 
 function decoded (text: string): string | undefined {

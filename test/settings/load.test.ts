@@ -85,6 +85,13 @@ t.test('a URL of Redis that a special character cuts is refused without a word o
     t.notMatch(problem, 'canary')
     t.same(more, [])
   }
+  for (const url of ['redis://h:65536', 'redis://u:canary@h:99999/0', 'redis://h:0', 'rediss://[2001:db8::1]:70000?family=6', 'redis://h:0000']) {
+    const [problem, ...more] = problems({ ...REDIS, REDIS_URL: url })
+    t.match(problem, /^REDIS_URL names a port .* 1 to 65535/, url)
+    t.notMatch(problem, 'canary')
+    t.same(more, [])
+  }
+  t.same(problems({ ...REDIS, REDIS_URL: 'redis://u:70000@h:65535/1' }), [], 'a password may be a number')
   for (const url of ['http://h', 'localhost:6379', 'REDIS://h']) t.match(problems({ ...REDIS, REDIS_URL: url }), [/^REDIS_URL must be an address such as redis:/], url)
 })
 
