@@ -30,8 +30,12 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
  */
 export async function runCommand ([name = 'serve', ...args]: readonly string[], io: Io): Promise<number> {
   try {
-    if (['--help', '-h', 'help'].includes(name)) return await overview(io)
+    if (isHelp(name)) {
+      const topic = args.find(arg => !isHelp(arg))
+      return await (topic === undefined ? overview(io) : runCommand([topic, '--help'], io))
+    }
     if (['--version', '-v', 'version'].includes(name)) {
+      if (args[0] !== undefined) throw new UsageError(`Unexpected argument "${args[0].slice(0, 64)}". See --help`)
       io.out(PRODUCT.version)
       return 0
     }
@@ -52,6 +56,10 @@ export async function runCommand ([name = 'serve', ...args]: readonly string[], 
     io.err(redact(`secure-mcp ${name}: ${(error as Error).message}`))
     return 1
   }
+}
+
+function isHelp (word: string): boolean {
+  return ['--help', '-h', 'help'].includes(word)
 }
 
 function unknownCommand (name: string): UsageError {

@@ -111,7 +111,7 @@ t.test('every argument is used, or the command refuses and changes nothing', asy
     'keys create dan --expires 1d --expires 2d', 'keys create dan --limit 1 --limit 2', 'keys rotate alice --overlap 1h --overlap 2h', 'keys list --json --json', 'keys revoke alice --expires 1d', 'keys show',
     'ip list 192.0.2.1', 'ip list --for 1h', 'ip block 192.0.2.1 300.0.0.1', 'ip block 192.0.2.1 --for 1h --for 2h', 'ip unblock 192.0.2.1', 'ip unblock 192.0.2.1 --for 1h', 'ip block 192.0.2.1 --note',
     'tokens list --subject ada', 'tokens list ada', 'tokens revoke', 'tokens revoke ada', 'tokens revoke --jti a --for 1h --for 2h', 'tokens unrevoke --jti a', 'tokens revoke --jti a --json=yes',
-    'tools list echo', 'state show now', 'config list a', 'config get a --file b', 'config set a b', 'config rotate-key now', 'serve now', 'stdio now', 'keys create dan --expires 0d', 'ip block 192.0.2.1 --for 0s', 'tokens revoke --jti a --for 0m'
+    'tools list echo', 'state show now', 'config list a', 'config get a --file b', 'config set a b', 'config rotate-key now', 'serve now', 'stdio now', '--version now', 'version --json', '-v -v', 'help nothing', '--help --serve', 'keys create dan --expires 0d', 'ip block 192.0.2.1 --for 0s', 'tokens revoke --jti a --for 0m'
   ]) {
     t.match(await run(args), { code: 2, out: '', err: /^[^\n]+\n$/ }, args)
   }
