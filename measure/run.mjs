@@ -15,6 +15,7 @@ const MEASUREMENTS = {
   worst: ['worst/run.mjs', 'requests of 1 MB, and how long each blocks the event loop'],
   'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
   schemas: ['schemas/run.ts', 'what a call costs with its schema in each library'],
+  moved: ['moved/run.ts', 'tools of fastmcp and of the SDK before and after they were moved here: answers, and lines changed'],
   redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
   upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it'],
   'upstream-bench': ['bench/upstreams.mjs', 'calls to upstreams beside own tools and other proxies; --guard is short and fails above the agreed ratio'],
