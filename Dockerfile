@@ -43,7 +43,10 @@ FROM ${NODE_IMAGE} AS node
 FROM ${BASE_IMAGE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
-LABEL org.opencontainers.image.title="secure-mcp-server" \
+# The registry of MCP servers takes an image as this server's only by the name that server.json has.
+LABEL io.modelcontextprotocol.server.name="io.github.secure-mcp-server/secure-mcp-server" \
+      org.opencontainers.image.source="https://github.com/secure-mcp-server/secure-mcp-server" \
+      org.opencontainers.image.title="secure-mcp-server" \
       org.opencontainers.image.description="An MCP server that decides, for every call, who is asking, what they may use and how often." \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \

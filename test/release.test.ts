@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
+import { Settings } from '../src/settings/schema.ts'
 
 interface Manifest {
   name: string
@@ -61,4 +62,43 @@ t.test('comments are in the declarations, which editors show, and nowhere else',
   for (const path of ['dist/src/plugin.js', 'dist/src/cli/main.js', 'dist/plugins/auth.js']) t.notMatch(read(path), /^\s*(\/\/|\/\*)/m, path)
   t.ok(read('dist/src/cli/main.js').startsWith('#!/usr/bin/env node\n'), 'the command is a program')
   t.match(read('dist/src/tools/tool.d.ts'), '/** Thrown by a tool for what the model should read and can mend.')
+})
+
+interface Entry {
+  name: string
+  title: string
+  description: string
+  version: string
+  repository: { url: string, source: string }
+  packages: Array<{
+    registryType: string
+    identifier: string
+    version?: string
+    transport: { type: string }
+    packageArguments: Array<{ type: string, value?: string }>
+    environmentVariables: Array<{ name: string, description: string, isSecret: boolean }>
+  }>
+}
+
+/** What schema 2025-12-11 and the checks of the registry ask for, where an entry such as ours could go wrong. */
+t.test('the registry of MCP servers takes server.json', async t => {
+  const entry = JSON.parse(read('server.json')) as Entry
+  t.match(entry.name, /^[a-zA-Z0-9.-]+\/[a-zA-Z0-9._-]+$/)
+  t.ok(entry.name.length >= 3 && entry.name.length <= 200, 'name')
+  for (const text of [entry.title, entry.description]) t.ok(text.length >= 1 && text.length <= 100, text)
+  t.match(entry.version, /^\d+\.\d+\.\d+$/, 'one version, no range')
+  t.strictSame(Object.keys(entry).sort(), ['$schema', 'description', 'name', 'packages', 'repository', 'title', 'version'], 'no member that the schema does not know')
+  t.strictSame(entry.repository, { url: `https://github.com/${entry.name.replace('io.github.', '')}`, source: 'github' })
+
+  for (const { registryType, identifier, version, transport, packageArguments, environmentVariables } of entry.packages) {
+    t.strictSame(transport, { type: 'stdio' }, registryType)
+    // An image says its version in its reference, and the registry refuses one beside it.
+    if (registryType === 'oci') t.strictSame([version, identifier.endsWith(`:${entry.version}`)], [undefined, true])
+    else t.strictSame([registryType, version], ['npm', entry.version])
+    for (const argument of packageArguments) t.ok(argument.type === 'positional' && argument.value, 'a positional argument has its value')
+    for (const { name } of environmentVariables) t.ok(Object.hasOwn(Settings.properties, name), name)
+  }
+  t.strictSame(entry.packages.map(({ registryType }) => registryType), ['npm', 'oci'])
+  t.match(read('Dockerfile'), `io.modelcontextprotocol.server.name="${entry.name}"`, 'the image says whose it is')
+  t.equal(manifest.mcpName, entry.name, 'and so does the package')
 })

