@@ -1,4 +1,6 @@
 /** Composition of the management listener, like src/app.ts. Listens on nothing. */
+import { hash, randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { AuditLog } from './audit/audit-log.ts'
 import { linesInto } from './audit/from-settings.ts'
@@ -6,17 +8,24 @@ import { authenticationChain } from './auth/chain.ts'
 import { addressedHostCheck, hostCheck, originCheck } from './core/origin.ts'
 import { routedTarget } from './core/request-target.ts'
 import { sealer } from './core/seal.ts'
+import { CHECKS } from './doctor/checks/index.ts'
+import { examine, type DoctorFacts } from './doctor/check.ts'
+import {
+  collectFiles, collectIssuers, collectKeys, collectReplicas, collectSpool, collectState, upstreamFacts
+} from './doctor/collect.ts'
 import { AppError } from './errors.ts'
 import { whyAbsent } from './operate/absent.ts'
 import { Idempotency } from './operate/idempotency.ts'
 import type { OperateContext, ProcessStatus } from './operate/operation.ts'
 import { Performer } from './operate/perform.ts'
+import { answerRollCalls } from './operate/roll-call.ts'
 import type { Runtime } from './runtime.ts'
 import { settingsDigest } from './settings/digest.ts'
 import { PRODUCT } from './settings/identity.ts'
 import type { Config } from './settings/schema.ts'
 import type { Store } from './state/store.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import type { Catalogue } from './tools/catalogue.ts'
 import address from '../plugins/address.ts'
 import { auditRecords, auditTurns, refusedOutside } from '../plugins/audit.ts'
 import auth from '../plugins/auth.ts'
@@ -84,6 +93,10 @@ export async function buildManagement (options: ManagementOptions): Promise<Fast
   const idempotency = new Idempotency(store, sealer(runtime.secrets, 'idempotency'))
   const performer = new Performer(() => contextOf(options), idempotency)
   await app.register(operationRoutes, { performer, product: PRODUCT })
+  const stop = answerRollCalls(store.bus, () => ({
+    name: NAME, version: PRODUCT.version, settings: settingsDigest(config), tools: toolsDigest(runtime.offer.current)
+  }))
+  app.addHook('onClose', async () => stop())
   return app
 }
 
@@ -105,11 +118,46 @@ function contextOf ({ config, store, runtime, traffic }: ManagementOptions): Ope
     whyAbsent: target => whyAbsent(upstreams?.statuses() ?? [], target),
     url: `${config.PUBLIC_URL}/mcp`,
     keepRevocationsMs: config.OAUTH2_MAX_TOKEN_AGE_MS + config.OAUTH2_CLOCK_SKEW_MS,
-    status: () => statusOf(config, runtime, traffic)
+    status: () => statusOf(config, runtime, traffic),
+    examine: async only => {
+      const checks = CHECKS.filter(({ id }) => id.startsWith(only))
+      return examine(checks, await factsOf({ config, store, runtime }))
+    }
   }
 }
 
+/** What the doctor judges, as this process sees it. */
+async function factsOf (
+  { config, store, runtime: { offer, oauth2, upstreams } }: Pick<ManagementOptions, 'config' | 'store' | 'runtime'>
+): Promise<DoctorFacts> {
+  const [state, keys, issuers, spool, replicas] = await Promise.all([
+    collectState(config, store),
+    collectKeys(config, store, offer.current).catch((error: Error) => ({ fault: error.message })),
+    oauth2 === undefined ? undefined : collectIssuers(oauth2.issuers, config.OAUTH2_ALGORITHMS),
+    collectSpool(config, Date.now()),
+    collectReplicas(config, store)
+  ])
+  return {
+    settings: { config, warnings: [], node: process.version, now: Date.now() },
+    files: collectFiles(config),
+    state,
+    keys,
+    issuers,
+    spool,
+    replicas,
+    upstreams: upstreams === undefined ? undefined : upstreamFacts(upstreams.statuses())
+  }
+}
+
+/** Of this process: containers may share a host name. */
+const NAME = `${hostname()}-${randomBytes(3).toString('hex')}`
 const STARTED = Date.now()
+
+/** The same wherever the same tools are offered. */
+function toolsDigest ({ tools }: Catalogue): string {
+  const listed = [...tools.values()].map(({ tool: { name, description } }) => [name, description])
+  return hash('sha256', JSON.stringify(listed.sort()), 'hex').slice(0, 12)
+}
 
 function statusOf (
   config: Config, { authentication, oauth2 }: Runtime, { inFlight, streams, draining }: ManagementOptions['traffic']

@@ -2,6 +2,7 @@
 import type { KeyView } from '../operate/keys.ts'
 import type { Config } from '../settings/schema.ts'
 import type { Health } from '../core/health.ts'
+import type { ReplicaAnswer } from '../operate/roll-call.ts'
 import type { StateDiagnosis } from '../state/diagnosis.ts'
 
 export type Severity = 'ok' | 'warn' | 'bad'
@@ -66,6 +67,41 @@ export interface IssuerFact {
   readonly usableKeys: number | undefined
 }
 
+/** The folder of the records, and what stands in it. */
+export interface SpoolFacts {
+  readonly folder: string
+  /** Why nothing can be written there. */
+  readonly fault: string | undefined
+  readonly usedBytes: number
+  readonly maxBytes: number
+  readonly freeBytes: number
+  /** It is gone with the machine's memory. */
+  readonly isVolatile: boolean
+  /** Of chains that grew in the last hour: what is wrong with one, and how many records it says are lost. */
+  readonly chains: ReadonlyArray<{ readonly chain: string, readonly fault?: string | undefined, readonly lost: number }>
+}
+
+export interface ReplicaFacts {
+  readonly heard: readonly ReplicaAnswer[]
+  /** REPLICAS, where state is shared. */
+  readonly expected: number
+}
+
+export interface UpstreamFact {
+  readonly name: string
+  /** Listed at least once, or connected now. */
+  readonly isKnown: boolean
+  readonly trouble?: string | undefined
+  /** Tools that wait for approval. */
+  readonly held: number
+}
+
+/** What the probe of a server on this machine says. */
+export interface ProbeFact {
+  readonly status: number
+  readonly body: string
+}
+
 /** One answer as it was seen from outside, or why there was none. */
 export type SeenAnswer =
   | {
@@ -85,7 +121,14 @@ export interface OutsideFacts {
   readonly certificateEnds: number | undefined
   readonly tlsFault: string | undefined
   readonly answers: ReadonlyMap<string, SeenAnswer>
+  /** What arrived of the requests, where the records are at hand: the address that was taken for the caller's. */
+  readonly arrivedFrom?: readonly string[] | undefined
+  /** A stream that was held: how long it should have lived, and how long it did, ms. */
+  readonly idle?: { readonly wantedMs: number, readonly livedMs: number } | undefined
 }
+
+/** An address that no client has (RFC 5737), sent in X-Forwarded-For to see who believes it. */
+export const FORGED_ADDRESS = '192.0.2.77'
 
 export interface DoctorFacts {
   readonly settings?: SettingsFacts | undefined
@@ -94,6 +137,10 @@ export interface DoctorFacts {
   readonly state?: StateFacts | { readonly fault: string } | undefined
   readonly issuers?: readonly IssuerFact[] | undefined
   readonly outside?: OutsideFacts | undefined
+  readonly spool?: SpoolFacts | undefined
+  readonly replicas?: ReplicaFacts | undefined
+  readonly upstreams?: readonly UpstreamFact[] | undefined
+  readonly probe?: ProbeFact | undefined
 }
 
 export interface HealthCheck<N extends keyof DoctorFacts = keyof DoctorFacts> {

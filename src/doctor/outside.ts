@@ -2,7 +2,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { TLSSocket } from 'node:tls'
-import type { OutsideFacts, SeenAnswer } from './check.ts'
+import { FORGED_ADDRESS, type OutsideFacts, type SeenAnswer } from './check.ts'
 
 /** Longest wait for one answer, ms. */
 const ANSWER_MS = 20_000
@@ -66,19 +66,27 @@ const QUESTIONS: Readonly<Record<string, OutsideQuestion>> = {
   'like-an-attack': message(
     'tools/call', { name: 'doctor', arguments: { text: "' or 1=1 -- ../../etc/passwd" } }, 'doctor'
   ),
+  forged: { ...LIST, headers: { ...LIST.headers, 'x-forwarded-for': FORGED_ADDRESS } },
   http: { plain: true }
 }
+
+const STREAM = message('subscriptions/listen', { notifications: { toolsListChanged: true } })
 
 /** What is asked with a key as well. */
 const WITH_KEY: Readonly<Record<string, OutsideQuestion>> = {
   list: LIST,
   'other-header': { ...LIST, headers: { ...LIST.headers, 'mcp-method': 'tools/call' } },
   'x-api-key': LIST,
-  stream: { ...message('subscriptions/listen', { notifications: { toolsListChanged: true } }), firstBytes: true }
+  stream: { ...STREAM, firstBytes: true }
 }
 
-/** @param key of a caller; undefined: what needs one is not asked */
-export async function lookFromOutside (url: string, key: string | undefined, now: number): Promise<OutsideFacts> {
+/**
+ * @param key of a caller; undefined: what needs one is not asked
+ * @param idleMs how long a stream is held without an event; 0: none is
+ */
+export async function lookFromOutside (
+  url: string, key: string | undefined, now: number, idleMs = 0
+): Promise<OutsideFacts> {
   const answers = new Map<string, SeenAnswer>()
   let certificateEnds: number | undefined
   let tlsFault: string | undefined
@@ -98,7 +106,31 @@ export async function lookFromOutside (url: string, key: string | undefined, now
       : { authorization: `Bearer ${key}` }
     answers.set(name, await ask(url, { ...asked, headers: { ...asked.headers, ...credential } }, seen))
   }
-  return { url, now, certificateEnds, tlsFault, answers }
+  const idle = key === undefined || idleMs === 0
+    ? undefined
+    : { wantedMs: idleMs, livedMs: await hold(url, key, idleMs) }
+  return { url, now, certificateEnds, tlsFault, answers, idle }
+}
+
+/** @returns how long a stream lived, ms, at most as long as was asked */
+function hold (url: string, key: string, mostMs: number): Promise<number> {
+  const since = performance.now()
+  const open = url.startsWith('https:') ? httpsRequest : httpRequest
+  return new Promise(resolve => {
+    const ended = () => {
+      clearTimeout(timer)
+      request.destroy()
+      resolve(Math.min(performance.now() - since, mostMs))
+    }
+    const { headers, body } = STREAM
+    const request = open(
+      url, { method: 'POST', headers: { ...headers, authorization: `Bearer ${key}` }, agent: false },
+      answer => answer.on('close', ended).on('error', ended).resume()
+    )
+    const timer = setTimeout(ended, mostMs)
+    request.on('error', ended)
+    request.end(body)
+  })
 }
 
 type OnTls = (ends: number | undefined, fault: string | undefined) => void

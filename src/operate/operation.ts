@@ -10,6 +10,17 @@ export interface OperateContext extends WhyContext {
   readonly status: () => ProcessStatus
   /** How long a revocation of tokens is kept unless it says otherwise, ms. */
   readonly keepRevocationsMs: number
+  /** What the doctor finds, the worst first. @param only of checks whose name begins so */
+  readonly examine: (only: string) => Promise<readonly ExaminedCheck[]>
+}
+
+export interface ExaminedCheck {
+  /** `redis-policy` */
+  readonly id: string
+  readonly asks: string
+  readonly severity: 'ok' | 'warn' | 'bad'
+  readonly found: string
+  readonly remedy?: string | undefined
 }
 
 export interface IssuerStatus {

@@ -18,6 +18,8 @@ export interface StateDiagnosis {
   readonly nodes: readonly RedisDiagnosis[]
   /** Of so many round trips the slowest but one in a hundred, ms; undefined in memory. */
   readonly roundTripMs: number | undefined
+  /** What the user of Redis lacks, and what it may beyond its work; undefined where that cannot be asked. */
+  readonly grants?: { readonly missing: readonly string[], readonly excess: readonly string[] } | undefined
   /** How far the clock of state is ahead of this process's, ms. */
   readonly clockAheadMs: number
 }

@@ -1,12 +1,13 @@
 /** Each check on facts of a set-up that is well and of one that is not: it names the fault, and what to do. */
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
-import { examine, type DoctorFacts, type IssuerFact, type KeyFacts, type OutsideFacts, type SeenAnswer, type StateFacts } from '../../src/doctor/check.ts'
+import { examine, type DoctorFacts, type IssuerFact, type KeyFacts, type OutsideFacts, type SeenAnswer, type SpoolFacts, type StateFacts, type UpstreamFact } from '../../src/doctor/check.ts'
 import { CHECKS } from '../../src/doctor/checks/index.ts'
 import { collectKeys, collectState } from '../../src/doctor/collect.ts'
 import { loadConfig } from '../../src/settings/load.ts'
 import { buildRuntime } from '../../src/runtime.ts'
 import { addKey, build, redisUrl, silent } from '../support/app.ts'
+import type { ReplicaAnswer } from '../../src/operate/roll-call.ts'
 import type { KeyView } from '../../src/operate/keys.ts'
 
 const NOW = Date.parse('2026-11-28')
@@ -24,7 +25,7 @@ const keys = (list: readonly KeyView[], more: Partial<KeyFacts> = {}): DoctorFac
 
 const NODE = { node: 'redis:6379', version: '7.2.1', maxMemory: 256e6, usedMemory: 1e6, policy: 'noeviction', appendOnly: true, persistenceOk: true }
 const state = (more: Partial<StateFacts> = {}, node: Partial<typeof NODE> = {}): DoctorFacts => ({
-  state: { kind: 'redis', health: 'ok', missing: [], heardMs: 3, commandTimeoutMs: 250, skewMs: 5000, nodes: [{ ...NODE, ...node }], roundTripMs: 1, clockAheadMs: 5, ...more }
+  state: { kind: 'redis', health: 'ok', missing: [], heardMs: 3, commandTimeoutMs: 250, skewMs: 5000, nodes: [{ ...NODE, ...node }], roundTripMs: 1, clockAheadMs: 5, grants: { missing: [], excess: [] }, ...more }
 })
 const issuer = (more: Partial<IssuerFact> = {}): DoctorFacts => ({ issuers: [{ issuer: 'https://login.example', metadataFault: undefined, usableKeys: 2, ...more }] })
 
@@ -55,6 +56,11 @@ const outside = (answers: Record<string, SeenAnswer> = {}, more: Partial<Outside
   outside: { url: 'https://mcp.example.com/mcp', now: NOW, certificateEnds: NOW + 60 * DAY, tlsFault: undefined, answers: new Map(Object.entries({ ...WELL, ...answers })), ...more }
 })
 
+const spool = (more: Partial<SpoolFacts> = {}): DoctorFacts => ({ spool: { folder: 'audit', fault: undefined, usedBytes: 2e6, maxBytes: 1e9, freeBytes: 9e9, isVolatile: false, chains: [{ chain: 'a', lost: 0 }], ...more } })
+const one: ReplicaAnswer = { name: 'a', version: '1.0.0', settings: 'aaa', tools: 'x' }
+const replicas = (more: Partial<ReplicaAnswer> = {}, expected = 3): DoctorFacts => ({ replicas: { heard: [one, { ...one, name: 'b', ...more }], expected } })
+const upstream = (more: Partial<UpstreamFact> = {}): DoctorFacts => ({ upstreams: [{ name: 'files', isKnown: true, held: 0, ...more }] })
+
 const CASES: Array<[string, DoctorFacts, 'bad' | 'warn', RegExp]> = [
   ['settings', { settings: { problem: 'PORT must be a whole number' } }, 'bad', /PORT/],
   ['settings', settings({}, { warnings: ['REDIS_HOST is no setting'] }), 'warn', /REDIS_HOST/],
@@ -81,6 +87,24 @@ const CASES: Array<[string, DoctorFacts, 'bad' | 'warn', RegExp]> = [
   ['redis-persistence', state({}, { persistenceOk: false }), 'bad', /disk/],
   ['clock', state({ clockAheadMs: 3000 }), 'warn', /3\.0 s ahead/],
   ['clock', state({ clockAheadMs: -60_000 }), 'bad', /60\.0 s behind/],
+  ['redis-user', state({ grants: { missing: ['xadd'], excess: [] } }), 'bad', /xadd.*users\.acl/s],
+  ['redis-user', state({ grants: { missing: [], excess: ['flushall'] } }), 'warn', /flushall/],
+  ['audit-key', redis({ AUDIT: 'true' }), 'warn', /rotation/],
+  ['audit-folder', spool({ fault: 'EACCES' }), 'bad', /EACCES.*AUDIT_DIR/s],
+  ['audit-folder', spool({ usedBytes: 9e8 }), 'warn', /858 of 954 MiB/],
+  ['audit-folder', spool({ freeBytes: 1e6 }), 'warn', /1 MiB are free/],
+  ['audit-folder', spool({ isVolatile: true }), 'warn', /memory/],
+  ['audit-chain', spool({ chains: [{ chain: 'a', lost: 0, fault: 'a.jsonl, line 3: a line was moved' }] }), 'bad', /line 3/],
+  ['audit-chain', spool({ chains: [{ chain: 'a', lost: 7 }] }), 'warn', /7 records/],
+  ['ready', { probe: { status: 503, body: 'state unreachable' } }, 'bad', /503: state unreachable/],
+  ['replica-versions', replicas({ version: '0.9.0' }), 'warn', /1\.0\.0 and 0\.9\.0/],
+  ['replica-settings', replicas({ settings: 'bbb' }), 'bad', /aaa \(a\), bbb \(b\).*Roll out/s],
+  ['replica-tools', replicas({ tools: 'y' }), 'warn', /TOOLS_DIR/],
+  ['replica-count', replicas({}, 1), 'warn', /2 replicas run, and REPLICAS is 1/],
+  ['upstreams', upstream({ isKnown: false, trouble: 'ECONNREFUSED' }), 'bad', /files.*ECONNREFUSED.*servers test/s],
+  ['held-tools', upstream({ held: 2 }), 'warn', /2 of "files".*tools diff/s],
+  ['client-address', outside({}, { arrivedFrom: ['203.0.113.9', '192.0.2.77'] }), 'bad', /forged.*TRUST_PROXY/s],
+  ['idle-streams', outside({}, { idle: { wantedMs: 130_000, livedMs: 30_100 } }), 'bad', /after 30 s.*proxy_read_timeout/s],
   ['pubsub', state({ heardMs: undefined }), 'bad', /not heard/],
   ['pubsub', state({ heardMs: 1500 }), 'warn', /1500 ms/],
   ['tools', { keys: { fault: 'tools/a.mjs: must export' } }, 'bad', /tools\/a\.mjs/],
@@ -136,7 +160,7 @@ t.test('no check is without a case that fails, and a set-up that is well passes 
   const failing = new Set(CASES.map(([id]) => id))
   t.same(CHECKS.map(({ id }) => id).filter(id => !failing.has(id)), [])
   t.equal(new Set(CHECKS.map(({ id }) => id)).size, CHECKS.length)
-  const well: DoctorFacts = { ...redis(), files: [{ setting: 'API_KEYS_FILE', path: '/k.json', mode: 0o100600 }], ...keys([key()]), ...state(), ...issuer(), ...outside() }
+  const well: DoctorFacts = { ...redis({ AUDIT_KEY: randomBytes(32).toString('base64url') }), files: [{ setting: 'API_KEYS_FILE', path: '/k.json', mode: 0o100600 }], ...keys([key()]), ...state(), ...issuer(), ...spool(), ...replicas(), ...upstream(), probe: { status: 200, body: 'ok' }, ...outside({}, { arrivedFrom: ['203.0.113.9'], idle: { wantedMs: 130_000, livedMs: 130_000 } }) }
   const results = examine(CHECKS, well)
   t.same(results.filter(({ severity }) => severity !== 'ok'), [])
   // A stream that is held back is the opposite of one that begins.

@@ -16,6 +16,8 @@ interface Bent {
   /** Answers itself. @returns whether it did */
   own?: (request: IncomingMessage, response: ServerResponse) => boolean
   path?: (path: string) => string
+  /** Ends answers that are quiet for so long, ms. */
+  cutsAfterMs?: number
   /** Holds answers back until they end. */
   buffers?: boolean
 }
@@ -32,6 +34,7 @@ async function proxied (t: Test, bent: Bent) {
       if (bent.buffers !== true) {
         response.writeHead(status, out)
         answer.pipe(response)
+        if (bent.cutsAfterMs !== undefined) response.setTimeout(bent.cutsAfterMs, () => response.destroy())
         return
       }
       answer.on('data', part => parts.push(part)).on('end', () => response.writeHead(status, out).end(Buffer.concat(parts)))
@@ -100,4 +103,12 @@ t.test('a proxy that holds streams back until they end', async t => {
   const { url, key } = await proxied(t, { buffers: true })
   const results = examine(CHECKS, { outside: await lookFromOutside(url, key, Date.now()) })
   t.match(results.filter(({ severity }) => severity !== 'ok'), [{ id: 'stream-held', remedy: /proxy_buffering off/ }])
+})
+
+t.test('a proxy that cuts quiet streams, and one that leaves them alone', async t => {
+  for (const cutsAfterMs of [500, undefined]) {
+    const { url, key } = await proxied(t, cutsAfterMs === undefined ? {} : { cutsAfterMs })
+    const results = examine(CHECKS, { outside: await lookFromOutside(url, key, Date.now(), 4000) })
+    t.match(results.filter(({ id }) => id === 'idle-streams'), [cutsAfterMs === undefined ? { severity: 'ok' } : { severity: 'bad', remedy: /proxy_read_timeout/ }])
+  }
 })

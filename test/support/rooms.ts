@@ -34,11 +34,11 @@ export const ROOMS: readonly Room[] = [
   { name: 'routes', holds: 'encapsulated routes', may: ['audit', ...DOMAIN, 'settings', 'mcp', 'plugins', 'operate'] },
   { name: 'plugin', holds: 'the composition of plugins and routes, in order, and the plugin for apps of others', may: ['audit', ...DOMAIN, 'settings', 'mcp', 'plugins', 'routes', 'operate', 'runtime'] },
   { name: 'app', holds: 'the public listener', may: ['audit', ...DOMAIN, 'settings', 'plugins', 'plugin', 'runtime'] },
-  { name: 'management', holds: 'the management listener', may: ['audit', ...DOMAIN, 'settings', 'plugins', 'routes', 'runtime', 'operate'] },
+  { name: 'management', holds: 'the management listener', may: ['audit', ...DOMAIN, 'settings', 'plugins', 'routes', 'runtime', 'operate', 'doctor'] },
   { name: 'server', holds: 'the process: start, signals, orderly end', may: ['audit', 'settings', 'secrets', 'state', 'auth', 'mcp', 'app', 'management', 'runtime'] },
   { name: 'operate', holds: 'what an operator does, one function each', may: ['audit', ...DOMAIN, 'settings', 'secrets', 'upstreams'] },
   { name: 'testing', holds: '`testTools`: tools through the real chain and protocol, for the tests of their authors', may: [...DOMAIN, 'settings', 'mcp'] },
-  { name: 'doctor', holds: 'what is wrong, and what to do: facts that are brought, and checks that judge them', may: [...DOMAIN, 'settings', 'operate'] },
+  { name: 'doctor', holds: 'what is wrong, and what to do: facts that are brought, and checks that judge them', may: [...DOMAIN, 'settings', 'operate', 'upstreams'] },
   { name: 'cli', holds: 'one file a command: arguments in, text or JSON out', may: ['audit', ...DOMAIN, 'settings', 'secrets', 'upstreams', 'mcp', 'runtime', 'operate', 'doctor', 'testing', 'server'] }
 ]
 

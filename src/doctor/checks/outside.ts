@@ -1,7 +1,7 @@
 /** What arrives, and what comes back, through the proxies before the server. */
 import { isLoopback } from '../../core/origin.ts'
 import {
-  bad, defineCheck, warn, well, type Diagnosis, type HealthCheck, type OutsideFacts, type SeenAnswer
+  bad, defineCheck, FORGED_ADDRESS, warn, well, type Diagnosis, type HealthCheck, type OutsideFacts, type SeenAnswer
 } from '../check.ts'
 
 const DAY_MS = 86_400_000
@@ -202,6 +202,35 @@ export const OUTSIDE_CHECKS: readonly HealthCheck[] = [
       : headers['content-encoding'] === undefined
         ? well(`first bytes after ${Math.round(ms)} ms`)
         : bad(`Streams are compressed (${headers['content-encoding']})`, 'No compression of text/event-stream')),
+  defineCheck({
+    id: 'client-address',
+    asks: 'the address that counts is the caller\'s',
+    needs: 'outside',
+    run ({ arrivedFrom }) {
+      if (arrivedFrom === undefined || arrivedFrom.length === 0) return undefined
+      return arrivedFrom.includes(FORGED_ADDRESS)
+        ? bad(
+          'A forged X-Forwarded-For is believed: anybody can take any address, and escape limits and blocks',
+          'Set TRUST_PROXY to the ranges of your proxies, and let the first of them replace X-Forwarded-For'
+        )
+        : well(`${[...new Set(arrivedFrom)].join(', ')} arrived`)
+    }
+  }),
+  defineCheck({
+    id: 'idle-streams',
+    asks: 'a quiet stream is left alone',
+    needs: 'outside',
+    run ({ idle }) {
+      if (idle === undefined) return undefined
+      const [lived, wanted] = [Math.round(idle.livedMs / 1000), Math.round(idle.wantedMs / 1000)]
+      return idle.livedMs >= idle.wantedMs
+        ? well(`it lived ${wanted} s`)
+        : bad(
+        `A stream was cut after ${lived} s`,
+        'Raise the time-out for answers in what stands before the server (proxy_read_timeout, idle timeout) to an hour'
+        )
+    }
+  }),
   defineCheck({
     id: 'stream-held',
     asks: 'a stream begins at all',

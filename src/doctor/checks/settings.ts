@@ -53,6 +53,15 @@ export const SETTINGS_CHECKS: readonly HealthCheck[] = [
       `STATE_SECRET holds ${secrets.length} secrets: a rotation is under way`,
       'After SESSION_MAX_MS keep the new one alone'
     )),
+  ofConfig('audit-key', 'seals of the records outlive a rotation', config => {
+    if (!config.AUDIT || config.STATE_SECRET.length === 0) return undefined
+    return config.AUDIT_KEY.length > 0
+      ? well('AUDIT_KEY is set')
+      : warn(
+        'Records are sealed with a key that STATE_SECRET gives: after its rotation older seals cannot be verified',
+        'Set AUDIT_KEY to the output of: openssl rand -base64 32'
+      )
+  }),
   ofConfig('inspection', 'suspicious arguments are refused', ({ INSPECTION: mode }) => mode === 'block'
     ? well('INSPECTION=block')
     : warn(

@@ -1,5 +1,9 @@
 /** Redis and what is kept there. */
-import { bad, defineCheck, warn, well, type Diagnosis, type HealthCheck, type StateFacts } from '../check.ts'
+import { isLoopback } from '../../core/origin.ts'
+import { usesRedis } from '../../settings/rules.ts'
+import {
+  bad, defineCheck, warn, well, type Diagnosis, type HealthCheck, type ReplicaFacts, type StateFacts
+} from '../check.ts'
 
 const FULL = 0.8
 const CLOCK_WARN_MS = 2000
@@ -23,9 +27,15 @@ export const STATE_CHECKS: readonly HealthCheck[] = [
     id: 'state',
     asks: 'state can be read, and is whole',
     needs: 'state',
-    run (facts) {
+    run (facts, { settings }) {
       if ('fault' in facts) {
-        return bad(facts.fault, 'Bring Redis back, or correct REDIS_URL, user, password and the network policy')
+        const isInFiles = settings !== undefined && 'config' in settings && !usesRedis(settings.config)
+        return bad(
+          facts.fault,
+          isInFiles
+            ? 'Correct the file that is named'
+            : 'Bring Redis back, or correct REDIS_URL, user, password and the network policy'
+        )
       }
       const { kind, health, missing } = facts
       if (health === 'unreachable') {
@@ -90,6 +100,22 @@ export const STATE_CHECKS: readonly HealthCheck[] = [
       ? well('append-only file on')
       : bad(`The append-only file is off at ${volatile.node}: a restart forgets keys and revocations`, 'appendonly yes')
   }),
+  ofRedis('redis-user', 'the user of Redis may do its work, and no more', ({ grants, nodes }) => {
+    if (grants === undefined) return undefined
+    const { missing, excess } = grants
+    if (missing.length > 0) {
+      return bad(
+        `The user of Redis may not: ${missing.join(', ')}`,
+        'Load k8s/components/redis/users.acl, or compare its rules and REDIS_KEY_PREFIX with those of the user'
+      )
+    }
+    return excess.length === 0 || nodes.every(({ node }) => isLoopback(node.replace(/:\d+$/, '')))
+      ? well('it may do its work')
+      : warn(
+        `The user of Redis may also: ${excess.join(', ')}`,
+        'Give the server a user of its own: k8s/components/redis/users.acl'
+      )
+  }),
   ofRedis('clock', 'the clocks agree', ({ clockAheadMs, skewMs }) => {
     const off = Math.abs(clockAheadMs)
     const side = clockAheadMs > 0 ? 'ahead of' : 'behind'
@@ -107,6 +133,79 @@ export const STATE_CHECKS: readonly HealthCheck[] = [
     : heardMs > HEARD_MS
       ? warn(`A message took ${Math.round(heardMs)} ms`, 'Look for what delays Redis')
       : well(`heard after ${Math.round(heardMs)} ms`))
+]
+
+/** Replicas that share the state. */
+export const REPLICA_CHECKS: readonly HealthCheck[] = [
+  ofReplicas('replica-versions', 'every replica runs the same version', ({ heard }) => {
+    const versions = new Set(heard.map(({ version }) => version))
+    return versions.size < 2
+      ? well([...versions].join('') || 'none runs')
+      : warn(
+        `Replicas run ${[...versions].join(' and ')}`, 'Wait for the rollout, or look why it hangs: rollout status'
+      )
+  }),
+  ofReplicas('replica-settings', 'every replica has the same settings', ({ heard }) => {
+    const hashes = new Map<string, string[]>()
+    for (const { name, settings = 'none' } of heard) hashes.set(settings, [...hashes.get(settings) ?? [], name])
+    return hashes.size < 2
+      ? well(`${heard.length} replicas`)
+      : bad(
+        'Replicas run with different settings: ' +
+          [...hashes].map(([hash, names]) => `${hash} (${names.join(', ')})`).join(', '),
+        'Roll out again, so that every replica reads the settings of now'
+      )
+  }),
+  ofReplicas('replica-tools', 'every replica offers the same tools', ({ heard }) => {
+    const hashes = new Set(heard.map(({ tools }) => tools))
+    return hashes.size < 2
+      ? well('one list')
+      : warn('Replicas offer different tools', 'Roll out again; compare TOOLS_DIR and MCP_SERVERS_FILE on each')
+  }),
+  ofReplicas('replica-count', 'as many run as REPLICAS says', ({ heard, expected }) => heard.length <= expected
+    ? well(`${heard.length} of at most ${expected}`)
+    : warn(
+      `${heard.length} replicas run, and REPLICAS is ${expected}: without Redis they grant more than the limits`,
+      'Set REPLICAS to the most replicas that run'
+    ))
+]
+
+function ofReplicas (
+  id: string, asks: string, run: (facts: ReplicaFacts) => Diagnosis
+): HealthCheck {
+  return defineCheck({ id, asks, needs: 'replicas', run })
+}
+
+/** MCP servers behind this one. */
+export const UPSTREAM_CHECKS: readonly HealthCheck[] = [
+  defineCheck({
+    id: 'upstreams',
+    asks: 'MCP servers behind this one answer',
+    needs: 'upstreams',
+    run (upstreams) {
+      const failing = upstreams.find(({ isKnown }) => !isKnown)
+      return failing === undefined
+        ? well(`${upstreams.length} of them`)
+        : bad(
+        `Upstream "${failing.name}" does not answer${failing.trouble === undefined ? '' : `: ${failing.trouble}`}`,
+        `servers test ${failing.name}; then correct MCP_SERVERS_FILE, or bring it back`
+        )
+    }
+  }),
+  defineCheck({
+    id: 'held-tools',
+    asks: 'no tool of theirs waits for approval',
+    needs: 'upstreams',
+    run (upstreams) {
+      const holding = upstreams.filter(({ held }) => held > 0)
+      return holding.length === 0
+        ? well('none is held')
+        : warn(
+        `Held: ${holding.map(({ name, held }) => `${held} of "${name}"`).join(', ')}`,
+        'tools diff shows what changed; tools approve offers them again'
+        )
+    }
+  })
 ]
 
 /** Authorization servers. */

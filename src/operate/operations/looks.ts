@@ -69,6 +69,14 @@ const Status = Type.Object({
   })
 }, { additionalProperties: false, title: 'Status' })
 
+const Examined = Type.Object({
+  id: Type.String(),
+  asks: Type.String({ description: 'What holds where all is well.' }),
+  severity: Type.Enum(['ok', 'warn', 'bad']),
+  found: Type.String(),
+  remedy: Type.Optional(Type.String())
+}, { additionalProperties: false, title: 'ExaminedCheck' })
+
 const UNUSED_MS = 90 * 86_400_000
 
 export const LOOKS = [
@@ -156,6 +164,21 @@ export const LOOKS = [
           }
         })
       }
+    }
+  }),
+  defineOperation({
+    name: 'doctor.examine',
+    summary: 'What is wrong with settings, state, records, keys, tools and authorization servers, the worst first.',
+    needs: 'read.doctor',
+    method: 'GET',
+    path: '/api/doctor',
+    input: Type.Object({
+      only: Type.Optional(Type.String({ maxLength: 64, description: 'Checks whose name begins so.' }))
+    }, { additionalProperties: false }),
+    output: Type.Object({ items: Type.Array(Examined) }, { additionalProperties: false }),
+    command: 'doctor',
+    async run ({ examine }, { only = '' }) {
+      return { body: plain({ items: await examine(only) }) }
     }
   }),
   defineOperation({

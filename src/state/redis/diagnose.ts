@@ -5,8 +5,35 @@ import type { RedisDiagnosis, StateDiagnosis } from '../diagnosis.ts'
 /** Round trips that are timed. */
 const ROUNDS = 100
 
-/** @throws whatever the client throws where Redis does not answer */
-export async function diagnoseRedis (masters: readonly Redis[]): Promise<StateDiagnosis> {
+/** One command of each kind that the server sends. */
+const NEEDED: ReadonlyArray<readonly [string, (prefix: string) => string[]]> = [
+  ['get', prefix => [`${prefix}doctor`]],
+  ['set', prefix => [`${prefix}doctor`, '1', 'px', '1000']],
+  ['del', prefix => [`${prefix}doctor`]],
+  ['hset', prefix => [`${prefix}doctor`, 'a', '1']],
+  ['zadd', prefix => [`${prefix}doctor`, '1', 'a']],
+  ['sadd', prefix => [`${prefix}doctor`, 'a']],
+  ['xadd', prefix => [`${prefix}doctor`, '*', 'a', '1']],
+  ['pexpire', prefix => [`${prefix}doctor`, '1000']],
+  ['evalsha', prefix => ['0'.repeat(40), '1', `${prefix}doctor`]],
+  ['script', () => ['load', 'return 1']],
+  ['scan', () => ['0']],
+  ['time', () => []],
+  ['publish', prefix => [`${prefix}bus:doctor`, '1']],
+  ['subscribe', prefix => [`${prefix}bus:doctor`]]
+]
+
+/** What whoever stole this user's password should not be able to do. */
+const NEEDLESS: ReadonlyArray<readonly [string, readonly string[]]> = [
+  ['flushall', []], ['config', ['set', 'dir', '/tmp']], ['keys', ['*']], ['get', ['a-key-of-somebody-else']],
+  ['acl', ['setuser', 'x']]
+]
+
+/**
+ * @param prefix of our keys
+ * @throws whatever the client throws where Redis does not answer
+ */
+export async function diagnoseRedis (masters: readonly Redis[], prefix: string): Promise<StateDiagnosis> {
   const nodes = await Promise.all(masters.map(diagnoseNode))
   const times: number[] = []
   for (let i = 0; i < ROUNDS; i++) {
@@ -18,7 +45,28 @@ export async function diagnoseRedis (masters: readonly Redis[]): Promise<StateDi
   const asked = Date.now()
   const [seconds, micros] = await masters[0]!.time()
   const theirs = Number(seconds) * 1000 + Number(micros) / 1000
-  return { nodes, roundTripMs: times[Math.ceil(ROUNDS * 0.99) - 1], clockAheadMs: theirs - (asked + Date.now()) / 2 }
+  const clockAheadMs = theirs - (asked + Date.now()) / 2
+  const grants = await grantsOf(masters[0]!, prefix)
+  return { nodes, roundTripMs: times[Math.ceil(ROUNDS * 0.99) - 1], clockAheadMs, grants }
+}
+
+/** What the user may, without doing it. */
+async function grantsOf (redis: Redis, prefix: string): Promise<StateDiagnosis['grants']> {
+  const user = redis.options.username ?? 'default'
+  const may = async (command: string, args: readonly string[]) =>
+    await redis.call('acl', 'dryrun', user, command, ...args) === 'OK'
+  try {
+    const missing: string[] = []
+    const excess: string[] = []
+    for (const [command, argsFor] of NEEDED) {
+      if (!await may(command, argsFor(prefix))) missing.push(command)
+    }
+    for (const [command, args] of NEEDLESS) if (await may(command, args)) excess.push([command, ...args].join(' '))
+    return { missing, excess }
+  } catch {
+    // The user may not ask.
+    return undefined
+  }
 }
 
 async function diagnoseNode (redis: Redis): Promise<RedisDiagnosis> {

@@ -208,7 +208,7 @@ class RedisStore implements Store {
 
   async takenUp () { return undefined }
 
-  diagnose () { return diagnoseRedis(mastersOf(this.#client)) }
+  diagnose () { return diagnoseRedis(mastersOf(this.#client), this.#options.prefix) }
 
   /** Best effort: whoever misses it looks again within a minute. */
   async #tellOfKey (id: string): Promise<void> {
