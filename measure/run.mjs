@@ -17,7 +17,7 @@ const MEASUREMENTS = {
   schemas: ['schemas/run.ts', 'what a call costs with its schema in each library'],
   moved: ['moved/run.ts', 'tools of fastmcp and of the SDK before and after they were moved here: answers, and lines changed'],
   redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
-  upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it'],
+  upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it; or a part: oracle'],
   'upstream-bench': ['bench/upstreams.mjs', 'calls to upstreams beside own tools and other proxies; --guard is short and fails above the agreed ratio'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],
   dev: ['dev/run.ts', 'a hundred changes of tools and helpers under 200 calls a second'],

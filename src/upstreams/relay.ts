@@ -56,13 +56,13 @@ export function toolResultOf (
   if (isError !== undefined && typeof isError !== 'boolean') {
     return { fault: 'gave a result whose isError is neither true nor false' }
   }
-  if (structured !== undefined && !isMembers(structured)) {
-    return { fault: 'gave a result whose structuredContent is no object' }
-  }
   const broken = contentFault(content) ?? (
     isError === true || output === undefined ? undefined : outputFault(structured, output, remark)
   )
-  return broken === undefined ? { ...passedOn(result), content } as ToolResult : { fault: broken }
+  if (broken !== undefined) return { fault: broken }
+  const { structuredContent: _any, ...others } = passedOn(result)
+  // Revision 2026-07-28 takes any value; clients of the older ones refuse the whole result for one that is no object.
+  return { ...others, content, ...(isMembers(structured) ? { structuredContent: structured } : {}) }
 }
 
 function contentFault (content: readonly unknown[]): string | undefined {
