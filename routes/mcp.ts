@@ -106,7 +106,8 @@ class HttpContext implements RequestContext {
     const controller = new AbortController()
     const { raw } = this.#reply
     if (raw.closed) controller.abort()
-    else raw.once('close', () => controller.abort())
+    // An answer that went out closes, too.
+    else raw.once('close', () => { if (!raw.writableFinished) controller.abort() })
     return controller.signal
   }
 }
