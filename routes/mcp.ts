@@ -4,6 +4,7 @@ import { NOTHING_NAMED, type Decision } from '../src/decision/decide.ts'
 import type { Trace } from '../src/decision/trace.ts'
 import { AppError } from '../src/errors.ts'
 import { accepted } from '../src/core/accept.ts'
+import { Departure } from '../src/core/departure.ts'
 import { passedBy } from '../src/core/via.ts'
 import type { HttpResponse } from '../src/mcp/http-response.ts'
 import { requireServed } from '../src/mcp/message.ts'
@@ -72,6 +73,7 @@ class HttpContext implements RequestContext {
   readonly trace: Trace
   readonly headers: Readonly<Record<string, string>>
   decision: Decision = NOTHING_NAMED
+  #departure: Departure | undefined
 
   constructor (request: FastifyRequest, reply: FastifyReply, toolHeaders: readonly string[]) {
     this.#request = request
@@ -101,14 +103,16 @@ class HttpContext implements RequestContext {
     }
   }
 
-  /** Fires when the client closes the connection before it has its answer. */
-  readonly abortSignal = (): AbortSignal => {
-    const controller = new AbortController()
+  /** The client closes the connection before it has its answer. */
+  readonly departure = (): Departure => {
+    if (this.#departure !== undefined) return this.#departure
+    const departure = new Departure()
+    this.#departure = departure
     const { raw } = this.#reply
-    if (raw.closed) controller.abort()
+    if (raw.closed) departure.leave()
     // An answer that went out closes, too.
-    else raw.once('close', () => { if (!raw.writableFinished) controller.abort() })
-    return controller.signal
+    else raw.once('close', () => { if (!raw.writableFinished) departure.leave() })
+    return departure
   }
 }
 

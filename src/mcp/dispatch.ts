@@ -146,11 +146,11 @@ export class McpService {
 
   #serveModern (request: McpRequest, context: RequestContext): HttpResponse | Promise<HttpResponse> {
     const {
-      caller: { principal }, decision, trace, headers, onward, log, abortSignal
+      caller: { principal }, decision, trace, headers, onward, log, departure
     } = context
     const begun =
       this.#lane !== undefined && isFast(request)
-        ? this.#lane.answer(request, { principal, decision, trace, headers, onward, log, abortSignal })
+        ? this.#lane.answer(request, { principal, decision, trace, headers, onward, log, departure })
         : undefined
     if (typeof begun === 'string') return whole(begun, request.accepts)
     const reply = new Reply({

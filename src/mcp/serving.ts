@@ -1,4 +1,5 @@
 /** What it takes to serve a message: of the process, and of one message. */
+import type { Departure } from '../core/departure.ts'
 import type { Identity } from '../core/identity.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Sealer } from '../core/seal.ts'
@@ -71,8 +72,8 @@ export interface RequestContext extends Sender {
   readonly onward?: (() => Onward) | undefined
   /** What was decided of the message. Nothing is refused before that. */
   decision: Decision
-  /** Fires when the client is gone. Made on first use. */
-  readonly abortSignal: () => AbortSignal
+  /** Of the client. Made on first use. */
+  readonly departure: () => Departure
   /** Told when the answer waits for the client, perhaps for long. */
   readonly becomesStream: () => void
   /** Told when an upstream is to answer. */

@@ -1,3 +1,4 @@
+import type { Departing } from '../core/departure.ts'
 import type { Principal } from '../core/principal.ts'
 import type { Log } from '../telemetry/log.ts'
 import { redact } from '../telemetry/redact.ts'
@@ -22,6 +23,8 @@ export interface Host {
   log: Log
   /** Made on first use: most tools never look at it. */
   signal: () => AbortSignal
+  /** The same for less, where there is such. */
+  departure?: (() => Departing) | undefined
   progress?: ((done: number, total?: number, message?: string) => void) | undefined
   message?: ((level: Level, data: unknown, logger?: string) => void) | undefined
   changed?: ((what: Change) => void) | undefined

@@ -4,6 +4,7 @@
  * notifications that belong to none. An answer is taken only for an id that
  * waits, on the exchange that it was sent on, and ids are never used again.
  */
+import type { Departing } from '../core/departure.ts'
 import { scanJson, type ScanBounds } from '../core/json-scan.ts'
 import { idOfEnds } from './bounded-lines.ts'
 import {
@@ -15,7 +16,7 @@ import type { Wire, WireCaller, WireExchange, WireFailure } from './wire.ts'
 /** How one question is asked. */
 export interface AskOptions {
   readonly deadlineMs: number
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: Departing | undefined
   /** For this message alone, in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly caller?: WireCaller | undefined

@@ -138,7 +138,7 @@ export class Upstream {
       const result = await peer.ask(method, dressed.params, {
         headers: dressed.headers,
         deadlineMs: this.#leftMs(began),
-        signal: context.signal,
+        signal: host.departure?.() ?? context.signal,
         caller: host.onward?.(),
         onLog: said => relayLog(context, said),
         onProgress: host.progress === undefined ? undefined : context.progress

@@ -12,6 +12,7 @@ import fc from '../support/fast-check.ts'
 import t, { type Test } from 'tap'
 import { NOTHING_NAMED } from '../../src/decision/decide.ts'
 import { Trace } from '../../src/decision/trace.ts'
+import { Departure } from '../../src/core/departure.ts'
 import { Inspector } from '../../src/core/inspection.ts'
 import { sealer } from '../../src/core/seal.ts'
 import { sessionIds } from '../../src/core/session.ts'
@@ -117,11 +118,11 @@ async function begin (service: McpService): Promise<string> {
 }
 
 async function answerOf (service: McpService, { headers, body }: Sent, session: string): Promise<Answer> {
-  const gone = new AbortController()
+  const gone = new Departure()
   try {
     // As HTTP carries them: without space around a value.
     const own = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, name === 'mcp-session-id' && value === 'session' ? session : value.trim()]))
-    const served = await service.serve(body, own, asking(gone.signal))
+    const served = await service.serve(body, own, asking(gone))
     const given: Record<string, string> = { ...served.headers }
     delete given.connection // taken off by the route
     if (given['content-type'] === 'application/json') given['content-type'] += '; charset=utf-8' // Fastify adds it
@@ -132,12 +133,12 @@ async function answerOf (service: McpService, { headers, body }: Sent, session: 
     const { status, rpc, reason, message, data } = toAnswer(error)
     return { status, headers: {}, messages: { rpc, reason, message, data } }
   } finally {
-    gone.abort()
+    gone.leave()
   }
 }
 
-function asking (gone = new AbortController().signal) {
-  return { caller: CALLER, trace: new Trace('r-1'), decision: NOTHING_NAMED, headers: {}, log: silent, abortSignal: () => gone, becomesStream () {}, asksUpstream () {} }
+function asking (gone = new Departure()) {
+  return { caller: CALLER, trace: new Trace('r-1'), decision: NOTHING_NAMED, headers: {}, log: silent, departure: () => gone, becomesStream () {}, asksUpstream () {} }
 }
 
 /** What a stream says until it ends, or until it asks and waits. */

@@ -8,6 +8,7 @@
  * Nothing is decided here: the decision comes with the request (admit.ts).
  */
 import { rpcError, toAnswer } from '../../core/answer.ts'
+import type { Departing, Departure } from '../../core/departure.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Decision } from '../../decision/decide.ts'
 import type { Trace } from '../../decision/trace.ts'
@@ -39,8 +40,8 @@ export interface FastLaneContext {
   readonly headers: Readonly<Record<string, string>>
   readonly onward?: (() => Onward) | undefined
   readonly log: Log
-  /** Fires when the client is gone. Made on first use. */
-  readonly abortSignal: () => AbortSignal
+  /** Of the client. Made on first use. */
+  readonly departure: () => Departure
   /** Legacy: what the session's record says, where there is one. */
   readonly session?: { readonly clientCapabilities: Json | undefined } | undefined
 }
@@ -172,8 +173,9 @@ class LaneHost implements Host {
   readonly clientCapabilities: Readonly<Record<string, unknown>>
   readonly progress: Host['progress']
   readonly message: Host['message']
-  readonly #abortSignal: () => AbortSignal
+  readonly #depart: () => Departure
   readonly #said: Array<(host: Host) => void> = []
+  #departure: Departure | undefined
   #signal: AbortSignal | undefined
   #next: Host | undefined
   #onSpoken: () => void = () => {}
@@ -181,7 +183,7 @@ class LaneHost implements Host {
   constructor (
     { changed }: ServingOptions, era: Era, { _meta }: Json, who: FastLaneContext
   ) {
-    const { principal, trace, headers, onward, log, abortSignal, session } = who
+    const { principal, trace, headers, onward, log, departure, session } = who
     const meta = isObject(_meta) ? _meta : {}
     this.principal = principal
     this.requestId = trace.requestId
@@ -189,7 +191,7 @@ class LaneHost implements Host {
     this.onward = onward
     this.log = log
     this.changed = changed
-    this.#abortSignal = abortSignal
+    this.#depart = departure
     this.clientCapabilities = (
       (era === 'modern' ? meta[CLIENT_CAPABILITIES_META_KEY] : session?.clientCapabilities) ?? {}
     ) as Json
@@ -208,12 +210,18 @@ class LaneHost implements Host {
 
   /** Whether its client is gone, as far as the call has looked. */
   get isAborted (): boolean {
-    return this.#signal?.aborted === true
+    return (this.#signal ?? this.#departure)?.aborted === true
   }
 
   signal (): AbortSignal {
-    this.#signal ??= this.#next?.signal() ?? this.#abortSignal()
+    this.#signal ??= this.#next?.signal() ?? this.#depart().signal
     return this.#signal
+  }
+
+  departure (): Departing {
+    if (this.#next !== undefined) return this.signal()
+    this.#departure ??= this.#depart()
+    return this.#departure
   }
 
   /** Resolves when there is something to carry. */

@@ -34,7 +34,7 @@ export class ModernHandler {
     const authInfo: AuthInfo = {
       token: '', clientId: principal.id, scopes: [], extra: { message } satisfies Extra as never
     }
-    const response = await this.#handler.fetch(webRequest(request, context.abortSignal()), {
+    const response = await this.#handler.fetch(webRequest(request, context.departure().signal), {
       authInfo, parsedBody: wireForm(request)
     })
     if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) {

@@ -4,6 +4,7 @@
  * where the session stands. Each can be cancelled while it runs.
  */
 import type { JSONRPCRequest, Server } from '@modelcontextprotocol/server'
+import { Departure } from '../../core/departure.ts'
 import { EVENT_STREAM_HEADERS, whole, type HttpResponse } from '../http-response.ts'
 import type { FastAnswer, FastLane } from '../fast/lane.ts'
 import { isFast } from '../fast/request.ts'
@@ -53,7 +54,7 @@ export class Requests {
   serve (request: McpRequest, context: RequestContext, session?: RequestSession): HttpResponse | Promise<HttpResponse> {
     const { lane } = this.#options
     const {
-      caller: { principal }, decision, trace, headers, onward, log, abortSignal
+      caller: { principal }, decision, trace, headers, onward, log, departure
     } = context
     const running = new RunningRequest()
     let begun: FastAnswer | Promise<FastAnswer> | undefined
@@ -66,11 +67,11 @@ export class Requests {
         headers,
         onward,
         log,
-        abortSignal: () => AbortSignal.any([abortSignal(), running.signal]),
+        departure: () => running.departure(departure()),
         session: session === undefined ? undefined : { clientCapabilities }
       })
       if (typeof begun === 'string') return whole(begun, request.accepts)
-    } else if (abortSignal().aborted) return NOTHING // it left while its session was looked up
+    } else if (departure().aborted) return NOTHING // it left while its session was looked up
     const reply = new Reply({
       id: request.id,
       trace,
@@ -118,12 +119,11 @@ export class Requests {
     const message: ServedMessage = { principal, decision, trace, headers, onward, log, pending: answer }
     const server = this.#options.makeServer({ era: 'legacy', log, session: session?.notes, messageOf: () => message })
     await server.connect(exchange)
-    context.abortSignal().addEventListener(
+    context.departure().addEventListener(
       'abort',
       () => {
         exchange.end()
-      },
-      { once: true }
+      }
     )
     if (session?.initialize !== undefined) await exchange.replay('initialize', session.initialize)
     if (session?.level !== undefined) await exchange.replay('logging/setLevel', { level: session.level })
@@ -171,22 +171,27 @@ export class Requests {
 class RunningRequest {
   reply: Reply | undefined
   exchange: Exchange | undefined
-  #controller: AbortController | undefined
+  #departure: Departure | undefined
 
-  /** Fires when it is cancelled, or its session ends. Made on first use. */
-  get signal (): AbortSignal {
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
+  /** The client leaves, cancels, or its session ends. Made on first use. */
+  departure (client: Departure): Departure {
+    if (this.#departure !== undefined) return this.#departure
+    const departure = new Departure()
+    this.#departure = departure
+    const leave = () => departure.leave()
+    if (client.aborted) leave()
+    else client.addEventListener('abort', leave)
+    return departure
   }
 
   cancel (reason: unknown): void {
-    this.#controller?.abort()
+    this.#departure?.leave()
     if (this.exchange === undefined) this.reply?.close()
     else this.exchange.cancel(reason)
   }
 
   close (): void {
-    this.#controller?.abort()
+    this.#departure?.leave()
     if (this.exchange === undefined) this.reply?.close()
     else this.exchange.end()
   }
