@@ -83,9 +83,14 @@ async function tryStart (): Promise<void> {
   }
 }
 
+/** What this was started with that says which cases the tests take. */
+function handedOn (names: string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap(name => process.env[name] === undefined ? [] : [[name, process.env[name]!]]))
+}
+
 async function tryTests (): Promise<void> {
   const began = performance.now()
-  const tests = enter(['npm', 'test'])
+  const tests = enter(['npm', 'test'], handedOn(['TEST_SEED', 'TEST_CASES']))
   const late = setTimeout(() => tests.kill('SIGKILL'), TESTS_WITHIN_MS)
   const log = createWriteStream(LOG)
   tests.stdout!.pipe(log, { end: false })

@@ -96,7 +96,7 @@ async function outside ({ through, key, idleMs }: FromOutside, config?: Config):
   if (through === undefined) return undefined
   const { lookFromOutside } = await import('../doctor/outside.ts')
   const since = Date.now()
-  const facts = await lookFromOutside(through, key, since, idleMs)
+  const facts = await lookFromOutside(through, key, since, { idleMs })
   if (config?.AUDIT !== true) return facts
   const { recordsOf } = await import('../operate/audit.ts')
   const seen = [...facts.answers.values()]

@@ -80,12 +80,15 @@ const WITH_KEY: Readonly<Record<string, OutsideQuestion>> = {
   stream: { ...STREAM, firstBytes: true }
 }
 
+interface LookOptions { readonly idleMs?: number, readonly streamMs?: number }
+
 /**
  * @param key of a caller; undefined: what needs one is not asked
  * @param idleMs how long a stream is held without an event; 0: none is
+ * @param streamMs longest wait for the first event of a stream; for tests
  */
 export async function lookFromOutside (
-  url: string, key: string | undefined, now: number, idleMs = 0
+  url: string, key: string | undefined, now: number, { idleMs = 0, streamMs = ANSWER_MS }: LookOptions = {}
 ): Promise<OutsideFacts> {
   const answers = new Map<string, SeenAnswer>()
   let certificateEnds: number | undefined
@@ -104,7 +107,7 @@ export async function lookFromOutside (
           'x-api-key': key!
         }
       : { authorization: `Bearer ${key}` }
-    answers.set(name, await ask(url, { ...asked, headers: { ...asked.headers, ...credential } }, seen))
+    answers.set(name, await ask(url, { ...asked, headers: { ...asked.headers, ...credential } }, seen, streamMs))
   }
   const idle = key === undefined || idleMs === 0
     ? undefined
@@ -135,7 +138,8 @@ function hold (url: string, key: string, mostMs: number): Promise<number> {
 
 type OnTls = (ends: number | undefined, fault: string | undefined) => void
 
-function ask (url: string, asked: OutsideQuestion, onTls: OnTls): Promise<SeenAnswer> {
+function ask (url: string, asked: OutsideQuestion, onTls: OnTls, streamMs = ANSWER_MS): Promise<SeenAnswer> {
+  const withinMs = asked.firstBytes === true ? streamMs : ANSWER_MS
   const target = new URL(url)
   if (asked.path !== undefined) target.pathname = asked.path
   if (asked.plain === true) target.protocol = 'http:'
@@ -151,7 +155,7 @@ function ask (url: string, asked: OutsideQuestion, onTls: OnTls): Promise<SeenAn
         request.destroy()
       }, error => resolve({ fault: (error as Error).message }))
     })
-    request.setTimeout(ANSWER_MS, () => request.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s`)))
+    request.setTimeout(withinMs, () => request.destroy(new Error(`no answer within ${withinMs / 1000} s`)))
     request.on('error', (error: NodeJS.ErrnoException) => {
       if (/CERT|SSL|TLS|ALTNAME|SELF_SIGNED/.test(error.code ?? '')) onTls(undefined, error.message)
       resolve({ fault: error.message })

@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { ask, defineTool, elicit, Type, type Context } from '../../src/tools/index.ts'
 import { addKey, messageOf, META, MODERN, modern } from '../support/app.ts'
+import { cases } from '../support/cases.ts'
 import { replicas } from '../support/replicas.ts'
 
-const CLIENTS = 200
+const CLIENTS = cases(50, 200)
 const CALLS = 50
 const REVISION = '2025-11-25'
 
@@ -74,7 +75,7 @@ function messagesOf (text: string): Array<Record<string, any>> {
   return text.split('\n').filter(line => line.startsWith('data: {')).map(line => JSON.parse(line.slice(6)))
 }
 
-t.test('no answer reaches another client, with 200 clients that use the same ids on two replicas', async t => {
+t.test(`no answer reaches another client, with ${CLIENTS} clients that use the same ids on two replicas`, async t => {
   const { store, urls } = await replicas(t, { tools, env: { MAX_IN_FLIGHT: '1000', REDIS_COMMAND_TIMEOUT_MS: '10000' } })
   const clients: Client[] = await Promise.all(Array.from({ length: CLIENTS }, async (_, i) => ({ name: `client-${i}`, key: (await addKey(store, { name: `client-${i}` })).key })))
   const tally = { answered: 0, crossed: 0, failed: [] as string[] }

@@ -8,6 +8,7 @@ import { LAYERS } from '../../src/decision/layers.ts'
 import { buildRuntime } from '../../src/runtime.ts'
 import { definePrompt, defineResource, defineTool, Type } from '../../src/tools/index.ts'
 import { addKey, build, modern, silent } from '../support/app.ts'
+import { cases } from '../support/cases.ts'
 import type { ApiKeyRecord } from '../../src/core/api-key.ts'
 import type { Kind } from '../../src/core/permissions.ts'
 
@@ -42,7 +43,9 @@ async function ready (t: Parameters<typeof build>[0], env: Record<string, string
   return { ...built, now }
 }
 
-t.test('the app and the explanation agree on 10,000 generated cases', async t => {
+const CASES = cases(2000, 10_000)
+
+t.test(`the app and the explanation agree on ${CASES} generated cases`, async t => {
   const { app, store, now, lines } = await ready(t)
   for (const range of ['192.0.2.0/24', '2001:db8:dead::/48']) await store.blocklist.set(range, { since: 1 })
   const sets = [['*'], ['get_*', 'plain'], ['*', '!rare'], ['*', '!get_*', '!resource:*'], ['resource:note://*', 'prompt:greet', 'dear'], ['absent', 'takes_*'], []]
@@ -77,7 +80,7 @@ t.test('the app and the explanation agree on 10,000 generated cases', async t =>
     seen.set(explained.decision, (seen.get(explained.decision) ?? 0) + 1)
     if (line.decision === explained.decision && line.rule === explained.rule) return true
     throw new Error(`app ${String(line.decision)} ${String(line.rule)}, explained ${explained.decision} ${explained.rule}: ${JSON.stringify({ record, kind, name, sent, address, headers })}`)
-  }), { numRuns: 10_000 })
+  }), { numRuns: CASES })
   t.comment(`figure: ${JSON.stringify(Object.fromEntries(seen))}`)
   for (const reason of ['served', 'ORIGIN_REFUSED', 'ADDRESS_BLOCKED', 'INVALID_CREDENTIAL', 'TOO_MANY_FAILURES', 'RATE_LIMITED', 'ACCESS_DENIED', 'FORBIDDEN', 'UNKNOWN_TOOL', 'INVALID_PARAMS', 'HEADER_MISMATCH', 'INVALID_ARGUMENTS', 'SUSPICIOUS_ARGUMENT']) t.ok(seen.has(reason), reason)
 })

@@ -95,6 +95,8 @@ async function stage (t: Test, name: string): Promise<Stage> {
 
 const CALL = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'hello_world', arguments: { name: 'Ada' } } }
 
+t.jobs = Object.keys(PROXIES).length // each waits for its servers
+
 for (const name of Object.keys(PROXIES)) {
   t.test(`two replicas of the README behind ${name}, as docs/replicas.md configures it`, { timeout: 300_000 }, async t => {
     const { replicas, send } = await stage(t, name)

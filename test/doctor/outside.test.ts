@@ -101,14 +101,14 @@ t.test('a name that leads nowhere is told as that', async t => {
 
 t.test('a proxy that holds streams back until they end', async t => {
   const { url, key } = await proxied(t, { buffers: true })
-  const results = examine(CHECKS, { outside: await lookFromOutside(url, key, Date.now()) })
+  const results = examine(CHECKS, { outside: await lookFromOutside(url, key, Date.now(), { streamMs: 1000 }) })
   t.match(results.filter(({ severity }) => severity !== 'ok'), [{ id: 'stream-held', remedy: /proxy_buffering off/ }])
 })
 
 t.test('a proxy that cuts quiet streams, and one that leaves them alone', async t => {
   for (const cutsAfterMs of [500, undefined]) {
     const { url, key } = await proxied(t, cutsAfterMs === undefined ? {} : { cutsAfterMs })
-    const results = examine(CHECKS, { outside: await lookFromOutside(url, key, Date.now(), 4000) })
+    const results = examine(CHECKS, { outside: await lookFromOutside(url, key, Date.now(), { idleMs: 4000 }) })
     t.match(results.filter(({ id }) => id === 'idle-streams'), [cutsAfterMs === undefined ? { severity: 'ok' } : { severity: 'bad', remedy: /proxy_read_timeout/ }])
   }
 })
