@@ -28,6 +28,7 @@ import { Reloader } from './tools/reloader.ts'
 import type { OpenWire } from './upstreams/connection.ts'
 import type { UpstreamEntry } from './upstreams/entry.ts'
 import { upstreamsFromSettings, type FollowedUpstreams } from './upstreams/from-settings.ts'
+import { ParkedCalls } from './upstreams/parked-calls.ts'
 import { SharedCatalogue } from './upstreams/shared-catalogue.ts'
 import { UpstreamSet, type UpstreamCounts } from './upstreams/upstreams.ts'
 
@@ -143,17 +144,21 @@ export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
 }
 
 function upstreamsFrom (
-  options: RuntimeOptions, { info, gateway }: Pick<Identity, 'info'> & { gateway: string }, offer: CurrentOffer, { patterns }: Inspector
+  options: RuntimeOptions,
+  { info, gateway }: Pick<Identity, 'info'> & { gateway: string },
+  offer: CurrentOffer,
+  { patterns }: Inspector
 ): FollowedUpstreams | undefined {
   const { upstreams, upstreamCounts: counts, store, logger: log, env, config } = options
   const clientInfo = { name: info.name, version: info.version }
   const shared = new SharedCatalogue(store, log)
+  const parked = new ParkedCalls(store)
   if (upstreams !== undefined) {
-    const set = new UpstreamSet({ shared, ...upstreams, offer, log, clientInfo, gateway, counts })
+    const set = new UpstreamSet({ shared, parked, ...upstreams, offer, log, clientInfo, gateway, counts })
     return { set, async reload () {}, async stop () {} }
   }
   if (env === undefined) return undefined
-  return upstreamsFromSettings({ config, env, log, shared, offer, clientInfo, gateway, counts, patterns })
+  return upstreamsFromSettings({ config, env, log, shared, parked, offer, clientInfo, gateway, counts, patterns })
 }
 
 /** The built-in tools, where they are wanted, and those of TOOLS_DIR. */

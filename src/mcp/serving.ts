@@ -47,6 +47,8 @@ export interface ServedMessage {
   readonly log: Log
   /** A call that runs already. Whoever goes on with it takes it away. */
   pending: PendingCall | undefined
+  /** Calls the listener when the message is over, answered or not. */
+  readonly onOver?: ((listener: () => void) => void) | undefined
 }
 
 /** What a server of the SDK is made for: one message over HTTP, a whole connection over stdio. */

@@ -56,6 +56,7 @@ class StdioMessage implements ServedMessage {
   caller: Caller | undefined = undefined
   decision: Decision = NOTHING_NAMED
   pending: PendingCall | undefined = undefined
+  readonly #listeners: Array<() => void> = []
 
   constructor (log: Log) {
     this.trace.http = HERE.method
@@ -66,6 +67,12 @@ class StdioMessage implements ServedMessage {
   get principal (): Principal {
     if (this.caller === undefined) throw new AppError('AUTHENTICATION_REQUIRED', 'Authentication required')
     return this.caller.principal
+  }
+
+  readonly onOver = (listener: () => void): void => { this.#listeners.push(listener) }
+
+  over (): void {
+    for (const listener of this.#listeners.splice(0)) listener()
   }
 }
 
@@ -206,6 +213,7 @@ class StdioServer implements Transport {
     const one = this.#open.get(id)
     if (one === undefined) return
     this.#open.delete(id)
+    one.over()
     this.#options.record(one.trace)
   }
 

@@ -136,10 +136,13 @@ export class InputNeeded {
   readonly [INPUT_NEEDED] = true
   readonly questions: Readonly<Record<string, Question>>
   readonly state: unknown
+  /** Told where nobody will bring answers: what waits for them ends. */
+  readonly abandon: (() => void) | undefined
 
-  constructor (questions: Readonly<Record<string, Question>>, state?: unknown) {
+  constructor (questions: Readonly<Record<string, Question>>, state?: unknown, abandon?: () => void) {
     this.questions = questions
     this.state = state
+    this.abandon = abandon
   }
 
   static [Symbol.hasInstance] (value: unknown): boolean {

@@ -9,6 +9,8 @@ import type { UpstreamEntry } from './entry.ts'
 import type { Agreement } from './handshake.ts'
 import type { HealthOptions, UpstreamHealth } from './health.ts'
 import { PeerTrouble, type Members } from './messages.ts'
+import type { ParkedCalls } from './parked-calls.ts'
+import { ALL_QUESTIONS } from './questions.ts'
 import { startTrouble } from './trouble.ts'
 import { Turns } from './turns.ts'
 
@@ -32,6 +34,8 @@ export interface UpstreamOptions {
   /** Takes out the secrets that were given to it. */
   readonly mask: (text: string) => string
   readonly events: UpstreamEvents
+  /** Calls that wait for answers of their callers. Absent: nobody is asked for a server of the older revisions. */
+  readonly parked?: ParkedCalls | undefined
   readonly health?: HealthOptions | undefined
   /** After so long without a call a connection of one caller ends, ms. For tests. */
   readonly idleMs?: number | undefined
@@ -48,6 +52,8 @@ const EVERYONE = ''
 /** Whose connection it is, and who waits for it. */
 export interface ConnectionLine {
   readonly key: string
+  /** What is declared to a server of the older revisions: it may ask that. */
+  readonly declared: Members
   readonly turns: Turns
   connection: UpstreamConnection | undefined
   starting: Promise<UpstreamConnection> | undefined
@@ -86,17 +92,22 @@ export class ConnectionLines {
   }
 
   /**
-   * The line of a caller, or that of everyone.
+   * The line of a caller who answers what it declared, or that of everyone.
    *
    * @throws {UpstreamError} UPSTREAM_BUSY where every connection is in use
    */
-  of (key = EVERYONE): ConnectionLine {
+  of (caller?: string, declared: Members = this.#options.entry.questions ? ALL_QUESTIONS : {}): ConnectionLine {
+    const key = caller === undefined ? EVERYONE : `${caller} ${JSON.stringify(declared)}`
     const found = this.#lines.get(key)
     if (found !== undefined) return found
     if (key !== EVERYONE) this.#makeRoom()
+    const { maxInFlight, target } = this.#options.entry
+    // Over stdio a question names no call: one at a time, so that it is known whose it is.
+    const single = key !== EVERYONE && target.kind === 'stdio' && Object.keys(declared).length > 0
     const line: ConnectionLine = {
       key,
-      turns: new Turns(this.#options.entry.maxInFlight),
+      declared,
+      turns: new Turns(single ? 1 : maxInFlight),
       connection: undefined,
       starting: undefined,
       usedAt: performance.now()
@@ -148,7 +159,8 @@ export class ConnectionLines {
   /** Connections of callers are bounded: the idle one that was used longest ago ends first. */
   #makeRoom (): void {
     const lines = [...this.#lines.values()].filter(({ key }) => key !== EVERYONE)
-    const idle = lines.filter(({ turns }) => turns.taken === 0).sort((a, b) => a.usedAt - b.usedAt)
+    const isIdle = ({ turns, connection }: ConnectionLine) => turns.taken === 0 && (connection?.calls ?? 0) === 0
+    const idle = lines.filter(isIdle).sort((a, b) => a.usedAt - b.usedAt)
     const { entry, idleMs = IDLE_MS } = this.#options
     const over = idle.filter(({ usedAt }) => performance.now() - usedAt > idleMs)
     if (lines.length >= MAX_CALLERS && over.length === 0) {
@@ -171,7 +183,7 @@ export class ConnectionLines {
     try {
       const connection = await UpstreamConnection.open({
         ...this.#options,
-        declared: {},
+        declared: line.declared,
         onNotification: (method, params) => this.#notified(method, params),
         onQuestion: async method => questioned(method),
         onClose: (why, closed) => this.#closed(line, closed, why)

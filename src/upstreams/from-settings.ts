@@ -14,7 +14,9 @@ import { UpstreamSet, type UpstreamSetOptions } from './upstreams.ts'
 import { resolve, type ValueSources } from './values.ts'
 import { WireOpener } from './wire-opener.ts'
 
-export interface UpstreamsFromSettings extends Pick<UpstreamSetOptions, 'offer' | 'shared' | 'clientInfo' | 'gateway' | 'counts'> {
+export interface UpstreamsFromSettings extends Pick<
+  UpstreamSetOptions, 'offer' | 'shared' | 'parked' | 'clientInfo' | 'gateway' | 'counts'
+> {
   readonly config: Config
   /** Of the process: variables that the file names, and what children are passed on. */
   readonly env: Readonly<Record<string, string | undefined>>

@@ -11,18 +11,22 @@ import type { Log } from '../telemetry/log.ts'
 import type { OfferedPrompt, OfferedResource, OfferedTool } from '../tools/catalogue.ts'
 import { Relayed } from '../tools/relayed.ts'
 import type { ToolResult } from '../tools/result.ts'
-import { ask, UpstreamError, type Complete, type Context, type InputNeeded, type Question } from '../tools/tool.ts'
+import { ask, InputNeeded, UpstreamError, type Complete, type Context, type Question } from '../tools/tool.ts'
 import { foreignTemplate } from '../tools/uri-template.ts'
 import { forTool, type UpstreamEntry } from './entry.ts'
 import type { UpstreamLists } from './listing.ts'
 import { isMembers, member, membersIn, type Members } from './messages.ts'
+import { questionOf } from './questions.ts'
 import { guardSchema, GuardedCheck } from './schema-guard.ts'
 import { completionOf, promptResultOf, readResultOf, toolResultOf, type AnswerFault } from './relay.ts'
 
 /** The way to an upstream: see Upstream. */
 export interface UpstreamCalls {
   readonly name: string
-  call (method: string, params: Members, context: Context, declared?: readonly ParamHeader[]): Promise<Members>
+  /** @returns its result, or what it asks first */
+  call (
+    method: string, params: Members, context: Context, declared?: readonly ParamHeader[]
+  ): Promise<Members | InputNeeded>
 }
 
 /** What is not offered, and why. */
@@ -157,7 +161,8 @@ async function runTool (
 ): Promise<Relayed<ToolResult> | InputNeeded> {
   const params = { name, arguments: input, ...repeated(context) }
   const result = await calls.call('tools/call', params, context, headers)
-  const needed = inputNeeded(result, entry)
+  if (result instanceof InputNeeded) return result
+  const needed = inputNeeded(result, entry, log)
   if (needed !== undefined) return needed
   const remark = entry.output === 'refuse'
     ? undefined
@@ -176,22 +181,29 @@ function sound<T extends object> (
   throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${entry.name}" ${String(result.fault)}`)
 }
 
-const QUESTIONS: ReadonlySet<unknown> = new Set(['elicitation/create', 'sampling/createMessage', 'roots/list'])
-
-/** What an upstream of revision 2026-07-28 asks first, as a question of this server in the client's own revision. */
-function inputNeeded (result: Members, { name, questions: mayAsk }: UpstreamEntry): InputNeeded | undefined {
+/**
+ * What an upstream of revision 2026-07-28 asks first, as a question of this server in the client's own revision.
+ *
+ * @throws {UpstreamError} UPSTREAM_BROKEN for what is put to nobody
+ */
+function inputNeeded (result: Members, { name, questions: mayAsk }: UpstreamEntry, log: Log): InputNeeded | undefined {
   if (result.resultType !== 'input_required') return undefined
-  if (!mayAsk) {
-    throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${name}" asks a question, which the file does not let it`)
-  }
+  if (!mayAsk) throw notPut(name, 'asks a question, which the file does not let it')
   const questions: Record<string, Question> = {}
-  for (const [key, question] of Object.entries(membersIn(result, 'inputRequests'))) {
-    if (!isMembers(question) || !QUESTIONS.has(question.method)) {
-      throw new UpstreamError('UPSTREAM_BROKEN', 'The upstream asks something that is not known here')
+  for (const [key, asked] of Object.entries(membersIn(result, 'inputRequests'))) {
+    const { method } = isMembers(asked) ? asked : {}
+    const question = questionOf(method, isMembers(asked) ? membersIn(asked, 'params') : {}, name)
+    if ('refused' in question) {
+      log.warn({ upstream: name, method, why: question.refused }, 'a question of an upstream is put to nobody')
+      throw notPut(name, question.refused)
     }
-    questions[key] = { method: question.method as Question['method'], params: membersIn(question, 'params') }
+    questions[key] = question
   }
   return ask(questions, { upstream: member(result, 'requestState') })
+}
+
+function notPut (name: string, why: string): UpstreamError {
+  return new UpstreamError('UPSTREAM_BROKEN', `Upstream "${name}" ${why}`)
 }
 
 /** What such an upstream is told when the call comes again with answers. */
@@ -224,7 +236,9 @@ function offerPrompt (deps: OfferedDeps, prompt: Members): readonly [string, Off
       arguments: completed,
       async get (values, context) {
         const result = await calls.call('prompts/get', { name, arguments: values, ...repeated(context) }, context)
-        return inputNeeded(result, deps.entry) ?? new Relayed(sound(promptResultOf(result), { ...deps, name }))
+        if (result instanceof InputNeeded) return result
+        return inputNeeded(result, deps.entry, deps.log) ??
+          new Relayed(sound(promptResultOf(result), { ...deps, name }))
       }
     },
     input: undefined,
@@ -274,7 +288,8 @@ function reader (deps: OfferedDeps): OfferedResource['resource']['read'] {
       throw new UpstreamError('UPSTREAM_BROKEN', `Upstream "${entry.name}" may not own this URI`)
     }
     const result = await calls.call('resources/read', { uri, ...repeated(context) }, context)
-    return inputNeeded(result, deps.entry) ?? new Relayed(sound(readResultOf(result), { ...deps, name: uri }))
+    if (result instanceof InputNeeded) return result
+    return inputNeeded(result, entry, deps.log) ?? new Relayed(sound(readResultOf(result), { ...deps, name: uri }))
   }
 }
 
@@ -283,8 +298,12 @@ function completer (deps: OfferedDeps, ref: Members, name: string): Complete {
     const params = {
       ref, argument: { name, value }, ...(Object.keys(others).length === 0 ? {} : { context: { arguments: others } })
     }
-    return new Relayed(
-      sound(completionOf(await deps.calls.call('completion/complete', params, context)), { ...deps, name })
-    )
+    const result = await deps.calls.call('completion/complete', params, context)
+    // The protocol has no way to ask before it completes.
+    if (result instanceof InputNeeded) {
+      result.abandon?.()
+      throw notPut(deps.entry.name, 'asks a question before it completes, which nobody can be asked')
+    }
+    return new Relayed(sound(completionOf(result), { ...deps, name }))
   }
 }

@@ -25,7 +25,16 @@ export interface AskOptions {
   readonly onProgress?: ((progress: number, total: number | undefined, message: string | undefined) => void) | undefined
   /** A log message that came on the exchange of this question. */
   readonly onLog?: ((params: Members) => void) | undefined
+  /**
+   * A question of the upstream on the way to its answer, whose time stands still meanwhile. `withdrawn` fires where
+   * no answer is wanted any more. Absent: nobody is asked.
+   */
+  readonly onQuestion?: OnQuestion | undefined
+  /** A question that names no call is this one's, where nothing else is under way. */
+  readonly takesStrays?: boolean | undefined
 }
+
+export type OnQuestion = (method: string, params: Members, withdrawn: AbortSignal) => Promise<Members>
 
 export interface PeerEvents {
   /** What belongs to no question: changes of lists and resources, log messages. */
@@ -131,7 +140,7 @@ export class Peer {
         this.#notification(message, exchange)
         break
       case 'question':
-        this.#question(message).catch(() => {}) // it answers with whatever went wrong
+        this.#question(message, this.#askedBy(exchange)).catch(() => {}) // it answers with whatever went wrong
         break
       default: {
         const one = this.#waitingFor(message.id, exchange)
@@ -161,25 +170,48 @@ export class Peer {
         if (of?.options.onLog !== undefined) return of.log(params, this.heardAt)
         break
       case 'notifications/cancelled':
-        return // of a question of its own: whoever asks a person finds out by the answer that is not taken
+        for (const one of this.#pending.values()) one.withdraw(member(params, 'requestId'))
+        return
     }
     this.#events.onNotification(method, params)
   }
 
-  /**
-   * Whatever it belongs to: nobody here answers for a caller, so that no question reaches somebody whom it is
-   * not for.
-   */
-  async #question ({ id, method, params }: Incoming & { kind: 'question' }): Promise<void> {
+  /** Whose call a question belongs to: that of its exchange, else the only one, where that takes it. */
+  #askedBy (exchange: WireExchange | undefined): PendingAsk | undefined {
+    if (exchange instanceof PendingAsk) return this.#pending.get(exchange.id) === exchange ? exchange : undefined
+    const [only] = this.#pending.values()
+    return this.#pending.size === 1 && only!.options.takesStrays === true ? only : undefined
+  }
+
+  async #question (
+    { id, method, params }: Incoming & { kind: 'question' }, one: PendingAsk | undefined
+  ): Promise<void> {
+    const withdrawn = new AbortController()
     let answer: object
     try {
-      answer = { result: method === 'ping' ? {} : await this.#events.onQuestion(method, params) }
+      answer = { result: await this.#answerTo(method, params, { one, id, withdrawn }) }
     } catch (error) {
       const { code, message } = error instanceof UpstreamFault ? error : new UpstreamFault(-32603, 'Internal error')
       answer = { error: { code, message } }
     }
-    if (this.#closed === undefined) {
-      this.#wire.send(JSON.stringify({ jsonrpc: '2.0', id, ...answer }), { headers: this.headers })
+    if (this.#closed === undefined && !withdrawn.signal.aborted) {
+      const text = JSON.stringify({ jsonrpc: '2.0', id, ...answer })
+      this.#wire.send(text, { headers: this.headers, ...(one?.caller === undefined ? {} : { caller: one.caller }) })
+    }
+  }
+
+  async #answerTo (
+    method: string, params: Members,
+    { one, id, withdrawn }: { one: PendingAsk | undefined, id: string | number, withdrawn: AbortController }
+  ): Promise<Members> {
+    if (method === 'ping') return {}
+    const onQuestion = one?.options.onQuestion
+    if (one === undefined || onQuestion === undefined) return await this.#events.onQuestion(method, params)
+    one.hold(id, withdrawn)
+    try {
+      return await onQuestion(method, params, withdrawn.signal)
+    } finally {
+      one.release(id)
     }
   }
 
@@ -251,7 +283,14 @@ export class PendingAsk implements WireExchange {
   answered = false
   onEnd: (failure?: WireFailure) => void = () => {}
   readonly #onAbort: () => void
-  readonly #timer: NodeJS.Timeout
+  readonly #onLate: () => void
+  /** Questions of the upstream that wait for an answer: the deadline stands still. */
+  readonly #questions = new Map<string | number, AbortController>()
+  #timer: NodeJS.Timeout | undefined
+  /** Of the deadline, ms, when it ran last. */
+  #leftMs: number
+  #ranAt = performance.now()
+  #isOver = false
   #reached = -Infinity
   #told = 0
   #toldSecond = 0
@@ -266,13 +305,36 @@ export class PendingAsk implements WireExchange {
     this.settling = settling
     this.#onAbort = () => end(this, new PeerTrouble('cancelled', 'was told that the call was cancelled'))
     options.signal?.addEventListener('abort', this.#onAbort, { once: true })
-    const late = () => new PeerTrouble('late', `did not answer within ${options.deadlineMs} ms`)
-    this.#timer = setTimeout(() => end(this, late()), Math.max(0, options.deadlineMs))
+    this.#onLate = () => end(this, new PeerTrouble('late', `did not answer within ${options.deadlineMs} ms`))
+    this.#leftMs = Math.max(0, options.deadlineMs)
+    this.#timer = setTimeout(this.#onLate, this.#leftMs)
+  }
+
+  /** It asks something: its time stands still until that is answered. */
+  hold (id: string | number, withdrawn: AbortController): void {
+    if (this.#questions.size === 0) {
+      clearTimeout(this.#timer)
+      this.#leftMs -= performance.now() - this.#ranAt
+    }
+    this.#questions.set(id, withdrawn)
+  }
+
+  release (id: string | number): void {
+    if (!this.#questions.delete(id) || this.#questions.size > 0 || this.#isOver) return
+    this.#ranAt = performance.now()
+    this.#timer = setTimeout(this.#onLate, Math.max(0, this.#leftMs))
+  }
+
+  /** The upstream wants no answer to this question any more. */
+  withdraw (id: unknown): void {
+    this.#questions.get(id as string | number)?.abort()
   }
 
   /** It is over. */
   stop (): void {
+    this.#isOver = true
     clearTimeout(this.#timer)
+    for (const withdrawn of this.#questions.values()) withdrawn.abort()
     this.options.signal?.removeEventListener('abort', this.#onAbort)
   }
 

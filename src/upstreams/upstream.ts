@@ -6,7 +6,8 @@
  */
 import type { ParamHeader } from '../core/param-headers.ts'
 import { CallContext } from '../tools/context.ts'
-import { UpstreamError, type Context, type Level } from '../tools/tool.ts'
+import { InputNeeded, UpstreamError, type Context, type Level } from '../tools/tool.ts'
+import type { AskingCall } from './asking-call.ts'
 import { ConnectionLines, type ConnectionLine, type UpstreamOptions } from './connection-lines.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { UpstreamEntry } from './entry.ts'
@@ -14,7 +15,9 @@ import { dress, type Agreement, type OnBehalf } from './handshake.ts'
 import { UpstreamHealth } from './health.ts'
 import { listAll, type UpstreamListing } from './listing.ts'
 import { membersIn, PeerTrouble, UpstreamFault, type Members } from './messages.ts'
+import { parkIn } from './parked-calls.ts'
 import { Patience } from './patience.ts'
+import { ALL_QUESTIONS, answerable } from './questions.ts'
 import { isFailure, toldOf } from './trouble.ts'
 import type { Leave } from './turns.ts'
 
@@ -56,24 +59,28 @@ export class Upstream {
    */
   async list (): Promise<UpstreamListing> {
     const { maxTools, timeoutMs: deadlineMs } = this.entry
-    const { peer, agreement } = await this.#lines.connect(this.#lines.of())
-    return await listAll({ peer, agreement, behalf: this.#behalf({}), bounds: { maxTools, deadlineMs } })
+    const line = this.#lines.of()
+    const { peer, agreement } = await this.#lines.connect(line)
+    return await listAll({ peer, agreement, behalf: this.#behalf(line.declared), bounds: { maxTools, deadlineMs } })
   }
 
   /**
    * Ask it something for a caller.
    *
    * @param declared arguments that headers repeat
+   * @returns its result, or what it asks first
    * @throws {UpstreamError} naming the upstream, {AppError} for an error that it answered with
    */
   async call (
     method: string, params: Members, context: Context, declared: readonly ParamHeader[] = []
-  ): Promise<Members> {
+  ): Promise<Members | InputNeeded> {
     const { events, mask } = this.#options
     const began = performance.now()
     let outcome = 'served'
     try {
-      return await this.#call({ method, params, context, declared, began })
+      const result = await this.#answer({ method, params, context, declared, began })
+      if (result instanceof InputNeeded) outcome = 'asked'
+      return result
     } catch (error) {
       const told = toldOf(error, this.name, mask)
       outcome = told instanceof UpstreamError ? told.reason : told instanceof PeerTrouble ? 'cancelled' : 'error'
@@ -99,9 +106,40 @@ export class Upstream {
     return this.#lines.close(graceMs)
   }
 
+  async #answer (one: UpstreamCall): Promise<Members | InputNeeded> {
+    const { context } = one
+    const { parked, mask } = this.#options
+    const waits = parkIn(context.state)
+    if (parked === undefined || (waits === undefined && !this.#mayAsk(context))) return await this.#call(one)
+    if (waits !== undefined) return await parked.goOn(waits, this.name, context)
+    return await parked.begin(this.name, context, async asking => {
+      try {
+        return await this.#call({ ...one, asking })
+      } catch (error) {
+        throw toldOf(error, this.name, mask) // here, where its secrets are known: another replica may wait for it
+      }
+    })
+  }
+
+  /** Whether a call may ask on its way: a server of revision 2026-07-28 asks by its result. */
+  #mayAsk (context: Context): boolean {
+    return this.entry.questions && this.agreement?.era !== 'modern' &&
+      Object.keys(answerable(context.clientCapabilities)).length > 0
+  }
+
+  /** The connection that is everyone's, or the caller's own: to that its own capabilities are declared. */
+  #lineOf ({ caller, clientCapabilities }: Context): ConnectionLine {
+    const { share, questions } = this.entry
+    return share === 'all'
+      ? this.#lines.of()
+      : this.#lines.of(caller.id, questions ? answerable(clientCapabilities) : {})
+  }
+
   async #call (one: UpstreamCall): Promise<Members> {
-    const line = this.#lines.of(this.entry.share === 'all' ? undefined : one.context.caller.id)
+    const line = this.#lineOf(one.context)
     const leave = await this.#turn(line, one)
+    // Who thinks holds no place; but on a line of single calls a question is told by what is under way.
+    if (one.asking !== undefined && line.turns.max > 1) one.asking.onParked = leave
     try {
       try {
         return await this.#ask(line, one)
@@ -126,7 +164,7 @@ export class Upstream {
   }
 
   async #ask (line: ConnectionLine, one: UpstreamCall): Promise<Members> {
-    const { method, params, context, declared, began } = one
+    const { method, params, context, declared, began, asking } = one
     const connection = line.connection ?? await this.#connectedFor(line, one)
     const { peer, agreement } = connection
     const host = CallContext.hostOf(context)
@@ -138,10 +176,12 @@ export class Upstream {
       const result = await peer.ask(method, dressed.params, {
         headers: dressed.headers,
         deadlineMs: this.#leftMs(began),
-        signal: host.departure?.() ?? context.signal,
+        signal: asking?.signal ?? host.departure?.() ?? context.signal,
         caller: host.onward?.(),
-        onLog: said => relayLog(context, said),
-        onProgress: host.progress === undefined ? undefined : context.progress
+        onLog: said => relayLog(asking ?? context, said),
+        onProgress: host.progress === undefined ? undefined : (asking ?? context).progress,
+        onQuestion: asking?.question,
+        takesStrays: this.entry.share === 'caller'
       })
       this.health.answered()
       return result
@@ -193,13 +233,15 @@ export class Upstream {
     return new Patience(this.#leftMs(began), context.signal, () => this.#late())
   }
 
-  #behalf (capabilities: Readonly<Record<string, unknown>>): OnBehalf {
-    return { clientInfo: this.#options.clientInfo, capabilities: membersIn({ capabilities }, 'capabilities') }
+  #behalf (declared: Readonly<Record<string, unknown>>): OnBehalf {
+    const capabilities = { ...membersIn({ declared }, 'declared') }
+    if (!this.entry.questions) for (const name of Object.keys(ALL_QUESTIONS)) delete capabilities[name]
+    return { clientInfo: this.#options.clientInfo, capabilities }
   }
 }
 
 /** A log message that came on the exchange of a call: its client is told, if it wants to be. */
-function relayLog (context: Context, { level, data, logger }: Members): void {
+function relayLog (context: Pick<Context, 'message'>, { level, data, logger }: Members): void {
   if (LEVELS.has(level)) context.message(level as Level, data, typeof logger === 'string' ? logger : undefined)
 }
 
@@ -215,6 +257,8 @@ interface UpstreamCall {
   readonly declared: readonly ParamHeader[]
   /** ms of `performance.now()`; its time runs from here, waiting included. */
   readonly began: number
+  /** Present where it may ask its caller. */
+  readonly asking?: AskingCall
 }
 
 const NEVER = new AbortController().signal

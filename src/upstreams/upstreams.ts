@@ -12,6 +12,7 @@ import { mergeParts, type Overlap } from './merge.ts'
 import type { Members } from './messages.ts'
 import { namer } from './names.ts'
 import { offeredPart, type LeftOut, type UpstreamPart } from './offered.ts'
+import type { ParkedCalls } from './parked-calls.ts'
 import { Relisting } from './relisting.ts'
 import type { SharedCatalogue } from './shared-catalogue.ts'
 import { Upstream, type UpstreamState } from './upstream.ts'
@@ -42,6 +43,8 @@ export interface UpstreamSetOptions {
   readonly counts?: UpstreamCounts | undefined
   /** What was listed before, here and on other replicas, and what of it is approved; absent: nothing is held. */
   readonly shared?: SharedCatalogue | undefined
+  /** Calls that wait for answers of their callers; absent: servers of the older revisions ask nobody. */
+  readonly parked?: ParkedCalls | undefined
   /** For tests. */
   readonly health?: HealthOptions | undefined
   readonly relisting?: { readonly quietMs?: number, readonly leastMs?: number, readonly everyMs?: number } | undefined
@@ -109,6 +112,7 @@ export class UpstreamSet {
    * old connection takes no more calls.
    */
   async reconcile (entries: readonly UpstreamEntry[]): Promise<void> {
+    if (entries.some(({ questions }) => questions)) this.#options.parked?.open()
     const listed = new Map(await Promise.all(entries.map(async entry =>
       [entry.name, this.#kept.has(entry.name) ? undefined : await this.#options.shared?.read(entry)] as const)))
     const before = this.#kept
@@ -178,18 +182,20 @@ export class UpstreamSet {
   async close (graceMs: number): Promise<void> {
     this.#isClosed = true
     this.#stopApprovals?.()
+    this.#options.parked?.close()
     for (const one of this.#kept.values()) this.#leave(one, graceMs)
     await Promise.all(this.#leaving)
   }
 
   #keep (entry: UpstreamEntry): KeptUpstream {
-    const { log, open, clientInfo, counts, health, relisting } = this.#options
+    const { log, open, clientInfo, counts, health, relisting, parked } = this.#options
     const upstream = new Upstream({
       entry,
       open,
       log,
       clientInfo,
       health,
+      parked,
       mask: this.#mask,
       events: {
         called: (name, outcome, seconds) => counts?.called(name, outcome, seconds),

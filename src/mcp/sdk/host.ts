@@ -142,12 +142,13 @@ export class HandledRequest {
    * @throws {AppError} CAPABILITY_MISSING where the client of an older revision cannot be asked; of the newer
    *   one the SDK asks
    */
-  asked ({ questions, state }: InputNeeded): object {
+  asked ({ questions, state, abandon }: InputNeeded): object {
     const missing =
       this.#deps.serving.era === 'modern'
         ? undefined
         : missingCapability(questions, this.#deps.server.getClientCapabilities())
     if (missing !== undefined) {
+      abandon?.()
       const text = `This asks the client for something (${missing}): it needs a client that declares to answer that, and a session`
       const { method } = this.#ctx.mcpReq
       if (method !== 'tools/call') {
@@ -156,6 +157,8 @@ export class HandledRequest {
       this.message.trace.refuse('CAPABILITY_MISSING', missing)
       return failure(text)
     }
+    // The newer revision asks by its answer; in the others answers come while this request is open, or never.
+    if (abandon !== undefined && this.#deps.serving.era === 'legacy') this.message.onOver?.(abandon)
     return {
       resultType: 'input_required',
       ...(Object.keys(questions).length === 0 ? {} : { inputRequests: questions as InputRequests }),

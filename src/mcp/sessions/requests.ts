@@ -116,7 +116,8 @@ export class Requests {
     const {
       caller: { principal }, decision, trace, headers, onward, log
     } = context
-    const message: ServedMessage = { principal, decision, trace, headers, onward, log, pending: answer }
+    const onOver: ServedMessage['onOver'] = listener => exchange.onClose(listener)
+    const message: ServedMessage = { principal, decision, trace, headers, onward, log, pending: answer, onOver }
     const server = this.#options.makeServer({ era: 'legacy', log, session: session?.notes, messageOf: () => message })
     await server.connect(exchange)
     context.departure().addEventListener(
