@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
-import type { AuditLog } from './audit/audit-log.ts'
 import { openAudit } from './audit/from-settings.ts'
 import { hashKey, makeKey } from './core/api-key.ts'
 import { UsageError } from './errors.ts'
@@ -51,8 +50,10 @@ export async function serve (
   const runtime = await buildRuntime({
     config, store, logger: log, env, reload: dev, upstreamCounts: metrics.upstreams
   })
-  const audit = openAudit(config, log)
+  const audit = openAudit(config, log, store.records)
   const app = await buildApp({ config, store, logger: log, metrics, runtime, audit })
+  // After the last answer, and before Redis is let go.
+  app.addHook('onClose', () => audit.end())
   const { traffic } = app.secureMcp
   const management = await buildManagement({ config, store, runtime, traffic, metrics, audit, logger: log })
   try {
@@ -61,14 +62,14 @@ export async function serve (
   } catch (error) {
     await management.close()
     await app.close()
-    audit.close()
     throw error
   }
 
   tell(banner(config, `${config.PUBLIC_URL}/mcp`, firstKey))
 
-  // More for what follows the requests: ending streams, closing connections, and programs that do not end at once.
-  const delay = config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 4000
+  // More for what follows the requests: ending streams, sending records on, closing connections, and programs that do
+  // not end at once.
+  const delay = config.DRAIN_MS + config.SHUTDOWN_GRACE_MS + 6000
   // At a terminal SIGHUP says that the terminal is gone; elsewhere it asks to read files again.
   const rereads = process.stdin.isTTY !== true
   if (rereads) {
@@ -78,7 +79,7 @@ export async function serve (
   }
   closeWithGrace({ delay, skip: rereads ? ['SIGHUP'] : [], logger: lastWords(log) }, async ({ signal, err }) => {
     if (err !== undefined) log.fatal({ err }, 'ending after an unforeseen failure')
-    await stop({ app, management, audit, log, signal, config })
+    await stop({ app, management, log, signal, config })
   })
 }
 
@@ -102,7 +103,6 @@ async function withPort (env: ProcessEnvironment, warn: (message: string) => voi
 interface Stopping {
   app: App
   management: App
-  audit: AuditLog
   log: ReturnType<typeof createLog>
   signal: string | undefined
   config: Config
@@ -111,18 +111,17 @@ interface Stopping {
 /**
  * The end, in the order in which nobody loses an answer: say "not ready" and
  * serve until load balancers know; take no more connections; finish what is in
- * flight; end the streams; let go of Redis.
+ * flight; end the streams; send the last records on; let go of Redis.
  */
-async function stop ({ app, management, audit, log, signal, config }: Stopping): Promise<void> {
+async function stop ({ app, management, log, signal, config }: Stopping): Promise<void> {
   log.info({ signal }, 'draining')
   app.secureMcp.traffic.drain()
   // A person at a terminal has no load balancer.
   if (signal !== 'SIGINT') await sleep(config.DRAIN_MS)
   app.server.close()
   await app.secureMcp.traffic.idle(config.SHUTDOWN_GRACE_MS)
-  await app.close()
   await management.close()
-  audit.close()
+  await app.close()
   log.info('closed')
   await log.end(500)
 }

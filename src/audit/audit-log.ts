@@ -6,12 +6,15 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { addressGroup } from '../core/address.ts'
 import type { Trace } from '../decision/trace.ts'
+import type { Records } from '../state/records.ts'
 import { AppError } from '../errors.ts'
 import { isoNow } from '../telemetry/iso-now.ts'
 import { BEGINNING, link, type Head } from './chain.ts'
 import { keyedDigest, textOf, VERSION, type ChainRecord, type Privacy, type RequestRecord } from './record.ts'
 import { digestKey, sealed, type SealKey } from './seal.ts'
-import { Spool, type SpoolOptions } from './spool.ts'
+import { MemorySpool } from './memory-spool.ts'
+import { Shipper } from './shipper.ts'
+import { FileSpool, type Spool, type SpoolOptions } from './spool.ts'
 
 export interface AuditLogOptions {
   /** Takes each text as it is written: whole lines. */
@@ -20,7 +23,13 @@ export interface AuditLogOptions {
   readonly keep?: Keeping | undefined
 }
 
-export interface Keeping extends Omit<SpoolOptions, 'chain'> {
+export interface Keeping extends Omit<SpoolOptions, 'chain' | 'folder'> {
+  /** Absent: records wait in memory until they were sent on. */
+  readonly folder: string | undefined
+  /** Where records are sent on to; absent: nowhere. */
+  readonly records?: Records | undefined
+  /** Told why they cannot be sent on, and when they are again. */
+  readonly onUnshipped?: ((why: string | undefined) => void) | undefined
   /** The first seals. */
   readonly keys: readonly [SealKey, ...SealKey[]]
   /** What digests of arguments are keyed with. */
@@ -33,6 +42,20 @@ export interface Keeping extends Omit<SpoolOptions, 'chain'> {
   readonly before?: ChainRecord['before']
   /** Told when the disk takes no more, and when it does again. */
   readonly onTrouble?: ((why: string | undefined) => void) | undefined
+}
+
+export interface AuditFigures {
+  /** Lines of the chain. */
+  readonly records: number
+  /** Records that nothing kept. */
+  readonly lost: number
+  readonly spoolBytes: number
+  /** How old the oldest line is that no seal covers. */
+  readonly unsealedMs: number
+  /** How old the oldest line is that was not sent on. */
+  readonly shipLagMs: number
+  /** How often Redis was full, and older records went early. */
+  readonly cuts: number
 }
 
 interface Pending {
@@ -50,6 +73,7 @@ const RETRY_MS = 1000
 /** Of them, written at once: a little room is enough to begin. */
 const RETRY_LINES = 500
 const SEAL_MS = 10_000
+const END_MS = 2000
 const SEAL_EVERY = 10_000
 /** Microtasks without news after which what is gathered is written. */
 const HOPS = 12
@@ -63,9 +87,11 @@ export class AuditLog {
   readonly #keep: Keeping | undefined
   readonly #privacy: Privacy
   readonly #spool: Spool | undefined
+  readonly #shipper: Shipper | undefined
   readonly #timers: NodeJS.Timeout[] = []
   #head: Head = BEGINNING
   #sealedAt = 0
+  #sealedTime = performance.now()
   #pending: Pending[] = []
   #seen = 0
   #hops = 0
@@ -94,7 +120,11 @@ export class AuditLog {
     this.#privacy = { digest: keyedDigest(digestKey(keep.secret)), keyed: keep.privacy === 'keyed' }
     const writer = hostname().replace(/[^A-Za-z0-9.@_-]/g, '').slice(0, 80)
     this.chain = `${writer}-${randomBytes(8).toString('hex')}`
-    this.#spool = new Spool({ ...keep, chain: this.chain })
+    const { folder, records, retentionMs, onUnshipped: onTrouble = () => {} } = keep
+    this.#spool = folder === undefined ? new MemorySpool() : new FileSpool({ ...keep, folder, chain: this.chain })
+    if (records !== undefined) {
+      this.#shipper = new Shipper({ records, spool: this.#spool, chain: this.chain, folder, retentionMs, onTrouble })
+    }
     const { version, settings, keys: [{ kid }], before } = keep
     this.#write([own('chain', { chain: this.chain, version, settings, kid, before })])
     this.#timers.push(
@@ -107,6 +137,19 @@ export class AuditLog {
   /** False where nothing may be served without its record, and none can be kept. */
   get available (): boolean {
     return this.#trouble === undefined || this.#keep?.whenFull === 'open'
+  }
+
+  /** For metrics and for operators. */
+  figures (): AuditFigures {
+    const isSealed = this.#head.n === this.#sealedAt
+    return {
+      records: this.#head.n,
+      lost: this.lostTotal,
+      spoolBytes: this.#spool?.bytes ?? 0,
+      unsealedMs: this.#spool === undefined || isSealed ? 0 : performance.now() - this.#sealedTime,
+      shipLagMs: this.#shipper?.lagMs ?? 0,
+      cuts: this.#shipper?.cuts ?? 0
+    }
   }
 
   /**
@@ -143,6 +186,12 @@ export class AuditLog {
     this.#pending.push({ text: textOf(trace, msg, this.#privacy), must: must && !trace.ran, done })
     this.#flush()
     if (failed !== undefined) throw failed
+  }
+
+  /** End the chain, and send on what was not sent yet, within so many ms. */
+  async end (withinMs = END_MS): Promise<void> {
+    this.close()
+    await this.#shipper?.end(withinMs)
   }
 
   /** Flush, seal and end the chain. */
@@ -220,12 +269,19 @@ export class AuditLog {
       this.#head = { n, z }
       this.#out(text)
       this.#becomes(undefined)
+      this.#tellDropped()
       if (n - this.#sealedAt >= SEAL_EVERY) this.#seal()
       return true
     } catch (error) {
       this.#becomes((error as NodeJS.ErrnoException).code ?? String(error))
       return false
     }
+  }
+
+  /** A chain that lacks its beginning is whole where a chain says that it was let go. */
+  #tellDropped (): void {
+    const dropped = this.#spool!.takeDropped()
+    if (dropped.length > 0) this.#append(dropped.map(one => own('dropped', { of: one })), false)
   }
 
   #becomes (trouble: string | undefined): void {
@@ -260,7 +316,9 @@ export class AuditLog {
   }
 
   #seal (): void {
-    if (this.#trouble !== undefined || this.#head.n === this.#sealedAt) return
+    if (this.#trouble !== undefined) return
+    this.#sealedTime = performance.now()
+    if (this.#head.n === this.#sealedAt) return
     const { n, z } = this.#head
     this.#sealedAt = n + 1
     // The log has it, too: a witness of the chain up to here that whoever holds the file does not hold.

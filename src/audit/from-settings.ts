@@ -6,7 +6,8 @@ import { settingsDigest } from '../settings/digest.ts'
 import { PRODUCT } from '../settings/identity.ts'
 import type { Config } from '../settings/schema.ts'
 import type { Log } from '../telemetry/log.ts'
-import { AuditLog } from './audit-log.ts'
+import type { Records } from '../state/records.ts'
+import { AuditLog, type Keeping } from './audit-log.ts'
 import type { ChainRecord } from './record.ts'
 import { sealKeys } from './seal.ts'
 import { segmentsIn } from './spool.ts'
@@ -38,36 +39,12 @@ export function linesInto (log: LineLog): (text: string) => void {
  *
  * @throws {UsageError} where records cannot be kept and nothing may be served without
  */
-export function openAudit (config: Config, log: LineLog): AuditLog {
+export function openAudit (config: Config, log: LineLog, records?: Records): AuditLog {
   const out = linesInto(log)
   if (!config.AUDIT) return new AuditLog({ out })
   const { AUDIT_DIR: folder, AUDIT_WHEN_FULL: whenFull } = config
   try {
-    const secrets = auditSecrets(config)
-    return new AuditLog({
-      out,
-      keep: {
-        folder,
-        maxBytes: config.AUDIT_MAX_BYTES,
-        retentionMs: config.AUDIT_RETENTION_DAYS * DAY_MS,
-        keys: sealKeys(secrets) as [ReturnType<typeof sealKeys>[number]],
-        secret: secrets[0]!,
-        privacy: config.AUDIT_PRIVACY,
-        whenFull,
-        version: PRODUCT.version,
-        settings: settingsDigest(config),
-        before: lastIn(folder),
-        onTrouble: why => {
-          if (why === undefined) log.warn({}, 'records are written again')
-          else {
-            log.error(
-              { why, policy: whenFull },
-              'records cannot be written: make room on the disk of AUDIT_DIR, or raise AUDIT_MAX_BYTES'
-            )
-          }
-        }
-      }
-    })
+    return new AuditLog({ out, keep: keeping(config, log, { folder, records }) })
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message
     if (whenFull === 'closed') {
@@ -75,8 +52,46 @@ export function openAudit (config: Config, log: LineLog): AuditLog {
         `AUDIT_DIR: no record can be kept in ${folder} (${why}), and AUDIT_WHEN_FULL=closed serves nothing without one: let this user write there, or name another folder`
       )
     }
+    if (records !== undefined) {
+      log.warn({ why, folder }, 'records wait in memory until Redis has them: let this user write AUDIT_DIR')
+      return new AuditLog({ out, keep: keeping(config, log, { folder: undefined, records }) })
+    }
     log.warn({ why, folder }, 'records are kept by the log alone: let this user write AUDIT_DIR, or set AUDIT=off')
     return new AuditLog({ out })
+  }
+}
+
+/** @throws {UsageError} where there is no secret and no key can be kept */
+function keeping (
+  config: Config, log: Log, { folder, records }: { folder: string | undefined, records: Records | undefined }
+): Keeping {
+  const secrets = auditSecrets(config)
+  const { AUDIT_WHEN_FULL: whenFull } = config
+  return {
+    folder,
+    records,
+    maxBytes: config.AUDIT_MAX_BYTES,
+    retentionMs: config.AUDIT_RETENTION_DAYS * DAY_MS,
+    keys: sealKeys(secrets) as [ReturnType<typeof sealKeys>[number]],
+    secret: secrets[0]!,
+    privacy: config.AUDIT_PRIVACY,
+    whenFull,
+    version: PRODUCT.version,
+    settings: settingsDigest(config),
+    before: folder === undefined ? undefined : lastIn(folder),
+    onTrouble: why => {
+      if (why === undefined) log.warn({}, 'records are written again')
+      else {
+        log.error(
+          { why, policy: whenFull },
+          'records cannot be written: make room on the disk of AUDIT_DIR, or raise AUDIT_MAX_BYTES'
+        )
+      }
+    },
+    onUnshipped: why => {
+      if (why === undefined) log.warn({}, 'records are sent to redis again')
+      else log.warn({ why }, 'records wait in AUDIT_DIR: redis does not take them')
+    }
   }
 }
 

@@ -119,6 +119,12 @@ export interface GapRecord extends RecordLine {
   readonly why: string
 }
 
+/** A segment that was let go: it was old, or kept elsewhere and its room needed. */
+export interface DroppedRecord extends RecordLine {
+  readonly msg: 'dropped'
+  readonly of: { readonly chain: string, readonly through?: number | undefined, readonly why: 'age' | 'room' }
+}
+
 /** The last line of a chain. */
 export interface ClosedRecord extends RecordLine {
   readonly msg: 'closed'
@@ -126,7 +132,7 @@ export interface ClosedRecord extends RecordLine {
 }
 
 export type AuditRecord =
-  RequestRecord | OperationRecord | ChainRecord | SegmentRecord | SealRecord | GapRecord | ClosedRecord
+  RequestRecord | OperationRecord | ChainRecord | SegmentRecord | SealRecord | GapRecord | DroppedRecord | ClosedRecord
 
 /** How what is said of people is written: as it is, or as keyed digests. */
 export interface Privacy {

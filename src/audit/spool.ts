@@ -12,6 +12,44 @@ import {
   writeSync
 } from 'node:fs'
 import { join } from 'node:path'
+import { Follower } from './follower.ts'
+
+/** Where records of one chain wait until they are old, or kept elsewhere. */
+export interface Spool {
+  /** That it takes up. */
+  readonly bytes: number
+  /** Ever appended by this process. */
+  readonly appended: number
+  /** Whether the next write should begin a segment. */
+  readonly isFull: boolean
+  /**
+   * Whole or not at all.
+   *
+   * @throws {NodeJS.ErrnoException} ENOSPC and the like; the spool is as before
+   */
+  append (text: string): void
+  /**
+   * Go on in a new segment.
+   *
+   * @param first number of its first line
+   */
+  turn (first: number): void
+  close (): void
+  /** Whole writes that were not handed on yet; the same again until `done` was called. */
+  next (): Promise<string | undefined>
+  done (): void
+  /** These files may go where room is needed. */
+  keptElsewhere (paths: readonly string[]): void
+  /** Segments that went since it was last asked. */
+  takeDropped (): readonly DroppedSegment[]
+}
+
+export interface DroppedSegment {
+  readonly chain: string
+  /** Number of the last line that is gone; undefined where nothing of the chain is left here. */
+  readonly through: number | undefined
+  readonly why: 'age' | 'room'
+}
 
 export interface SpoolOptions {
   readonly folder: string
@@ -58,8 +96,14 @@ export function segmentsIn (folder: string): SegmentFile[] {
   }).sort((a, b) => a.changedMs - b.changedMs || a.first - b.first)
 }
 
-export class Spool {
+export class FileSpool implements Spool {
   readonly #options: SpoolOptions
+  /** Of this chain, in order. */
+  readonly #own: string[] = []
+  readonly #follower = new Follower(() => this.#own)
+  readonly #elsewhere = new Set<string>()
+  #dropped: DroppedSegment[] = []
+  appended = 0
   #fd: number | undefined
   #path = ''
   /** Of the current segment. */
@@ -86,17 +130,13 @@ export class Spool {
     return this.#path
   }
 
-  /** Whether the next write should begin a segment. */
   get isFull (): boolean {
-    const { segmentBytes = SEGMENT_BYTES, segmentMs = SEGMENT_MS } = this.#options
+    const { maxBytes, segmentMs = SEGMENT_MS } = this.#options
+    // Room is made by whole segments.
+    const { segmentBytes = Math.min(SEGMENT_BYTES, Math.ceil(maxBytes / 8)) } = this.#options
     return this.#bytes > 0 && (this.#bytes >= segmentBytes || performance.now() - this.#since >= segmentMs)
   }
 
-  /**
-   * Go on in a new segment.
-   *
-   * @param first number of its first line
-   */
   turn (first: number): void {
     const before = this.#fd
     this.#others += this.#bytes
@@ -125,11 +165,30 @@ export class Spool {
       throw Object.assign(new Error('the disk is full'), { code: 'ENOSPC' })
     }
     this.#bytes += bytes.length
+    this.appended += bytes.length
   }
 
   close (): void {
     if (this.#fd !== undefined) closeSync(this.#fd)
     this.#fd = undefined
+  }
+
+  async next (): Promise<string | undefined> {
+    return await this.#follower.next()
+  }
+
+  done (): void {
+    this.#follower.done()
+  }
+
+  keptElsewhere (paths: readonly string[]): void {
+    for (const path of paths) this.#elsewhere.add(path)
+  }
+
+  takeDropped (): readonly DroppedSegment[] {
+    const dropped = this.#dropped
+    if (dropped.length > 0) this.#dropped = []
+    return dropped
   }
 
   #cut (): void {
@@ -142,6 +201,7 @@ export class Spool {
     this.#fd = openSync(this.#path, 'ax', 0o600)
     this.#bytes = fstatSync(this.#fd).size
     this.#since = performance.now()
+    this.#own.push(this.#path)
     const { uid, gid } = statSync(folder)
     // What root writes is for the server to read that owns the folder.
     if (process.geteuid?.() === 0 && uid !== 0) fchownSync(this.#fd, uid, gid)
@@ -151,16 +211,33 @@ export class Spool {
     this.#sweptAt = performance.now()
     const { folder, retentionMs } = this.#options
     this.#others = 0
-    for (const { path, bytes, changedMs } of segmentsIn(folder)) {
-      if (path === this.#path) continue
-      if (Date.now() - changedMs > retentionMs) rmSync(path, { force: true })
-      else this.#others += bytes
+    const segments = segmentsIn(folder)
+    for (const segment of segments) {
+      if (segment.path === this.#path) continue
+      if (Date.now() - segment.changedMs > retentionMs) this.#drop(segment, segments, 'age')
+      else this.#others += segment.bytes
     }
   }
 
-  /** What is older than its time goes. */
+  /** What is older than its time goes, then what is kept elsewhere. */
   #makeRoom (bytes: number): void {
     this.#sweep()
-    if (this.bytes + bytes > this.#options.maxBytes) throw Object.assign(new Error('AUDIT_MAX_BYTES is reached'), { code: 'ENOSPC' })
+    const isOver = () => this.bytes + bytes > this.#options.maxBytes
+    if (!isOver()) return
+    this.keptElsewhere(this.#follower.finished)
+    const segments = segmentsIn(this.#options.folder)
+    for (const segment of segments) {
+      if (!isOver()) return
+      if (segment.path === this.#path || !this.#elsewhere.delete(segment.path)) continue
+      this.#drop(segment, segments, 'room')
+      this.#others -= segment.bytes
+    }
+    if (isOver()) throw Object.assign(new Error('AUDIT_MAX_BYTES is reached'), { code: 'ENOSPC' })
+  }
+
+  #drop ({ path, chain, first }: SegmentFile, segments: readonly SegmentFile[], why: DroppedSegment['why']): void {
+    rmSync(path, { force: true })
+    const later = segments.filter(segment => segment.chain === chain && segment.first > first).map(({ first }) => first)
+    this.#dropped.push({ chain, through: later.length === 0 ? undefined : Math.min(...later) - 1, why })
   }
 }

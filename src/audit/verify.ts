@@ -25,6 +25,10 @@ export interface ChainVerdict {
   readonly unfinished: readonly string[]
   /** What witnesses its end beside the file. */
   readonly witnessed: boolean
+  /** Number of its first line here: 1, unless what was before it was let go. */
+  readonly begins: number
+  /** Parts of chains that it says were let go. */
+  readonly dropped: ReadonlyArray<{ readonly chain: string, readonly through?: number }>
   readonly fault?: ChainFault & { readonly file: string }
 }
 
@@ -41,7 +45,7 @@ export async function verifyChain (
   files: readonly string[],
   options: VerifyOptions
 ): Promise<ChainVerdict> {
-  const check = new ChainCheck(chain, options)
+  const check = new ChainCheck(chain, options, await beginningOf(files[0]!))
   let lines = 0
   for (const [at, file] of files.entries()) {
     let number = 0
@@ -65,11 +69,58 @@ export async function verifyChain (
   )
 }
 
+/** A segment that is not the first says where the one before it ended. */
+async function beginningOf (file: string): Promise<Head> {
+  const lines = linesOf(file)
+  const { value } = await lines.next()
+  await lines.return(undefined)
+  try {
+    const { n, msg, after } = JSON.parse(value!.line.toString('utf8')) as { n: number, msg: string, after?: Head }
+    return msg === 'segment' && after !== undefined && after.n === n - 1 ? { n: after.n, z: String(after.z) } : BEGINNING
+  } catch {
+    return BEGINNING
+  }
+}
+
+/** The same of what was sent on: from the end of the first of these texts, since what was before it may be gone. */
+export async function verifyTexts (
+  chain: string,
+  texts: readonly string[],
+  options: VerifyOptions
+): Promise<ChainVerdict> {
+  const [first = '', ...rest] = texts
+  const isWhole = first.startsWith('{"n":1,')
+  const check = new ChainCheck(chain, options, isWhole ? BEGINNING : headAt(first))
+  let count = 0
+  for (const text of isWhole ? texts : rest) {
+    for (const line of text.trimEnd().split('\n')) {
+      // What was sent twice is there twice.
+      if (Number(/^{"n":(\d+),/.exec(line)?.[1] ?? Infinity) <= check.n) continue
+      const fault = check.read(Buffer.from(line))
+      if (fault !== undefined) return check.verdict([], count, { ...fault, line: count + 1, file: 'the stream' })
+      count++
+    }
+  }
+  const missing = isWhole || rest.length > 0 ? check.missing() : undefined
+  return check.verdict(
+    [], count, missing === undefined ? undefined : { what: missing, n: undefined, line: 0, file: 'the stream' }
+  )
+}
+
+function headAt (text: string): Head {
+  const line = text.trimEnd().split('\n').at(-1)!
+  const [, n] = /^{"n":(\d+),/.exec(line) ?? []
+  const [, z] = /,"z":"([0-9a-f]{64})"}$/.exec(line) ?? []
+  return n === undefined || z === undefined ? BEGINNING : { n: Number(n), z }
+}
+
 class ChainCheck {
   torn = false
   readonly #chain: string
   readonly #options: VerifyOptions
-  readonly #reader = new ChainReader(BEGINNING)
+  readonly #reader: ChainReader
+  readonly #begins: number
+  readonly #dropped: Array<{ chain: string, through?: number }> = []
   readonly #unknown = new Set<string>()
   readonly #begun = new Set<string>()
   readonly #witness: Head | undefined
@@ -78,16 +129,23 @@ class ChainCheck {
   #closed = false
   #started = false
 
-  constructor (chain: string, options: VerifyOptions) {
+  constructor (chain: string, options: VerifyOptions, beginning: Head) {
+    this.#reader = new ChainReader(beginning)
+    this.#begins = beginning.n + 1
     this.#chain = chain
     this.#options = options
     this.#witness = options.heads?.get(chain)
   }
 
+  /** Number of the last line. */
+  get n (): number {
+    return this.#reader.head.n + this.#reader.tail
+  }
+
   read (line: Buffer): { what: string, n: number | undefined } | undefined {
     const of = this.#reader.head
     const result = this.#reader.read(line)
-    const n = this.#reader.head.n + this.#reader.tail
+    const { n } = this
     if ('what' in result) return { what: result.what, n }
     const { head } = this.#reader
     if (this.#witness !== undefined && head.n === this.#witness.n && head.z !== this.#witness.z) {
@@ -114,7 +172,7 @@ class ChainCheck {
       files,
       lines,
       whole,
-      complete: whole && this.#lost === 0 && (this.#closed || this.#witness !== undefined),
+      complete: whole && this.#begins === 1 && this.#lost === 0 && (this.#closed || this.#witness !== undefined),
       closed: this.#closed,
       seals: this.#seals,
       unknownKeys: [...this.#unknown],
@@ -122,13 +180,15 @@ class ChainCheck {
       lost: this.#lost,
       unfinished: [...this.#begun],
       witnessed: this.#witness !== undefined,
+      begins: this.#begins,
+      dropped: this.#dropped,
       ...(fault === undefined ? {} : { fault })
     }
   }
 
   #note (record: Record<string, unknown>, line: Buffer, of: Head): string | undefined {
     const { msg, reqId, chain } = record
-    const isFirst = !this.#started
+    const isFirst = !this.#started && this.#begins === 1
     this.#started = true
     if (isFirst !== (msg === 'chain')) return isFirst ? 'no beginning' : 'a second beginning'
     if (typeof chain === 'string' && chain !== this.#chain) return 'a line of another chain'
@@ -141,6 +201,9 @@ class ChainCheck {
         break
       case 'gap':
         this.#lost += Number(record.lost)
+        break
+      case 'dropped':
+        this.#dropped.push(record.of as { chain: string, through?: number })
         break
       case 'closed':
         this.#closed = true

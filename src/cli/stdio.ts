@@ -34,7 +34,7 @@ Example, in claude_desktop_config.json:
     })
     for (const warning of warnings) log.warn({}, warning)
     const store = await openStore(config, log, { serving: true })
-    const audit = openAudit(config, log)
+    const audit = openAudit(config, log, store.records)
     const runtime = await buildRuntime({ config, store, logger: log, env: io.env })
     try {
       await runtime.upstreams?.begin()
@@ -55,8 +55,8 @@ Example, in claude_desktop_config.json:
     } finally {
       await runtime.upstreams?.close(0)
       await runtime.close()
+      await audit.end()
       await store.close()
-      audit.close()
     }
   }
 }

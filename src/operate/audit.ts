@@ -64,19 +64,21 @@ export interface VerifyQuestion {
   readonly files?: readonly string[] | undefined
   /** File of heads: the log, as a collector kept it: its lines "seal" and "closed" are witnesses. */
   readonly headsFile?: string | undefined
+  /** What Redis knows of the ends of chains. */
+  readonly heads?: Heads | undefined
   readonly onProgress?: ((lines: number) => void) | undefined
 }
 
 /** @throws {UsageError} for files that cannot be read, or where there are none */
 export async function verifyRecords (
   config: Config,
-  { files, headsFile, onProgress }: VerifyQuestion
+  { files, headsFile, heads: known, onProgress }: VerifyQuestion
 ): Promise<ChainVerdict[]> {
   const chains = chainsOf(config.AUDIT_DIR, files)
   if (chains.size === 0) {
     throw new UsageError(`There is no record in ${config.AUDIT_DIR}; name the files, or set AUDIT_DIR`)
   }
-  const heads = headsFile === undefined ? undefined : headsIn(headsFile)
+  const heads = highest(headsFile === undefined ? undefined : headsIn(headsFile), known)
   const keys = sealKeys(knownAuditSecrets(config))
   const verdicts: ChainVerdict[] = []
   for (const [chain, segments] of chains) {
@@ -88,7 +90,29 @@ export async function verifyRecords (
       )
     )
   }
-  return verdicts
+  return verdicts.map(verdict => explained(verdict, verdicts))
+}
+
+/** A chain without its beginning is whole only where a chain says that the beginning was let go. */
+function explained (verdict: ChainVerdict, all: readonly ChainVerdict[]): ChainVerdict {
+  const { chain, begins, whole, files } = verdict
+  if (!whole || begins === 1) return verdict
+  const isTold = all.some(other =>
+    other.whole && other.dropped.some(one => one.chain === chain && (one.through ?? Infinity) >= begins - 1))
+  if (isTold) return verdict
+  const what = 'no beginning, and no chain here says that it was let go'
+  return { ...verdict, whole: false, complete: false, fault: { file: files[0]!, line: 1, n: begins, what } }
+}
+
+/** The highest head of each chain that any witness knows. */
+function highest (...witnesses: ReadonlyArray<Heads | undefined>): Heads | undefined {
+  const known = witnesses.filter(heads => heads !== undefined)
+  if (known.length === 0) return undefined
+  const heads = new Map<string, Head>()
+  for (const [chain, head] of known.flatMap(heads => [...heads])) {
+    if (head.n > (heads.get(chain)?.n ?? 0)) heads.set(chain, head)
+  }
+  return heads
 }
 
 function headsIn (path: string): Heads {

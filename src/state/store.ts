@@ -13,6 +13,7 @@ import type { StateDiagnosis } from './diagnosis.ts'
 import type { Keys } from './keys.ts'
 import type { Ledgers } from './ledgers.ts'
 import type { TakenUp } from './memory/serving.ts'
+import type { Records } from './records.ts'
 import type { SessionStore } from './sessions.ts'
 import type { Values } from './values.ts'
 import type { Windows } from './windows.ts'
@@ -44,6 +45,8 @@ export interface Store extends Keys, Windows, Ledgers, Values {
   readonly bus: Bus
   /** What upstreams offer. */
   readonly catalogues: Catalogues
+  /** The newest records of decisions. Undefined where nobody shares state: the folder of the process has them. */
+  readonly records: Records | undefined
 
   /**
    * Wait until the processes that serve from these files use them as they are now. Undefined where state is

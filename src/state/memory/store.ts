@@ -51,6 +51,7 @@ class MemoryStore implements Store {
   readonly sessions: MemorySessions
   readonly bus = new MemoryBus()
   readonly catalogues: Catalogues
+  readonly records = undefined
   readonly #keys: MemoryKeys
   readonly #windows: MemoryWindows
   readonly #values: MemoryValues

@@ -19,6 +19,9 @@ export class Names {
   /** All sessions by the moment when each is gone. */
   readonly sessions: string
   readonly ledgerChannel: string
+  /** The newest records of decisions, and how far each chain of them went. */
+  readonly records: string
+  readonly recordHeads: string
 
   constructor (prefix: string) {
     this.#prefix = prefix
@@ -28,6 +31,8 @@ export class Names {
     this.keyUses = `${prefix}index:used`
     this.sessions = `${prefix}sessions`
     this.ledgerChannel = this.channel('ledger')
+    this.records = `${prefix}audit`
+    this.recordHeads = `${prefix}audit:heads`
   }
 
   ledger (ledger: LedgerName): string { return this.#prefix + ledger }

@@ -25,6 +25,7 @@ import { RedisLedgers } from './ledgers.ts'
 import { Names } from './names.ts'
 import { RedisSessions } from './sessions.ts'
 import { RedisCatalogues } from './catalogues.ts'
+import { RedisRecords } from './records.ts'
 import { RedisValues } from './values.ts'
 import { RedisWindows } from './windows.ts'
 
@@ -97,6 +98,7 @@ class RedisStore implements Store {
   readonly #keys: RedisKeys
   readonly #values: RedisValues
   readonly catalogues: RedisCatalogues
+  readonly records: RedisRecords
   readonly #letGo: () => void
   /** Of `performance.now`: when state was last known to be whole, and since when looking at it fails. */
   #lookedAt = -Infinity
@@ -135,6 +137,7 @@ class RedisStore implements Store {
     })
     this.#values = new RedisValues({ client, names, ask: this.#ask })
     this.catalogues = new RedisCatalogues(this.#values)
+    this.records = new RedisRecords({ client, names, ask })
     this.sessions = new RedisSessions({ client, names, now, ask: this.#ask })
     this.bus = new RedisBus({
       client, names, subscriber: this.#subscriber, ask: this.#ask, onLedger: text => { if (epoch.begun && !epoch.lost) this.#ledgers.hear(text) }

@@ -15,7 +15,9 @@ export const SCRIPTS = {
   noteSession: { lua: lua('note-session'), numberOfKeys: 1 },
   changeLedger: { lua: lua('change-ledger'), numberOfKeys: 1 },
   restoreLedger: { lua: lua('restore-ledger'), numberOfKeys: 1 },
-  noteChange: { lua: lua('note-change'), numberOfKeys: 1 }
+  noteChange: { lua: lua('note-change'), numberOfKeys: 1 },
+  appendRecords: { lua: lua('append-records'), numberOfKeys: 1 },
+  putHead: { lua: lua('put-head'), numberOfKeys: 1 }
 }
 
 /** allowed, limit, remaining, retry after (ms), reset (ms), slice. */
@@ -81,5 +83,9 @@ declare module 'ioredis' {
     restoreLedger (key: string, known: number, ...idsAndEntries: string[]): Result<number, Context>
     /** See lua/note-change.lua. */
     noteChange (marks: string): Result<number, Context>
+    /** See lua/append-records.lua. */
+    appendRecords (stream: string, chain: string, text: string, maxBytes: number): Result<number, Context>
+    /** See lua/put-head.lua. */
+    putHead (heads: string, chain: string, n: number, json: string): Result<0 | 1, Context>
   }
 }
