@@ -19,6 +19,7 @@ import { Idempotency } from './operate/idempotency.ts'
 import type { OperateContext, ProcessStatus } from './operate/operation.ts'
 import { Performer } from './operate/perform.ts'
 import { answerRollCalls } from './operate/roll-call.ts'
+import { findRequest } from './operate/record-stream.ts'
 import type { Runtime } from './runtime.ts'
 import { settingsDigest } from './settings/digest.ts'
 import { PRODUCT } from './settings/identity.ts'
@@ -117,6 +118,7 @@ function contextOf ({ config, store, runtime, traffic }: ManagementOptions): Ope
     seesCounts: true,
     whyAbsent: target => whyAbsent(upstreams?.statuses() ?? [], target),
     url: `${config.PUBLIC_URL}/mcp`,
+    findRequest: requestId => findRequest(store.records, config.AUDIT_DIR, requestId),
     keepRevocationsMs: config.OAUTH2_MAX_TOKEN_AGE_MS + config.OAUTH2_CLOCK_SKEW_MS,
     status: () => statusOf(config, runtime, traffic),
     examine: async only => {

@@ -171,7 +171,8 @@ function leftIn (folder: string, own: string): Array<{ chain: string, segments: 
     if (segment.chain === own || bytes > MAX_LEFT_BYTES) continue
     chains.set(segment.chain, [segment, ...chains.get(segment.chain) ?? []])
   }
-  return [...chains].map(([chain, segments]) => ({ chain, segments: segments.sort((a, b) => a.first - b.first) })).reverse()
+  const inOrder = (segments: SegmentFile[]) => segments.sort((a, b) => a.first - b.first)
+  return [...chains].map(([chain, segments]) => ({ chain, segments: inOrder(segments) })).reverse()
 }
 
 /** The last line in a text that says how far its chain went. */

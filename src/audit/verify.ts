@@ -76,7 +76,8 @@ async function beginningOf (file: string): Promise<Head> {
   await lines.return(undefined)
   try {
     const { n, msg, after } = JSON.parse(value!.line.toString('utf8')) as { n: number, msg: string, after?: Head }
-    return msg === 'segment' && after !== undefined && after.n === n - 1 ? { n: after.n, z: String(after.z) } : BEGINNING
+    if (msg !== 'segment' || after?.n !== n - 1) return BEGINNING
+    return { n: after.n, z: String(after.z) }
   } catch {
     return BEGINNING
   }

@@ -11,12 +11,15 @@ import { QUIET, withStore } from './with-store.ts'
 
 export const why: Command = {
   summary: 'Say why a call is refused, and what would mend it.',
-  help: `Usage: secure-mcp why --key <id or name> | --token <file> [options]
+  help: `Usage: secure-mcp why --record <request id>
+       secure-mcp why --key <id or name> | --token <file> [options]
 
 Asks every layer in the order in which a request meets them, with the policy of
 now. Nothing is counted and no tool runs. With MCP_OPERATOR_KEY the running
 server is asked: it alone knows tools of upstreams, and without Redis the limits.
 
+  --record <id>        a request, by the X-Request-Id of its answer: what was
+                       decided then, on any replica
   --key <id or name>   the key that asks
   --token <file>       a file with the key or access token that asks; - reads it
                        from standard input
@@ -34,24 +37,28 @@ Example:
   async run (args, io) {
     const { values } = parse(args, {
       ...JSON_OPTION,
+      record: { type: 'string' },
       key: { type: 'string' },
       token: { type: 'string' },
       tool: { type: 'string' },
       args: { type: 'string' },
       address: { type: 'string' }
     })
-    const { key, tool, address } = values
-    if ((key === undefined) === (values.token === undefined)) {
-      throw new UsageError('Say who asks: --key <id or name>, or --token <file>. See --help')
+    const { record, key, tool, address } = values
+    if (record === undefined && (key === undefined) === (values.token === undefined)) {
+      throw new UsageError('Say who asks: --key <id or name>, or --token <file>; or name a request: --record <id>. See --help')
     }
     const given = values.args === undefined ? undefined : argumentsOf(values.args)
     const credential = values.token === undefined ? undefined : await credentialIn(values.token, io)
-    const asked = { key, credential, tool, address, args: given }
+    const asked = { record, key, credential, tool, address, args: given }
     return await withStore(io, async (store, config) => {
       if (config.MCP_OPERATOR_KEY !== undefined) {
         // The running server knows its counts without Redis, and what its upstreams offer.
         const { askServer } = await import('./ask-server.ts')
-        tell(await askServer<Explanation>(config, { method: 'POST', path: '/api/why', body: asked }), values.json, io)
+        const question = record === undefined
+          ? { method: 'POST', path: '/api/why', body: asked } as const
+          : { path: `/api/why?${new URLSearchParams({ record }).toString()}` }
+        tell(await askServer<Explanation>(config, question), values.json, io)
         return 0
       }
       const { why: ask } = await import('../operate/why.ts')
@@ -78,7 +85,11 @@ async function contextOf (store: Store, config: Config, io: Io): Promise<WhyCont
     authenticators,
     rules,
     seesCounts: store.kind === 'redis',
-    url: `${config.PUBLIC_URL}/mcp`
+    url: `${config.PUBLIC_URL}/mcp`,
+    findRequest: async requestId => {
+      const { findRequest } = await import('../operate/record-stream.ts')
+      return await findRequest(store.records, config.AUDIT_DIR, requestId)
+    }
   }
 }
 
@@ -105,11 +116,13 @@ function tell (explanation: Explanation, json: boolean, io: Io): void {
   else print(explanation, io)
 }
 
-function print ({ decision, layer, rule, principal, target, layers, mend }: Explanation, { out }: Io): void {
+function print ({ decision, layer, rule, principal, target, layers, mend, recorded }: Explanation, { out }: Io): void {
   const who = principal ?? 'nobody'
+  const be = recorded === undefined ? 'would be' : 'was'
+  if (recorded !== undefined) out(`At ${recorded.time}:`)
   out(decision === 'served'
-    ? `${who} would be served${target === undefined ? '' : `: ${target}`}`
-    : `${who} would be refused${target === undefined ? '' : ` ${target}`}: ${decision} by ${layer}` +
+    ? `${who} ${be} served${target === undefined ? '' : `: ${target}`}`
+    : `${who} ${be} refused${target === undefined ? '' : ` ${target}`}: ${decision} by ${layer}` +
       (rule === undefined ? '' : `, ${rule}`))
   out('')
   const rows = layers.map(({ layer, verdict, rule, saw }) => [layer, verdict, rule ?? '', saw ?? ''])

@@ -76,6 +76,8 @@ export interface Explanation {
   readonly layers: readonly ExplainedLayer[]
   /** What would let it through, one sentence each; empty where nothing refuses it. */
   readonly mend: readonly string[]
+  /** Of a request that was recorded: when, and whether the policy of its key is another one now. */
+  readonly recorded?: { readonly time: string, readonly policyChanged?: boolean | undefined } | undefined
 }
 
 /** What a layer says: a refusal, or what it saw while it let through. */

@@ -1,7 +1,9 @@
 /** Reading the records of all replicas, as far as Redis still has them. */
+import { createReadStream } from 'node:fs'
 import type { Exported } from '../audit/formats/ocsf.ts'
 import { sealKeys } from '../audit/seal.ts'
 import { knownAuditSecrets } from '../audit/from-settings.ts'
+import { segmentsIn } from '../audit/spool.ts'
 import { verifyTexts, type ChainVerdict } from '../audit/verify.ts'
 import type { Config } from '../settings/schema.ts'
 import type { RecordBatch, Records } from '../state/records.ts'
@@ -65,8 +67,32 @@ export async function * streamedRecords (records: Records, filter: RecordFilter)
   }
 }
 
-/** The end of a request, by its id. */
-export async function streamedRequest (records: Records, requestId: string): Promise<Exported | undefined> {
+/** The end of a request, by its id: on any replica as far as Redis has it, else in the folder here. */
+export async function findRequest (
+  records: Records | undefined, folder: string, requestId: string
+): Promise<Exported | undefined> {
+  const streamed = records === undefined ? undefined : await streamedRequest(records, requestId)
+  return streamed ?? await requestInFolder(folder, requestId)
+}
+
+/** Bytes looked through at once. */
+const CHUNK = 1_048_576
+
+/** Without parsing what is not meant: there may be a gigabyte. */
+async function requestInFolder (folder: string, requestId: string): Promise<Exported | undefined> {
+  for (const { path } of segmentsIn(folder).reverse()) {
+    let rest = ''
+    for await (const chunk of createReadStream(path, { highWaterMark: CHUNK, encoding: 'utf8' })) {
+      const text = rest + String(chunk)
+      const record = requestIn(text, requestId)
+      if (record !== undefined) return record
+      rest = text.slice(text.lastIndexOf('\n') + 1)
+    }
+  }
+  return undefined
+}
+
+async function streamedRequest (records: Records, requestId: string): Promise<Exported | undefined> {
   let batches = await records.before(undefined, PAGE)
   while (batches.length > 0) {
     for (const { text } of batches) {
@@ -78,8 +104,8 @@ export async function streamedRequest (records: Records, requestId: string): Pro
   return undefined
 }
 
-/** @param text whole lines */
-export function requestIn (text: string, requestId: string): Exported | undefined {
+/** A line that is cut is none yet. */
+function requestIn (text: string, requestId: string): Exported | undefined {
   const name = `"reqId":${JSON.stringify(requestId)}`
   for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
     const end = text.indexOf('\n', at)

@@ -11,7 +11,7 @@ t.test('a key by its name or itself, a token by its issuer, and what nobody know
   const { app, store, config } = await build(t, { env: { OAUTH2_AUTH_SERVER: issuer.url } })
   const { offer, inspection, authenticators, rules, close } = await buildRuntime({ config, store, logger: silent, oauth2Policies: { metadata: { waitMs: 30_000 }, jwks: { waitMs: 30_000 } } })
   t.teardown(close)
-  const context: WhyContext = { store, catalogue: offer.current, inspection, authenticators, rules, seesCounts: true, url: `${config.PUBLIC_URL}/mcp` }
+  const context: WhyContext = { store, catalogue: offer.current, inspection, authenticators, rules, seesCounts: true, url: `${config.PUBLIC_URL}/mcp`, findRequest: async () => undefined }
   const { key, record } = await addKey(store, { name: 'ci', permissions: ['get_*'] })
   const plain = await addKey(store, { name: 'old', hash: hashKey('sk-a-plain-key-of-somebody') })
   t.match(await why({ key: 'ci', tool: 'get_time', args: {} }, context), { decision: 'served', principal: `key:${record.id}` })

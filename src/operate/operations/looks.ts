@@ -28,7 +28,11 @@ const Explained = Type.Object({
   principal: Type.Optional(Type.String()),
   target: Type.Optional(Type.String()),
   layers: Type.Array(Layer),
-  mend: Type.Array(Type.String())
+  mend: Type.Array(Type.String()),
+  recorded: Type.Optional(Type.Object({
+    time: Type.String({ description: 'When the request was answered.' }),
+    policyChanged: Type.Optional(Type.Boolean({ description: 'The policy of its key is another one now.' }))
+  }, { additionalProperties: false }))
 }, { additionalProperties: false, title: 'Explanation' })
 const Count = Type.Integer({ minimum: 0 })
 const Tool = Type.Object({
@@ -98,12 +102,19 @@ export const LOOKS = [
   }),
   defineOperation({
     name: 'why.key',
-    summary: 'Why a key is refused something, and what would mend it. Counts nothing.',
+    summary: 'Why a key is refused something, or why a request was refused, and what would mend it. Counts nothing.',
     needs: 'read.why',
     method: 'GET',
     path: '/api/why',
     input: Type.Object(
-      { key: Type.String({ minLength: 1, maxLength: 128, description: 'Id or name.' }), ...ABOUT },
+      {
+        key: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: 'Id or name.' })),
+        record: Type.Optional(Type.String({
+          pattern: '^[0-9A-Za-z-]{1,64}$',
+          description: 'The id of a request, as X-Request-Id named it, alone: what was decided then, on any replica.'
+        })),
+        ...ABOUT
+      },
       { additionalProperties: false }
     ),
     output: Explained,

@@ -12,7 +12,8 @@ import type { Redis } from 'ioredis'
 export const REPLAYED: ReadonlyArray<readonly [command: string, ...args: string[]]> = [
   ['SET', '1'], ['SETRANGE', '0', '1'], ['DEL'], ['PEXPIRE', '1'], ['PEXPIREAT', '1'],
   ['HSET', 'f', '1'], ['HSETNX', 'f', '1'], ['HDEL', 'f'], ['HINCRBY', 'f', '1'],
-  ['ZADD', '1', 'm'], ['ZREMRANGEBYSCORE', '0', '1']
+  ['ZADD', '1', 'm'], ['ZREMRANGEBYSCORE', '0', '1'],
+  ['XADD', '*', 'f', '1'], ['XTRIM', 'MAXLEN', '1']
 ]
 
 /** The last release that plays back as `default`. */
