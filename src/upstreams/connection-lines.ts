@@ -11,6 +11,7 @@ import type { HealthOptions, UpstreamHealth } from './health.ts'
 import { PeerTrouble, type Members } from './messages.ts'
 import type { ParkedCalls } from './parked-calls.ts'
 import { ALL_QUESTIONS } from './questions.ts'
+import { openServerStream } from './server-stream.ts'
 import { startTrouble } from './trouble.ts'
 import { Turns } from './turns.ts'
 
@@ -189,6 +190,10 @@ export class ConnectionLines {
         onClose: (why, closed) => this.#closed(line, closed, why)
       })
       this.#agreement = connection.agreement
+      const { clientInfo } = this.#options
+      if (line.key === EVERYONE || connection.agreement.era === 'legacy') {
+        openServerStream(connection, { clientInfo, capabilities: line.declared })
+      }
       line.connection = connection
       line.usedAt = performance.now()
       this.#health.answered()

@@ -236,7 +236,9 @@ export class UndiciWire implements HttpWire {
   }
 
   #failureOf (one: OpenExchange, end: Exclude<AnswerEnd, { kind: 'done' }>): WireFailure {
-    if (end.kind === 'status') return statusFailure(end, one.session !== undefined, this.#options.url)
+    // Where its stream was taken up again, the call was looked at: it must not be made anew.
+    const isFirst = one.lastEventId === undefined
+    if (end.kind === 'status') return statusFailure(end, isFirst && one.session !== undefined, this.#options.url)
     if (end.kind === 'broken') return brokenFailure(end.error, end.sent)
     return { kind: end.kind, message: end.message, sent: true }
   }

@@ -54,6 +54,8 @@ export interface WireFailure {
 export interface Wire {
   /** Send one JSON-RPC message. Trouble is told by its `onEnd`, or by `onClose` if the whole wire is gone. */
   send (text: string, exchange?: WireExchange): void
+  /** Over Streamable HTTP: see HttpWire. */
+  listen? (exchange: WireExchange): void
   /** Nothing more of it is wanted: its request ends, `onEnd` is not called. */
   abandon (exchange: WireExchange): void
   /** End in order. Nothing is told from here on; nothing of ours runs any more when it resolves. */

@@ -13,6 +13,8 @@ export interface HttpUpstream {
   readonly heads: Array<IncomingMessage['headers']>
   /** Sessions that it knows; forget them to lose them. */
   readonly sessions: Set<string>
+  /** Streams on which it may speak by itself: those of GET. */
+  readonly own: Set<ServerResponse>
   close (): Promise<void>
 }
 
@@ -20,19 +22,28 @@ export interface HttpUpstreamOptions extends Script {
   /** Answer everything as an event stream. */
   readonly streams?: boolean
   readonly port?: number
+  /** A GET is a stream on which it may speak by itself. */
+  readonly speaks?: boolean
   /** Answers in its place. @returns whether it did */
   readonly instead?: (request: IncomingMessage, response: ServerResponse, message: Received) => boolean
 }
 
-export async function startHttpUpstream (t: Test, { streams = false, port = 0, instead = () => false, ...script }: HttpUpstreamOptions = {}): Promise<HttpUpstream> {
+export async function startHttpUpstream (t: Test, { streams = false, speaks = false, port = 0, instead = () => false, ...script }: HttpUpstreamOptions = {}): Promise<HttpUpstream> {
   const server = new ScriptedUpstream(script)
   const heads: HttpUpstream['heads'] = []
   const sessions = new Set<string>()
+  const own = new Set<ServerResponse>()
   const http = createServer((request, response) => {
     serve(request, response).catch(error => { response.destroy(error as Error) })
   })
 
   async function serve (request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method === 'GET' && speaks) {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+      own.add(response)
+      response.on('close', () => own.delete(response))
+      return
+    }
     if (request.method !== 'POST') {
       response.writeHead(405).end()
       return
@@ -78,5 +89,5 @@ export async function startHttpUpstream (t: Test, { streams = false, port = 0, i
     await new Promise(resolve => http.close(resolve))
   }
   t.teardown(close)
-  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`, server, heads, sessions, close }
+  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`, server, heads, sessions, own, close }
 }

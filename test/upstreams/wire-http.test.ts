@@ -277,6 +277,16 @@ t.test('a stream that breaks before its answer goes on where it was', async t =>
   t.strictSame(seen, ['POST undefined', 'GET a-2', 'GET a-3'])
 })
 
+t.test('a call whose stream was taken up again is not made anew where the session is gone', async t => {
+  const { ask, wire } = wired(t, await listening(t, (request, response) => {
+    request.resume()
+    if (request.method === 'POST') response.writeHead(200, { 'content-type': 'text/event-stream' }).end('retry: 1\nid: a-1\ndata:\n\n')
+    else response.writeHead(404).end()
+  }))
+  wire.session = 'known'
+  t.match((await ask(ASK)).failure, { kind: 'refused', status: 404 })
+})
+
 t.test('a stream that breaks again and again is given up', async t => {
   let seen = 0
   const { ask } = wired(t, await listening(t, (request, response) => {
