@@ -17,10 +17,12 @@ for (const era of ['legacy', 'modern'] as const) {
       tools,
       streams: true,
       speaks: true,
-      answers: { 'subscriptions/listen': async hands => {
-        listening.add(hands)
-        return await new Promise<Members>(() => {})
-      } }
+      answers: {
+        'subscriptions/listen': async hands => {
+          listening.add(hands)
+          return await new Promise<Members>(() => {})
+        }
+      }
     }
     const upstream = await startHttpUpstream(t, script)
     const target = { kind: 'http' as const, url: new URL(upstream.url), headers: new Map(), forwardHeaders: [], auth: undefined, network: 'loopback' as const }
