@@ -361,7 +361,7 @@ t.test('on Cluster every script keeps to one slot and redirections are followed'
   const cluster = await startCluster({ masters: 2 })
   t.teardown(() => cluster.stop())
   await storeContract(t, clock => redisStore({
-    clusterNodes: [cluster.addresses[0]!], prefix: `test:${randomUUID()}:`, commandTimeoutMs: 2000, replicas: 1, log: silent, ...(clock === undefined ? {} : { clock: () => clock.now })
+    clusterNodes: [cluster.addresses[0]!], prefix: `test:${randomUUID()}:`, commandTimeoutMs: 10_000, replicas: 1, log: silent, ...(clock === undefined ? {} : { clock: () => clock.now })
   }))
 })
 
@@ -401,7 +401,7 @@ t.test('Sentinels and the Redis they name, and a Cluster, are asked over TLS, wi
   await cluster.config('SET', 'requirepass', 'of-the-cluster')
 
   const open = async (more: Partial<RedisStoreOptions>) => {
-    const store = await redisStore({ tls: true, ca: cert, prefix: `test:${randomUUID()}:`, commandTimeoutMs: 10_000, replicas: 1, log: silent, ...more })
+    const store = await redisStore({ tls: true, ca: cert, prefix: `test:${randomUUID()}:`, commandTimeoutMs: 10_000, patienceMs: 20_000, replicas: 1, log: silent, ...more })
     t.teardown(() => store.close())
     return store
   }

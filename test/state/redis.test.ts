@@ -6,6 +6,6 @@ import { storeContract } from './contract/store.ts'
 
 t.test('redis store', async t => {
   await storeContract(t, clock => redisStore({
-    url: redisUrl, prefix: `test:${randomUUID()}:`, commandTimeoutMs: 2000, replicas: 1, log: silent, ...(clock === undefined ? {} : { clock: () => clock.now })
+    url: redisUrl, prefix: `test:${randomUUID()}:`, commandTimeoutMs: 10_000, replicas: 1, log: silent, ...(clock === undefined ? {} : { clock: () => clock.now })
   }))
 })

@@ -110,7 +110,7 @@ async function halfMove ({ nodes, masterOf }: RedisCluster, slot: number, moved:
 
 t.test('a slot that is half moved stops nobody: neither its own keys nor others', async t => {
   const made = await cluster(t, { masters: 2 })
-  const store = await open(t, { clusterNodes: made.addresses, commandTimeoutMs: 1000 })
+  const store = await open(t, { clusterNodes: made.addresses })
   const { record } = aKey()
   await store.saveKey(record)
   await store.admit(record.hash, RULE)
@@ -129,7 +129,7 @@ t.test('a slot that is half moved stops nobody: neither its own keys nor others'
 
 t.test('a node that does not answer stops only what lies on it', async t => {
   const made = await cluster(t, { nodeTimeoutMs: 60_000, args: ['--cluster-require-full-coverage', 'no'] })
-  const store = await open(t, { clusterNodes: made.addresses, commandTimeoutMs: 400 })
+  const store = await open(t, { clusterNodes: made.addresses, commandTimeoutMs: 2000 })
   const epochAt = (await made.masterOf(slotOf(names.epoch))).port
   const frozen = made.nodes.find(({ port }) => port !== epochAt)!
   const [on, off] = [await keyAt(store, made, frozen.port), await keyAt(store, made, epochAt)]
