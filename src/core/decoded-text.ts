@@ -43,8 +43,16 @@ const UNSEEN: ReadonlyArray<readonly [first: number, last: number]> = [
   [0x2060, 0x206f], [0xfe00, 0xfe0f], [0xfeff, 0xfeff], [0xe0000, 0xe0fff]
 ]
 
-/** Signs that some readers take for a separator of paths. */
-const LOOKALIKES: Readonly<Record<string, number[]>> = { '/': [0x2044, 0x2215, 0x29f8], '\\': [0x2216, 0x29f5, 0x29f9] }
+/** Signs that some readers take for an ASCII one: where paths part, where texts end, and the brackets of tags. */
+const LOOKALIKES: Readonly<Record<string, number[]>> = {
+  '/': [0x2044, 0x2215, 0x29f8],
+  '\\': [0x2216, 0x29f5, 0x29f9],
+  "'": [0xb4, 0x2b9, 0x2bb, 0x2bc, 0x2bd, 0x2c8, 0x2018, 0x2019, 0x201a, 0x201b, 0x2032],
+  '"': [0x2ba, 0x2ee, 0x201c, 0x201d, 0x201e, 0x201f, 0x2033],
+  '`': [0x2cb, 0x2035],
+  '<': [0x2c2, 0x2039, 0x2329, 0x276e, 0x27e8, 0x3008],
+  '>': [0x2c3, 0x203a, 0x232a, 0x276f, 0x27e9, 0x3009]
+}
 
 /** By code point; made when the first text asks. The empty text: dropped. */
 let folds: ReadonlyMap<number, string> | undefined
@@ -245,7 +253,7 @@ class Decoder {
   }
 
   /**
-   * `\u003c`, `\u{3c}`, `\x3c`, `\n`, `\/`, `\"`, behind one backslash or several:
+   * `\u003c`, `\u{3c}`, `\x3c`, `\74`, `\n`, `\/`, `\"`, behind one backslash or several:
    * JSON in a string in JSON doubles them. Control characters other than white
    * space stay escaped: code is full of them.
    */
@@ -273,7 +281,7 @@ class Decoder {
       case '`':
         return this.#escaped({ code: text.charCodeAt(at), end: at + 1 })
       default:
-        this.#write(BACKSLASH)
+        return this.#escaped(this.#octal(at))
     }
   }
 
@@ -293,6 +301,13 @@ class Decoder {
       code = Math.min(code * 16 + digit, 0x110000)
     }
     return { code: at > start && this.#text[at] === '}' && code <= 0x10ffff ? code : -1, end: at + 1 }
+  }
+
+  /** Two or three octal digits that stand for a sign that is seen; fewer are mostly references of an expression. */
+  #octal (at: number): { code: number, end: number } {
+    const end = at + (/^(?:[01][0-7]{2}|[4-7][0-7])/.exec(this.#text.slice(at, at + 3))?.[0].length ?? 0)
+    const code = end === at ? -1 : parseInt(this.#text.slice(at, end), 8)
+    return { code: code > 0x20 && code < 0x7f ? code : -1, end }
   }
 
   /** A number of exactly so many hexadecimal digits, or -1. */

@@ -46,6 +46,8 @@ const BOLD = raw`(?:whoami\b|id\s*$|(?:nc|ncat|netcat)\s+-|/(?:usr/)?bin/(?:nc|b
 const SECRET_FILE = raw`(?:etc[/\\]+(?:passwd|shadow|sudoers|hosts|group|issue|my\.cnf|ssh|nginx|apache2|httpd|crontab|mysql|ssl)|proc[/\\]+(?:self|version|cpuinfo|\d)|root[/\\]|home[/\\]+\w+[/\\]+\.|windows[/\\]+(?:win\.ini|system|repair|panther)|winnt|win\.ini|boot\.ini|system32|web-inf|var[/\\]+(?:log|www|run|lib)|usr[/\\]+local|opt[/\\]|\.ssh|\.aws|\.htpasswd|\.git[/\\]+(?:config|head)|id_rsa|inetpub|apache[/\\]+(?:logs|conf)|php\.ini|httpd\.conf|wp-config\.php|shadow\b|passwd\b|autoexec\.bat)`
 /** What may stand between two words of SQL. */
 const GAP = raw`(?:\s|/\*[^*]*\*+/|--[^\n]*\n|#[^\n]*\n|\x60|\(|\+)+`
+/** White space of SQL. */
+const SPACES = raw`(?:\s|/\*[^*]*\*+/)+`
 const UNION = raw`\bunion${GAP}(?:(?:all|distinct|distinctrow)${GAP})?select\b`
 /** What a value in SQL is ended by, and the operator that goes on. */
 const BREAK = raw`(?:['"\x60]\s*\)*|\)|^[\w-]*\s|\b\d+\)*)(?:\s|/\*[^*]*\*+/|\+)*`
@@ -103,7 +105,9 @@ export const PATTERNS: readonly PatternSource[] = [
     needs: /union/i,
     sources: [
       raw`${UNION}${GAP}?(?:[\w@.\x60"'\[\]*:$-]+(?:\([^()]*\))?\s*(?:,|\bfrom\b|;|--|#|/\*|$|\)|\|\|)|null\b|@@|\(|\d|'|"|\*|0x)`,
-      raw`(?:['")\d]|^)(?:\s|\))*${UNION}\s+[\w@.]+`
+      raw`(?:['")\d]|^)(?:\s|\))*${UNION}\s+[\w@.]+`,
+      // Comments that MySQL executes.
+      raw`/\*!\d*\s*union\b|\bunion\W+(?:(?:all|distinct)\W+)?/\*!\d*\s*select\b`
     ],
     unless: raw`${STATEMENT}|(?:^|[\n:\x60.(]|\w\s)\s*select\b(?:[^'";#/*-]|'[^']*'|"[^"]*"|-[^-]|/[^*]|\*[^/])*\bunion\s+(?:all\s+|distinct\s+)?select\b`
   },
@@ -119,8 +123,8 @@ export const PATTERNS: readonly PatternSource[] = [
       raw`${BREAK}${OR}(?:\s|/\*[^*]*\*+/|\+|\(|not\b)*(?:\d+\s*=\s*\d+|'[^']{0,20}'\s*=\s*'|"[^"]{0,20}"\s*=\s*"|true\s*(?:--|#|$))`,
       raw`${BREAK}(?:;|${OR}|,|\+)(?:\s|/\*[^*]*\*+/|\(|!|not\b|select\b|if\b|case\b|when\b|\d+\s*[=<>]\s*|(?:\w+\s*,\s*))*(?:sleep|pg_sleep|benchmark|extractvalue|updatexml|load_file|dbms_pipe\.receive_message|dbms_lock\.sleep|utl_http\.request|utl_inaddr\.\w+|xmltype|randomblob|exp\s*\(\s*~|waitfor\s+delay|ascii\s*\(\s*substr|substr(?:ing)?\s*\(\s*\(?\s*(?:select|user|version|@@|database))\s*[('"]`,
       // '; DROP TABLE users; --
-      raw`(?:['"\x60)]|^[\w-]*|\b\d+|%)\s*;\s*(?:(?:drop|truncate|alter|create)\s+(?:table|database|schema|user|login|function|procedure)\b|delete\s+from|insert\s+into|update\s+\w+\s+set|shutdown\b|exec(?:ute)?\s+(?:\w+\.)*(?:master|xp_|sp_|immediate)|declare\s+@|waitfor\s+delay|select\s+(?:pg_sleep|sleep|benchmark|\*|@@|version|user|load_file)|copy\s+\w+\s+(?:from|to)\b|grant\s+\w+|merge\s+into|set\s+@|backup\s+database)`,
-      raw`;\s*(?:drop|truncate)\s+(?:table|database|schema)\s+[\w.\x60"\[\]]+\s*(?:;|--|#|/\*|$)`,
+      raw`(?:['"\x60)]|^[\w-]*|\b\d+|%)\s*;\s*(?:(?:drop|truncate|alter|create)${SPACES}(?:table|database|schema|user|login|function|procedure)\b|delete${SPACES}from|insert${SPACES}into|update\s+\w+\s+set|shutdown\b|exec(?:ute)?\s+(?:\w+\.)*(?:master|xp_|sp_|immediate)|declare\s+@|waitfor\s+delay|select\s+(?:pg_sleep|sleep|benchmark|\*|@@|version|user|load_file)|copy\s+\w+\s+(?:from|to)\b|grant\s+\w+|merge\s+into|set\s+@|backup\s+database)`,
+      raw`;\s*(?:drop|truncate)${SPACES}(?:table|database|schema)${SPACES}[\w.\x60"\[\]]+\s*(?:;|--|#|/\*|$)`,
       // admin'--
       raw`^[\w@. -]{0,60}['"]\s*\)*\s*;?\s*(?:--(?:\s|-|\+|$)|#\s*$|/\*\s*$|;%00)`,
       raw`['"]\s*\)*\s+(?:order|group)\s+by\s+\d+\s*(?:--|#|/\*|$|,)|['"]\s*\)*\s+having\s+\d+\s*=\s*\d+|['"]\s+procedure\s+analyse\s*\(|\binto\s+(?:outfile|dumpfile)\s+['"]|['")\d]\s+(?:and|or)\s*\(\s*select\b|['"]\s*\|\|\s*\(\s*select\b`,
@@ -133,9 +137,11 @@ export const PATTERNS: readonly PatternSource[] = [
     description:
       '`eval(…)` of something, `__import__(…)`, `require("child_process")` and the like, `system(…)` of a command.',
     strict: raw`eval\(`,
-    needs: /[([]|process\.|!!python|o:\d|powershell|\$_/i,
+    needs: /[([\x60]|process\.|!!python|o:\d|powershell|\$_/i,
     sources: [
       raw`(?:^|[^\w.>$-]|(?:window|self|top|parent|this|global|globalThis|builtins?|__builtins__)\s*\.\s*)eval(?:(?:\s|/\*[^*]*\*+/)*\(\s*(?:["'\x60$@]|[a-z_]\w*\s*[.(\[])|\s*\(\s*\w\w+\s*\)|\(\s*(?:[^s)\s]|s[^)])|\s+\([a-z]\))`,
+      // The same by another way to call: window["eval"](…), (0,eval)(…), eval?.(…), eval.call(…), eval`…`.
+      raw`(?:\[\s*["']|[\w)\]]\[\x60)(?:eval|Function|execScript|execSync|spawnSync)["'\x60]\s*\]\s*(?:\?\.\s*)?[(\x60]|\[\s*["'][a-z]+["']\s*\+\s*["'][a-z]+["']\s*\]\s*(?:\?\.\s*)?[(\x60]|\(\s*\d+\s*,\s*(?:\w+\s*\.\s*)?eval\s*\)\s*(?:\?\.\s*)?[(\x60]|\beval\s*\?\.\s*\(|\beval\s*\.\s*(?:call|apply|bind)\s*\(|\bReflect\s*\.\s*(?:apply|construct)\s*\(\s*(?:\w+\s*\.\s*)?(?:eval|Function)\b|(?:^|[^\w$.\x60>-])(?:eval|Function|setTimeout|setInterval)\x60\s*[\w$]+(?:\.[\w$]+)*\s*\(|\bprocess\s*(?:\?\.\s*)?\[\s*["'\x60](?:mainModule|binding|dlopen)\b|\brequire\s*\x60\s*(?:node:)?child_process`,
       raw`(?:^|[^\w.>$-]|os\.)(?:exec|execfile)\((?:\s*(?:["'\x60]\s*${COMMAND}\b|__import__|compile\s*\(|base64|bytes|open\s*\(|\$_|chr\s*\(|requests|urllib|input\s*\(|["'](?:import|from|print)\b)|\s*[a-z_]\w+\s*\)\s*$)`,
       raw`(?:\b(?:system|shell_exec|passthru|proc_open|pcntl_exec|execSync|spawnSync|os\.popen|subprocess\.\w+|commands\.getoutput|Runtime\.getRuntime\(\)\.exec)|(?:^|[^\w.])popen)\s*\(\s*\[?\s*(?:["'\x60]\s*${COMMAND}\b|\$_(?:get|post|request|cookie|server)|\$\{?cmd|base64_decode|["']/(?:usr/)?bin/)`,
       raw`\b(?:eval|assert|system|exec|passthru|shell_exec|include|require(?:_once)?|create_function)\s*\(?\s*\$_(?:get|post|request|cookie|server|files)\b`,
@@ -157,6 +163,7 @@ export const PATTERNS: readonly PatternSource[] = [
       raw`^\s*["')]*\s*(?:[;&]|\|[|&])[;|&\s]*(?:${PROGRAM}(?:[\s;|&<>$'"\\]|$)|${ENTITY_PROGRAM}(?:[\s|&<>$'"\\]|$))|^\s*["')]*\s*\|\s*(?:${PROGRAM}|${ENTITY_PROGRAM})(?:[\s;&<>$'"\\][^|\n]*$|$)`,
       raw`^[\w.:/@?=%+,-]*[\d.@/:=][\w.:/@?=%+,-]*['")]*\s*(?:;|\|\|?|&&?)\s*${COMMAND}(?:[\s;|&<>$'"\\]|$)`,
       raw`^[\w.-]*['")]*\s*(?:;|\|\|?|&&?)\s*(?:(?:cat|ls|tail|head)\s+[-/~.]|id\b\s*[;&|#]*\s*$|whoami\b|(?:curl|wget)\s+(?:-\S+\s+)*\S*(?:https?:|\d+\.\d+)|(?:nc|ncat|ping|sleep|nslookup|bash|sh|python[23]?|perl|ruby|php)\s+[-\d/]|(?:uname|ifconfig|netstat|ps|env|printenv|dir|ls)\s*[;&|#]*\s*$|rm\s+-|chmod\s+[0-7+])`,
+      raw`^\s*["')]*\s*[;&|]+\s*\$\(\s*\w|[;|&\x60]\s*/(?:[\w*]*\?[\w?*]*)/(?:[\w*]*\?[\w?*]*)(?:/[\w?*]+)*\s+/`,
       // Anywhere.
       raw`(?:[;|&]|\$\(|\x60)\s*(?:sudo\s+)?${BOLD}|^[^\n]{0,80}(?:\n|\r)\s*(?:(?:/(?:usr)?/?bin/)?(?:id|whoami|uname(?:\s+-a)?)\s*$|/bin/(?:sh|cat|ls|id)\b|rm\s+-[a-z]*[rf][a-z]*\s+(?:-\S+\s+)*["']?[/*])`,
       raw`(?:[;|&\n\r]|\$\(|\x60)\s*(?:sudo\s+)?(?:cat|less|more|tail|head|tac|nl|od|xxd|strings|base64|cp|vi|type)\s+(?:-\S+\s+)*/?(?:etc/(?:passwd|shadow|sudoers|group)|proc/self|root/|\S*\.ssh/|\S*id_rsa|\S*\.aws/cred)`,

@@ -96,12 +96,13 @@ t.test('escapes hide nothing, one in another, in a string of JSON, and behind ho
   const wide = (text: string) => [...text].map(letter => String.fromCodePoint(letter.charCodeAt(0) + 0xfee0)).join('')
   const unseen = (text: string) => [...text].join('\u200b')
   const json = (text: string) => JSON.stringify({ html: text })
-  const ways = { percent, decimal, padded, unicode, braces, hex, wide, unseen, json, entity: (text: string) => text.replaceAll('<', '&lt;') }
+  const octal = (text: string) => [...text].map(letter => `\\${letter.charCodeAt(0).toString(8)}`).join('')
+  const ways = { percent, decimal, padded, unicode, braces, hex, octal, wide, unseen, json, entity: (text: string) => text.replaceAll('<', '&lt;') }
   for (const [outer, encode] of Object.entries(ways)) {
     t.match(inspect({ a: encode(script) }), { pattern: 'script_tag' }, outer)
     t.match(inspect({ a: 'x'.repeat(64_000) + encode(script) }), { pattern: 'script_tag' }, `${outer}, late`)
     for (const [inner, first] of Object.entries(ways)) {
-      if ((outer === 'hex' || outer === 'wide') && (inner === 'wide' || inner === 'unseen')) continue // they spell ASCII alone
+      if ((outer === 'hex' || outer === 'octal' || outer === 'wide') && (inner === 'wide' || inner === 'unseen')) continue // they spell ASCII alone
       t.match(inspect({ a: encode(first(script)) }), { pattern: 'script_tag' }, `${inner} in ${outer}`)
     }
   }
@@ -109,6 +110,27 @@ t.test('escapes hide nothing, one in another, in a string of JSON, and behind ho
   for (const text of ['%c0%ae%c0%ae%c0%af', '%e0%80%ae.%c1%9c', '%uff0e%uff0e%u2215', '..%c0%2f', '%252e%252e%252f', '%25252e%25252e%25252f']) t.match(inspect(`${text}etc/passwd`), { pattern: 'path_traversal' }, text)
   t.match(inspect('1%20UNION%0aSELECT%09password+FROM+users'), { pattern: 'sql_union_select' })
   t.match(inspect('1+union+select+password+from+users'), { pattern: 'sql_union_select' }, 'as forms encode it')
+})
+
+t.test('an attack is found in whatever way it is spelt', async t => {
+  const spellings: Record<string, readonly string[]> = {
+    script_tag: ['\\074script\\076', '\\74img src=x onerror=alert(1)\\76', '‹script›', '〈script〉', '⟨script⟩'],
+    path_traversal: ['\\56\\56/\\56\\56/etc/passwd', '..\\057..\\057etc\\057passwd'],
+    sql_tautology: ['’ OR ’1’=’1', '‘ or ‘1‘=‘1', 'admin’--', '” OR ”1”=”1', '“ or 1=1 --', 'ʼ OR ʼ1ʼ=ʼ1', '′ OR ′1′=′1', '1;DROP/**/TABLE/**/users', "'; delete/*x*/from t"],
+    sql_union_select: ["1' /*!50000UNION*/ /*!50000SELECT*/ 1,2", '1 union /*!12345select*/ 1', '1/*!union*/select'],
+    code_eval: [
+      'window["eval"]("alert(1)")', "window['eval']('x')", 'self["ev"+"al"]("x")', 'globalThis["eval"](name)', 'this[`eval`]("1")', '(0,eval)("x")', '(1, window.eval)("x")', 'eval?.("x")',
+      'window.eval?.("x")', 'eval.call(null, "x")', 'eval.apply(this,["x"])', 'Reflect.apply(eval,null,["x"])', 'x;eval`alert(1)`', 'setTimeout`alert(1)`', 'window["Function"]("x")()',
+      'process["mainModule"].require("fs")', "process['binding']('fs')", 'require`child_process`'
+    ],
+    command_substitution: ['; $(printf id)', '|| $(echo aWQ=)', ';/???/??t /???/p??s??', 'x|/b?n/c?t /etc/hosts']
+  }
+  for (const [pattern, texts] of Object.entries(spellings)) for (const text of texts) t.match(inspect({ text }), { pattern }, text)
+  for (const text of [
+    'It’s “fine” or ‘so’', 'He said ‘yes’ or ‘no’.', '‹Zitat› und »Zitat«', 'see [`spawnSync`](https://nodejs.org/api)', 'Read [`eval`](https://developer.mozilla.org) first',
+    'It uses `new Function`. Global mode (e.g. CSP) is off', 'the `eval` of `foo(1)`', 'replace(/(a)\\1/, "\\12")', 'C:\\56\\new', 'printf("\\033[0m")', 'obj["on" + name](event)', 'constraints["eval"] = 1',
+    '/*!40101 SET NAMES utf8 */', 'What is 5′ 10″ in cm?', 'a union of 3 /* select */ things', 'Why? /a?/b'
+  ]) t.equal(inspect({ text }), undefined, text)
 })
 
 t.test('a dot in a pattern is a line end, too', async t => {
