@@ -9,6 +9,12 @@ export interface LedgerEntry {
   readonly note?: string | undefined
 }
 
+/**
+ * An entry stays where it is kept for this long after its end, ms: a clock that was wrong meanwhile must not have
+ * thrown it away.
+ */
+export const KEEP_ENDED_MS = 86_400_000
+
 export const LEDGERS = ['blocklist', 'revocations', 'approvals'] as const
 export type LedgerName = typeof LEDGERS[number]
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
@@ -192,6 +192,26 @@ t.test('a full Redis still says who a key is, and limits go on in this process',
   await t.rejects(store.saveKey(aKey().record), { ...UNAVAILABLE, message: /may have been made/ })
   await admin.config('SET', 'maxmemory', '0')
   t.notOk((await store.hit('sub:x', RULE)).degraded)
+})
+
+t.test('an entry that ended long ago leaves the list, and none that was written again or may count', async t => {
+  const { admin, open } = await stage(t)
+  const now = Date.now()
+  const day = 86_400_000
+  const entries = { old: now - 2 * day, older: now - 400 * day, recent: now - day / 2, ahead: now + day }
+  for (const [id, until] of Object.entries(entries)) await admin.hset('mcp:revocations', `jti:${id}`, JSON.stringify({ since: 1, until }))
+  await admin.hset('mcp:revocations', 'jti:ever', '{"since":1}', 'jti:unreadable', 'x', '#', '6')
+  const store = await open()
+  await until(async () => await admin.hexists('mcp:revocations', 'jti:old') === 0 && await admin.hexists('mcp:revocations', 'jti:older') === 0)
+  t.same((await admin.hkeys('mcp:revocations')).sort(), ['#', 'jti:ahead', 'jti:ever', 'jti:recent', 'jti:unreadable'])
+  t.equal(await admin.hget('mcp:revocations', '#'), '6', 'which is no change')
+  t.same([...store.revocations.entries().keys()].sort(), ['jti:ahead', 'jti:ever', 'jti:unreadable'])
+
+  const ended = JSON.stringify({ since: 1, until: 1 })
+  await admin.hset('mcp:blocklist', '10.0.0.1/32', '{"since":2}', '10.0.0.2/32', ended, '#', '2')
+  const forget = ['eval', readFileSync(join(import.meta.dirname, '../../src/state/redis/lua/forget-entries.lua'), 'utf8'), 1, 'mcp:blocklist'] as const
+  t.equal(await admin.call(...forget, '10.0.0.1/32', ended, '10.0.0.2/32', ended, '10.0.0.3/32', ended), 1)
+  t.same((await admin.hkeys('mcp:blocklist')).sort(), ['#', '10.0.0.1/32'], 'what was blocked anew meanwhile stays')
 })
 
 t.test('with Redis full of sessions no more is begun, whatever else a script wrote first, and keys and addresses can still be closed', async t => {

@@ -2,7 +2,7 @@
 import { faultsIn, type PlainSchema } from '../../core/plain-schema.ts'
 import { UsageError } from '../../errors.ts'
 import { jsonOf, readIfThere, watchFile, withLock, writeAtomically } from '../../files.ts'
-import { LedgerCopy, live, type Ledger, type LedgerChange, type LedgerEntry } from '../ledgers.ts'
+import { KEEP_ENDED_MS, LedgerCopy, live, type Ledger, type LedgerChange, type LedgerEntry } from '../ledgers.ts'
 import { digestOf, type HeldFile, type InUse } from './serving.ts'
 
 /** Open: what a newer release adds must not stop this one. */
@@ -19,11 +19,6 @@ const Entries = {
   }
 } as const satisfies PlainSchema
 
-/**
- * An entry stays in the file for this long after its end, ms: a clock that was wrong meanwhile must not have
- * thrown it away.
- */
-const KEEP_MS = 86_400_000
 /** A clock that differs from the time that passed by more than this was set, ms. */
 const STEP_MS = 1000
 
@@ -128,7 +123,7 @@ export class FileLedger implements Ledger {
 
   #change (edit: (entries: Map<string, LedgerEntry>, now: number) => boolean): Promise<boolean> {
     return withLock(this.#path, () => {
-      const entries = live(entriesOf(readIfThere(this.#path, SETTING), this.#path), this.#now() - KEEP_MS)
+      const entries = live(entriesOf(readIfThere(this.#path, SETTING), this.#path), this.#now() - KEEP_ENDED_MS)
       const changed = edit(entries, this.#now())
       if (changed) {
         writeAtomically(this.#path, JSON.stringify(Object.fromEntries(entries), null, 2) + '\n', { setting: SETTING })

@@ -1,6 +1,7 @@
 /** The ledgers as Redis holds them: a numbered hash each, copied whole into every replica. */
 import type { Log } from '../../telemetry/log.ts'
 import {
+  KEEP_ENDED_MS,
   LEDGERS,
   LedgerCopy,
   live,
@@ -29,7 +30,7 @@ export interface RedisLedgersOptions {
   log: Log
 }
 
-/** Entries written again at once. */
+/** Entries written again, or taken out, at once. */
 const CHUNK = 1000
 
 export class RedisLedgers {
@@ -165,6 +166,16 @@ class RedisLedger implements Ledger {
     if (number < this.#number) return // what changed while this was read is here already
     this.#number = number
     this.#copy.replace(entries)
+    this.#forget(fields, entries)
+  }
+
+  /** Blocks and revocations that ended would else fill Redis for ever. Best effort: the next read tries again. */
+  #forget (fields: Readonly<Record<string, string>>, entries: Map<string, LedgerEntry>): void {
+    const { client, ask, now } = this.#options
+    const kept = live(entries, now() - KEEP_ENDED_MS)
+    const gone = [...entries.keys()].filter(id => !kept.has(id)).slice(0, CHUNK)
+    if (gone.length === 0) return
+    ask(() => client.forgetEntries(this.#key, ...gone.flatMap(id => [id, fields[id]!])), this.#key).catch(() => {})
   }
 
   /** Redis went back in time (an old backup, a replica that lagged): what this process remembers goes back in. */

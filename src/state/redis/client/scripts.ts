@@ -15,6 +15,7 @@ export const SCRIPTS = {
   noteSession: { lua: lua('note-session'), numberOfKeys: 1 },
   changeLedger: { lua: lua('change-ledger'), numberOfKeys: 1 },
   restoreLedger: { lua: lua('restore-ledger'), numberOfKeys: 1 },
+  forgetEntries: { lua: lua('forget-entries'), numberOfKeys: 1 },
   noteChange: { lua: lua('note-change'), numberOfKeys: 1 },
   appendRecords: { lua: lua('append-records'), numberOfKeys: 1 },
   putHead: { lua: lua('put-head'), numberOfKeys: 1 }
@@ -81,6 +82,8 @@ declare module 'ioredis' {
     changeLedger (key: string, id: string, entry: string, channel: string, list: string): Result<number, Context>
     /** See lua/restore-ledger.lua. */
     restoreLedger (key: string, known: number, ...idsAndEntries: string[]): Result<number, Context>
+    /** See lua/forget-entries.lua. */
+    forgetEntries (key: string, ...idsAndEntries: string[]): Result<number, Context>
     /** See lua/note-change.lua. */
     noteChange (marks: string): Result<number, Context>
     /** See lua/append-records.lua. */
