@@ -216,25 +216,64 @@ export async function withLock<T> (path: string, change: () => T | Promise<T>, s
   const lock = `${path}.lock`
   makeFolder({ path, setting })
   const until = Date.now() + LOCK_STALE_MS + 1000
-  for (;;) {
-    try {
-      const file = openSync(lock, 'wx', 0o600)
-      writeSync(file, String(process.pid))
-      closeSync(file)
-      break
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw new UsageError(cannotWrite({ path, setting }, error))
-      }
-      if (holderIsGone(lock)) rmSync(lock, { force: true })
-      else if (Date.now() > until) throw new Error(`${lock} is held by another process; remove it if none is running`)
-      else await sleep(5 + Math.random() * 20)
+  let own: string | undefined
+  try {
+    while ((own = makeLock(lock)) === undefined) {
+      if (holderIsGone(lock) && breakLock(lock)) continue
+      if (Date.now() > until) throw new Error(`${lock} is held by another process; remove it if none is running`)
+      await sleep(5 + Math.random() * 20)
     }
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === undefined
+      ? error
+      : new UsageError(cannotWrite({ path, setting }, error))
   }
   try {
     return await change()
   } finally {
-    rmSync(lock, { force: true })
+    // Whoever took this process for dead may have one there by now.
+    if (stampOf(lock) === own) rmSync(lock, { force: true })
+  }
+}
+
+/** @returns the stamp of the lock that was made, or undefined where there is one */
+function makeLock (lock: string): string | undefined {
+  let file: number
+  try {
+    file = openSync(lock, 'wx', 0o600)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined
+    throw error
+  }
+  try {
+    writeSync(file, String(process.pid))
+  } catch (error) {
+    rmSync(lock, { force: true }) // it would be nobody's
+    throw error
+  } finally {
+    closeSync(file)
+  }
+  return stampOf(lock)
+}
+
+/**
+ * Remove the lock of a holder that is gone. One at a time, and judged again then: of two that wait, the later
+ * would remove the lock that the other has made meanwhile.
+ *
+ * @returns whether this process did that
+ */
+function breakLock (lock: string): boolean {
+  const breaking = `${lock}.break`
+  if (makeLock(breaking) === undefined) {
+    if (holderIsGone(breaking)) rmSync(breaking, { force: true })
+    return false
+  }
+  try {
+    const isGone = holderIsGone(lock)
+    if (isGone) rmSync(lock, { force: true })
+    return isGone
+  } finally {
+    rmSync(breaking, { force: true })
   }
 }
 

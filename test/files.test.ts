@@ -1,8 +1,10 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
-import { readIfThere, readJsonIfThere, writeAtomically } from '../src/files.ts'
+import { readIfThere, readJsonIfThere, withLock, writeAtomically } from '../src/files.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { folder } from './support/app.ts'
+import { until } from './support/until.ts'
 
 const root = process.getuid?.() === 0
 
@@ -113,4 +115,61 @@ t.test('a file belongs to the same user and group afterwards, or is not written 
   }
   t.equal(readFileSync(shared, 'utf8'), 'before')
   t.same(readdirSync(dirname(shared)), ['a.json'])
+})
+
+/** No process has this number. */
+const GONE = '4194305'
+
+t.test('the lock of a holder that is gone is broken by one, who looks at it again', async t => {
+  const path = join(folder(t), 'a.json')
+  const lock = `${path}.lock`
+  writeFileSync(lock, GONE)
+  t.equal(await withLock(path, () => 'changed'), 'changed')
+  t.notOk(existsSync(lock))
+  t.notOk(existsSync(`${lock}.break`))
+
+  // Another process is breaking it, and has the lock itself before this one may.
+  writeFileSync(lock, GONE)
+  writeFileSync(`${lock}.break`, String(process.pid))
+  let done = false
+  const change = withLock(path, () => { done = true })
+  await sleep(100)
+  t.equal(done, false)
+  rmSync(lock)
+  writeFileSync(lock, String(process.pid))
+  rmSync(`${lock}.break`)
+  await sleep(100)
+  t.equal(done, false, 'a lock that was made meanwhile is another one')
+  t.equal(readFileSync(lock, 'utf8'), String(process.pid))
+  rmSync(lock)
+  await change
+  t.equal(done, true)
+
+  writeFileSync(lock, GONE)
+  writeFileSync(`${lock}.break`, GONE)
+  await withLock(path, () => {})
+  await until(() => !existsSync(lock) && !existsSync(`${lock}.break`))
+})
+
+t.test('a lock that somebody else took over is theirs, and changes at once are made one after the other', async t => {
+  const path = join(folder(t), 'a.json')
+  const lock = `${path}.lock`
+  await withLock(path, () => {
+    rmSync(lock)
+    writeFileSync(lock, '1')
+    utimesSync(lock, 1, 1)
+  })
+  t.equal(readFileSync(lock, 'utf8'), '1')
+
+  writeFileSync(lock, GONE)
+  let inside = 0
+  let most = 0
+  await Promise.all(Array.from({ length: 20 }, () => withLock(path, async () => {
+    most = Math.max(most, ++inside)
+    await sleep(1)
+    inside--
+  })))
+  t.equal(most, 1)
+  await t.rejects(withLock(path, () => { throw new Error('no') }), { message: 'no' })
+  t.same(readdirSync(dirname(path)), [])
 })
