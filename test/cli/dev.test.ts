@@ -1,7 +1,6 @@
 /** `dev`: what is saved is served, and nobody who is connected notices. */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { readable } from '../../src/telemetry/readable.ts'
 import { folder } from '../support/app.ts'
@@ -132,13 +131,22 @@ t.test('a file that is wrong is named with its line, and what was served before 
 
 t.test('a call under way ends with the code that it began with', async t => {
   const dev = await startDev(t)
-  const waiting = "import { defineTool, Type } from 'secure-mcp-server'\nexport default defineTool({ name: 'waits', description: 'x', input: Type.Object({}), run: () => new Promise(resolve => setTimeout(resolve, 3000, 'old')) })\n"
-  writeFileSync(join(dev.tools, 'waits.mjs'), waiting)
+  const [begun, mayEnd] = [`${dev.tools}-begun`, `${dev.tools}-may-end`]
+  const tool = (description: string, run: string) => `import { existsSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { defineTool, Type } from 'secure-mcp-server'
+export default defineTool({ name: 'waits', description: '${description}', input: Type.Object({}), async run () { ${run} } })
+`
+  const waits = `writeFileSync(${JSON.stringify(begun)}, ''); while (!existsSync(${JSON.stringify(mayEnd)})) await sleep(20); return 'old'`
+  writeFileSync(join(dev.tools, 'waits.mjs'), tool('waits for a file', waits))
   await until(async () => (await listOf(dev.url)).includes('waits'), 30_000)
   const old = textOf(dev.url, 'waits')
-  await sleep(200)
-  writeFileSync(join(dev.tools, 'waits.mjs'), waiting.replace('3000, \'old\'', '1, \'new\''))
-  await until(async () => (await textOf(dev.url, 'waits')).includes('new'), 30_000)
+  await until(() => existsSync(begun))
+  writeFileSync(join(dev.tools, 'waits.mjs'), tool('waits no more', "return 'new'"))
+  // Calls of the old one would wait.
+  await until(async () => (await listOf(dev.url)).includes('waits no more'))
+  t.match(await textOf(dev.url, 'waits'), 'new')
+  writeFileSync(mayEnd, '')
   t.match(await old, '"old"')
 })
 

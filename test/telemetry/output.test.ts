@@ -53,7 +53,7 @@ t.test('a reader that is stuck costs lines, which are counted, and never time', 
   await new Promise(resolve => setTimeout(resolve, 20))
   const began = performance.now()
   await out.end(100)
-  t.ok(performance.now() - began < 2000)
+  t.ok(performance.now() - began < 30_000, 'an end waits for nobody who does not read')
   out.endNow()
 })
 
