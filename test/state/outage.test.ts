@@ -374,7 +374,7 @@ t.test('says in one line what is wrong with an address', async t => {
 
 t.test('refuses a Redis that may evict keys', async t => {
   const { open } = await stage(t, ['--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru'])
-  await t.rejects(open(), { name: 'UsageError', message: /noeviction or volatile-ttl/ })
+  await t.rejects(open({ patienceMs: 20_000 }), { name: 'UsageError', message: /noeviction or volatile-ttl/ })
 })
 
 t.test('on Cluster every script keeps to one slot and redirections are followed', async t => {
