@@ -20,6 +20,7 @@ const MEASUREMENTS = {
   upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it; or a part: oracle'],
   'upstream-bench': ['bench/upstreams.mjs', 'calls to upstreams beside own tools and other proxies; --guard is short and fails above the agreed ratio'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it'],
+  operators: ['operators/run.ts', 'a dry run of 100,000 records beside calls (dry-run); the ten questions of a night on three replicas, one of them killed (questions)'],
   dev: ['dev/run.ts', 'a hundred changes of tools and helpers under 200 calls a second'],
   release: ['release/run.ts', 'what a release publishes, packed, judged and installed into an empty folder on Node 20, 22 and 24'],
   manifests: ['manifests/run.mjs', 'what kustomize renders, against the types of the API and our policies'],

@@ -120,6 +120,7 @@ function contextOf ({ config, store, runtime, traffic }: ManagementOptions): Ope
     url: `${config.PUBLIC_URL}/mcp`,
     findRequest: requestId => findRequest(store.records, config.AUDIT_DIR, requestId),
     keepRevocationsMs: config.OAUTH2_MAX_TOKEN_AGE_MS + config.OAUTH2_CLOCK_SKEW_MS,
+    folder: config.AUDIT_DIR,
     status: () => statusOf(config, runtime, traffic),
     examine: async only => {
       const checks = CHECKS.filter(({ id }) => id.startsWith(only))

@@ -14,6 +14,7 @@ import { sessionIds, type SessionIds } from './core/session.ts'
 import { gatewayName } from './core/via.ts'
 import { jwtVerifiers } from './jwt-verifiers.ts'
 import type { Inspection } from './decision/layers.ts'
+import { classRules } from './settings/class-rules.ts'
 import { identityFromSettings } from './settings/identity.ts'
 import { inspectorFromSettings } from './settings/inspection.ts'
 import type { Config } from './settings/schema.ts'
@@ -89,13 +90,7 @@ export interface Runtime {
 export async function buildRuntime (options: RuntimeOptions): Promise<Runtime> {
   const { config, store, logger, sources = [], oauth2Policies, given = false, reload = false } = options
   const { loadSources = query => sourcesFromSettings(config, logger, query) } = options
-  const windowMs = config.RATE_LIMIT_WINDOW_MS
-  const rules = {
-    none: { limit: config.RATE_LIMIT_DEFAULT, windowMs },
-    api_key: { limit: config.RATE_LIMIT_API_KEY, windowMs },
-    oauth2: { limit: config.RATE_LIMIT_OAUTH2, windowMs },
-    custom: { limit: config.RATE_LIMIT_API_KEY, windowMs }
-  }
+  const rules = classRules(config)
   const links: Authenticator[] = [apiKeyAuthenticator({ store, rule: rules.api_key })]
   const oauth2 = config.OAUTH2_AUTH_SERVER.length === 0
     ? undefined

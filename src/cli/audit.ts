@@ -14,6 +14,7 @@ import type { Config } from '../settings/schema.ts'
 import type { Records } from '../state/records.ts'
 import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { durationMs } from './duration.ts'
+import { NO_PROGRESS, progressOn } from './progress.ts'
 import { withAnyStore, withStore } from './with-store.ts'
 
 const VERBS = { tail, verify, export: exportRecords }
@@ -43,6 +44,7 @@ Example:
   run: async ([verb, ...args], io) => await verbOf(VERBS, 'audit', verb)(args, io)
 }
 
+const PROGRESS_EVERY = 10_000
 /** How often files are looked at again, ms. */
 const FOLLOW_MS = 500
 const DEFAULT_TAIL = 20
@@ -156,10 +158,10 @@ async function verify (args: string[], io: Io): Promise<number> {
     if (!usesRedis(config)) throw new UsageError('--stream verifies what Redis has: set REDIS_URL')
     return await withStore(io, async store => judged(await verifyStream(config, store.records!), values.json, io))
   }
-  const onProgress = process.stderr.isTTY ? (lines: number) => { process.stderr.write(`\r${lines} lines`) } : undefined
+  const progress = progressOn('lines')
   const heads = usesRedis(config) ? await sharedHeads(io) : undefined
-  const verdicts = await verifyRecords(config, { files, headsFile: values.heads, heads, onProgress })
-  if (onProgress !== undefined) process.stderr.write('\r\x1b[K')
+  const verdicts = await verifyRecords(config, { files, headsFile: values.heads, heads, onProgress: progress.at })
+    .finally(progress.end)
   return judged(verdicts, values.json, io)
 }
 
@@ -212,12 +214,17 @@ async function exportRecords (args: string[], io: Io): Promise<number> {
   }
   const config = readSettings(io.env)
   const filter = { since: sinceOf(values.since) }
+  // Beside records on a terminal it would only be in their way.
+  const progress = process.stdout.isTTY === true ? NO_PROGRESS : progressOn('records')
+  let count = 0
   const write = async (found: AsyncIterable<FoundRecord>) => {
     for await (const { chain, record, text } of found) {
+      if (++count % PROGRESS_EVERY === 0) progress.at(count)
       if (format === 'jsonl') io.out(text)
       else if (record.decision === undefined) continue // lines of the chain about itself
       else io.out(format === 'ocsf' ? JSON.stringify(ocsf(record, chain)) : cef(record, chain, PRODUCT.version))
     }
+    progress.end()
     return 0
   }
   if (!stream) return await write(recordsOf(config.AUDIT_DIR, filter))

@@ -9,6 +9,7 @@ import { readKeyFile } from '../state/memory/key-file.ts'
 import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { durationMs } from './duration.ts'
 import { inForce } from './in-force.ts'
+import { progressOn } from './progress.ts'
 import { table } from './table.ts'
 import { refuseUnlessWhole, withAnyStore, withStore } from './with-store.ts'
 
@@ -191,7 +192,8 @@ async function importFile (args: string[], io: Io): Promise<number> {
   return await withStore(io, async (store, config) => {
     const { records, warnings, problems } = readKeyFile(text, file, { allowShort: config.ALLOW_SHORT_KEYS })
     if (problems.length > 0) throw new UsageError(problems.join('\n'))
-    const { added, known } = await importKeys(store, records)
+    const progress = progressOn('keys')
+    const { added, known } = await importKeys(store, records, progress.at).finally(progress.end)
     for (const warning of warnings) io.err(warning)
     if (values.json) io.out(JSON.stringify([...added, ...known]))
     else {

@@ -20,6 +20,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   doctor: async () => (await import('./doctor.ts')).doctor,
   status: async () => (await import('./status.ts')).status,
   audit: async () => (await import('./audit.ts')).audit,
+  'dry-run': async () => (await import('./dry-run.ts')).dryRun,
   why: async () => (await import('./why.ts')).why
 }
 

@@ -151,13 +151,14 @@ export async function changeKey (
   const { id } = await findKey(store, which)
   const record = await store.changeKey(id, before => {
     requireVersion(before, ifMatch)
-    return changed(stored(before), change)
+    return changedKey(stored(before), change)
   })
   if (record === undefined) throw unknownKey(which)
   return record
 }
 
-function changed (before: ApiKeyRecord, change: KeyChange): ApiKeyRecord {
+/** The record as it would be. @throws {UsageError} as changeKey does */
+export function changedKey (before: ApiKeyRecord, change: KeyChange): ApiKeyRecord {
   const { allow = [], drop = [], permissions = before.permissions, ...bounds } = change
   const { name, role, revoked } = before
   if (revoked !== undefined) throw new UsageError(`Key "${name}" is revoked; make a new one`)
@@ -213,7 +214,9 @@ export interface Imported {
 }
 
 /** Put keys of a file in. A key that is known keeps its permissions and its revocation. */
-export async function importKeys (store: Store, records: readonly ApiKeyRecord[]): Promise<Imported> {
+export async function importKeys (
+  store: Store, records: readonly ApiKeyRecord[], onProgress: (done: number, of: number) => void = () => {}
+): Promise<Imported> {
   const imported: Imported = { added: [], known: [] }
   for (const record of [...records].sort(byName)) {
     // Written again as it is: a plain value becomes its hash.
@@ -223,6 +226,7 @@ export async function importKeys (store: Store, records: readonly ApiKeyRecord[]
       await store.saveKey(record)
       imported.added.push(viewOf(record))
     }
+    onProgress(imported.known.length + imported.added.length, records.length)
   }
   return imported
 }

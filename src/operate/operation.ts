@@ -10,6 +10,8 @@ export interface OperateContext extends WhyContext {
   readonly status: () => ProcessStatus
   /** How long a revocation of tokens is kept unless it says otherwise, ms. */
   readonly keepRevocationsMs: number
+  /** Of the records. */
+  readonly folder: string
   /** What the doctor finds, the worst first. @param only of checks whose name begins so */
   readonly examine: (only: string) => Promise<readonly ExaminedCheck[]>
 }

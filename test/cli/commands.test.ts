@@ -7,7 +7,7 @@ import { folder, redisUrl } from '../support/app.ts'
 import { secureMcp, startServer } from '../support/processes.ts'
 import { until } from '../support/until.ts'
 
-const COMMANDS = ['serve', 'stdio', 'keys', 'config', 'ip', 'tokens', 'tools', 'call', 'servers', 'state', 'doctor', 'status', 'why']
+const COMMANDS = ['serve', 'stdio', 'keys', 'config', 'ip', 'tokens', 'tools', 'call', 'servers', 'state', 'doctor', 'status', 'dry-run', 'why']
 
 /** What a person with curl sends. */
 async function call (url: string, key: string | undefined, name = 'hello_world') {

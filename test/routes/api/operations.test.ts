@@ -48,6 +48,7 @@ function requestFor ({ name, path }: Operation, id: string): [string, object | u
     'blocklist.add': { range: '203.0.113.0/24', forMs: 60_000, note: 'scanner' },
     'revocations.add': { id: 'sub:eve' },
     'why.message': { key: id, tool: 'echo', args: { text: 'a' } },
+    'dry-run.change': { block: ['203.0.113.0/24'], last: 10 },
     'state.accept-loss': {}
   }
   const [list] = path.split('/').slice(2)
