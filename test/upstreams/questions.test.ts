@@ -6,11 +6,12 @@ import { CreateMessageRequestSchema, ElicitRequestSchema, ListRootsRequestSchema
 import t, { type Test } from 'tap'
 import type { UpstreamEntry } from '../../src/upstreams/entry.ts'
 import { WireOpener } from '../../src/upstreams/wire-opener.ts'
-import { addKey, legacy, messageOf, modern, silent } from '../support/app.ts'
+import { addKey, build, legacy, messageOf, modern, silent } from '../support/app.ts'
 import { entryOf } from '../support/entries.ts'
+import { MemoryWire } from '../support/memory-wire.ts'
 import { replicas } from '../support/replicas.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { text, tool, type Hands, type Members, type ScriptedTool } from '../support/scripted-upstream.ts'
+import { ScriptedUpstream, text, tool, type Hands, type Members, type ScriptedTool } from '../support/scripted-upstream.ts'
 import { until } from '../support/until.ts'
 import { startHttpUpstream } from '../support/upstream-http.ts'
 
@@ -202,4 +203,29 @@ t.test('the time of a call stands still while a person thinks', async t => {
   const asked = await call(0, 's_elicit')
   await sleep(3200)
   t.same(JSON.parse(said(await call(0, 's_elicit', answering(asked)))), ANSWERS.elicit)
+})
+
+t.test('a program that asks has a process for each caller, one call at a time, and each question reaches its caller', async t => {
+  const wires: MemoryWire[] = []
+  const script = new ScriptedUpstream({ tools: asking('legacy') })
+  const open = () => {
+    const wire = new MemoryWire(script)
+    wires.push(wire)
+    return wire
+  }
+  const built = await build(t, { upstreams: { entries: [entryOf('s', { questions: true, share: 'caller' })], open } })
+  await built.app.ready()
+  const people = await Promise.all([1, 2].map(async () => (await addKey(built.store)).key))
+  const urls = [built.config.PUBLIC_URL]
+  const calls = people.map(key => caller({ built: [built], urls }, key))
+  const asked = await Promise.all(calls.map(call => call(0, 's_elicit')))
+  t.equal(wires.length, 3, 'one to list, one for each')
+  const second = calls[0]!(0, 's_elicit')
+  await Promise.all(calls.map(async (call, n) => {
+    const answer = { action: 'accept', content: { name: `person ${n}` } }
+    t.same(JSON.parse(said(await call(0, 's_elicit', answering(asked[n], answer)))), answer)
+  }))
+  t.match(await second, { resultType: 'input_required' }, 'the next call is made when the first is over')
+  wires[0]!.say('{"jsonrpc":"2.0","id":"x","method":"elicitation/create","params":{"message":"Whoever?"}}')
+  await until(() => script.received.some(({ id, error }) => id === 'x' && error?.code === -32601))
 })
