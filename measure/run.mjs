@@ -11,6 +11,7 @@ const MEASUREMENTS = {
   chaos: ['chaos/run.mjs', 'faults and limits over several replicas; --rows 5,9 for some, --quick for those that CI can afford'],
   conformance: ['conformance/run.mjs', 'the official suite; --replicas 2 for two on one Redis'],
   'front-door': ['front-door/run.mjs', 'newcomers, clients of others, cross-talk, secrets, crashes, 50,000 odd bodies'],
+  newcomer: ['newcomer/run.ts', 'the files that each recipe of CONTRIBUTING.md has its reader open'],
   busy: ['busy/run.ts', 'the tests, ten times, while other work holds every core'],
   worst: ['worst/run.mjs', 'requests of 1 MB, and how long each blocks the event loop'],
   'bare-root': ['bare-root/run.ts', 'npm start and npm test on a machine with Debian\'s minimal set and Node alone'],
