@@ -9,25 +9,28 @@ import { until } from '../support/until.ts'
 
 /** How often tools are saved; `npm run measure dev` asks for more. */
 const CHANGES = Number(process.env.DEV_CHANGES ?? 12)
+/** Another Node, and with it tools in TypeScript. */
+const OTHER_NODE = process.env.DEV_NODE
+const ENDING = OTHER_NODE === undefined ? 'mjs' : 'ts'
 const PER_SECOND = 200
 const KEY = 'sk-of-someone-who-writes-tools-0123456789'
 const HEADERS = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
 
-const TOOL = (name: string, description: string) => `import { defineTool, Type } from 'secure-mcp-server'
-import { value } from './_value.mjs'
-export default defineTool({ name: '${name}', description: '${description}', input: Type.Object({}), run: () => value })
+const TOOL = (name: string, description: string, ending = 'mjs') => `import { defineTool, Type } from 'secure-mcp-server'
+import { value } from './_value.${ending}'
+export default defineTool({ name: '${name}', description: '${description}', input: Type.Object({}), run: ()${ending === 'ts' ? ': string' : ''} => value })
 `
 
 interface Dev { url: string, tools: string, output: () => string, pid: number }
 
-async function startDev (t: Test, env: Record<string, string> = {}): Promise<Dev> {
+async function startDev (t: Test, env: Record<string, string> = {}, ending = 'mjs'): Promise<Dev> {
   const cwd = folder(t)
   const tools = join(cwd, 'tools')
   mkdirSync(tools)
-  writeFileSync(join(tools, 'saved.mjs'), TOOL('saved', 'version 0'))
-  writeFileSync(join(tools, '_value.mjs'), "export const value = 'value 0'\n")
+  writeFileSync(join(tools, `saved.${ending}`), TOOL('saved', 'version 0', ending))
+  writeFileSync(join(tools, `_value.${ending}`), "export const value = 'value 0'\n")
   const { url, output, child } = await startServer(t, {
-    cwd, args: ['dev'], env: { MCP_API_KEY: KEY, RATE_LIMIT_API_KEY: '1000000', ...env }
+    node: ending === 'ts' ? OTHER_NODE! : process.execPath, cwd, args: ['dev'], env: { MCP_API_KEY: KEY, RATE_LIMIT_API_KEY: '1000000', ...env }
   })
   return { url, tools, output, pid: child.pid! }
 }
@@ -40,7 +43,7 @@ const textOf = async (url: string, name = 'saved') => await (await send(url, 'to
 const listOf = async (url: string) => await (await send(url, 'tools/list')).text()
 
 t.test(`under ${PER_SECOND} calls a second, ${CHANGES} changes of a tool and its helper fail no call and end no session and no stream`, async t => {
-  const dev = await startDev(t)
+  const dev = await startDev(t, {}, ENDING)
   const began = await send(dev.url, 'initialize', { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'test', version: '1' } })
   const session = { 'mcp-session-id': began.headers.get('mcp-session-id')!, 'mcp-protocol-version': '2025-06-18' }
   const stream = await fetch(dev.url, { headers: { ...HEADERS, ...session, accept: 'text/event-stream' } })
@@ -56,10 +59,10 @@ t.test(`under ${PER_SECOND} calls a second, ${CHANGES} changes of a tool and its
     // Helpers by themselves, tools by themselves, and in the way of editors that rename over.
     if (i % 2 === 0) {
       writeFileSync(join(dev.tools, '_next'), `export const value = 'value ${i}'\n`)
-      renameSync(join(dev.tools, '_next'), join(dev.tools, '_value.mjs'))
+      renameSync(join(dev.tools, '_next'), join(dev.tools, `_value.${ENDING}`))
       await until(async () => (await textOf(dev.url)).includes(`value ${i}"`), 30_000)
     } else {
-      writeFileSync(join(dev.tools, 'saved.mjs'), TOOL('saved', `version ${i}`))
+      writeFileSync(join(dev.tools, `saved.${ENDING}`), TOOL('saved', `version ${i}`, ENDING))
       await until(async () => (await listOf(dev.url)).includes(`version ${i}"`), 30_000)
     }
     slowest = Math.max(slowest, performance.now() - saved)

@@ -41,9 +41,17 @@ export function filesIn (cwd: string, writes = false): Record<string, string> {
 
 export interface Served { child: ChildProcess, url: string, output: () => string }
 
+interface Start {
+  readonly cwd: string
+  readonly env?: Record<string, string>
+  readonly args?: string[]
+  /** The program of Node; default: the one that runs the test. */
+  readonly node?: string
+}
+
 /** A server on a free port; killed when the test ends. */
-export async function startServer (t: Test, { cwd, env = {}, args = [] }: { cwd: string, env?: Record<string, string>, args?: string[] }): Promise<Served> {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { PATH: process.env.PATH, PORT: '0', MANAGEMENT_PORT: '0', REDIS_COMMAND_TIMEOUT_MS: '10000', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+export async function startServer (t: Test, { cwd, env = {}, args = [], node = process.execPath }: Start): Promise<Served> {
+  const child = spawn(node, [MAIN, ...args], { cwd, env: { PATH: process.env.PATH, PORT: '0', MANAGEMENT_PORT: '0', REDIS_COMMAND_TIMEOUT_MS: '10000', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   let output = ''
   // A file that times out is ended without its teardowns.
