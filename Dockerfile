@@ -7,11 +7,13 @@
 #   docker build --build-arg NODE_IMAGE=docker.io/library/node:24-slim@sha256:<that> .
 # The release pipeline must pass both; none stands here, because a digest that nothing renews is last year's Node.
 ARG NODE_IMAGE=docker.io/library/node:24-slim
+# The same for the machine that builds, where one name does not stand for both architectures.
+ARG BUILD_IMAGE=${NODE_IMAGE}
 # The Debian that this Node image is made of.
 ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
 
 # Compiles. Nothing of this stage but dist reaches the image.
-FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS build
+FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # --ignore-scripts: no package runs code of its own while the image is made; none of ours needs to.
@@ -25,7 +27,7 @@ RUN npm run build
 
 # The packages for run time alone, from the same lock: no compiler, no test runner, no types, and nothing that is made for one
 # architecture. With them the list of what they are (CycloneDX), for scanners.
-FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS modules
+FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS modules
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --ignore-scripts --no-audit --no-fund

@@ -1,7 +1,7 @@
 // A minimal Debian in a folder, for what must not depend on this machine: the base of the image, the bare machine of a
 // newcomer. Root and apt are needed; nothing is left outside .cache.
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CACHE, fetchPackage, hasApt, onPath, type Program } from '../test/support/debian.ts'
 import { npm, npmCli } from '../test/support/npm.ts'
@@ -33,6 +33,32 @@ export function minimalDebian (): string {
     const { program, env } = debootstrap()
     execFileSync(program, ['--variant=minbase', `--components=${components}`, suite, work, mirror], { env, stdio: ['ignore', 'ignore', 'inherit'] })
     for (const path of ['var/cache/apt/archives', 'var/lib/apt/lists']) rmSync(join(work, path), { recursive: true, force: true })
+    renameSync(work, root)
+    return root
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/**
+ * The same for another architecture: unpacked, and not configured, which would need its processor. Enough to run a program in.
+ *
+ * @param arch as Debian names it
+ * @throws {Error} with one line of advice
+ */
+export function foreignDebian (arch: string): string {
+  if (!canMakeRoot()) throw new Error(ADVICE)
+  const { mirror, suite } = archive()
+  const root = join(CACHE, `debian-${suite}-${arch}`)
+  if (existsSync(root)) return root
+  const work = `${root}.${process.pid}`
+  try {
+    mkdirSync(work, { recursive: true })
+    const { program, env } = debootstrap()
+    execFileSync(program, ['--foreign', `--arch=${arch}`, '--variant=minbase', suite, work, mirror], { env, stdio: ['ignore', 'ignore', 'inherit'] })
+    const packages = join(work, 'var/cache/apt/archives')
+    for (const name of readdirSync(packages).filter(name => name.endsWith('.deb'))) execFileSync('dpkg', ['-x', join(packages, name), work])
+    for (const path of ['debootstrap', 'var/cache/apt/archives']) rmSync(join(work, path), { recursive: true, force: true })
     renameSync(work, root)
     return root
   } finally {

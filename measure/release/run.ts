@@ -102,7 +102,7 @@ async function packed (folder: string, listed: RegExp): Promise<Packed> {
 /** `npm publish`, up to the registry: whether it would, and what. */
 function publishedBy (packages: readonly Packed[]): [boolean, string] {
   const published = packages.map(({ tarball }) =>
-    /"id": "(.+)"/.exec(npm(['publish', '--dry-run', '--json', '--access', 'public', '--ignore-scripts', tarball], work))?.[1])
+    /"id": "(.+)"/.exec(npm(['publish', '--dry-run', '--json', '--loglevel=error', '--access', 'public', '--ignore-scripts', tarball], work))?.[1])
   return [published.join(' ') === packages.map(({ manifest: { name, version } }) => `${name}@${version}`).join(' '), published.join(', ')]
 }
 
