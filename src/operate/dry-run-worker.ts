@@ -30,12 +30,14 @@ async function toldLines (most: number): Promise<string[]> {
   const found: string[] = []
   const port = parentPort!
   await new Promise<void>(resolve => {
-    port.on('message', ({ texts }: DryRunPage) => {
+    const take = ({ texts }: DryRunPage) => {
       for (const text of texts ?? []) found.push(...ofRequests(text).reverse())
       if (texts !== undefined) return
-      port.removeAllListeners('message')
+      // A port that still listens would keep the thread.
+      port.off('message', take)
       resolve()
-    })
+    }
+    port.on('message', take)
   })
   return [...new Set(found)].slice(0, most).reverse()
 }

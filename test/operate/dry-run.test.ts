@@ -6,7 +6,7 @@ import { runCommand } from '../../src/cli/run.ts'
 import { progressOn } from '../../src/cli/progress.ts'
 import { dryRun } from '../../src/operate/dry-run.ts'
 import { classRules } from '../../src/settings/class-rules.ts'
-import { addKey, build, folder, modern, type Built } from '../support/app.ts'
+import { addKey, build, folder, modern, redisUrl, type Built } from '../support/app.ts'
 
 /** The records that a server keeps are its request lines. */
 function kept (t: Test, lines: Built['lines']): string {
@@ -51,4 +51,17 @@ t.test('the command prints what differs, and progress on a terminal alone', asyn
     t.equal(text.includes('5000 of 10000 records'), isTTY)
     if (!isTTY) t.equal(text, '')
   }
+})
+
+t.test('the records of all replicas are read where they are shared', async t => {
+  const { app, store, config, lines } = await build(t, { env: { REDIS_URL: redisUrl } })
+  const { key } = await addKey(store, { name: 'ci' })
+  for (let n = 0; n < 3; n++) await modern(app, 'tools/call', { name: 'echo', arguments: { text: 'a' } }, { key })
+  const records = lines.filter(({ msg }) => msg === 'request').map(line => JSON.stringify(line))
+  await store.records!.append('a', `${records[0]}\n`)
+  await store.records!.append('b', `${records[1]}\n${records[2]}\n`)
+  await store.records!.append('a', `${records[0]}\n`)
+  const context = { store, rules: classRules(config), folder: 'nowhere' }
+  t.match(await dryRun({ key: { id: 'ci', change: { permissions: ['get_*'] } } }, context), { records: 3, changes: [{ to: 'ACCESS_DENIED', count: 3 }] })
+  t.match(await dryRun({ block: ['203.0.113.9'], last: 2 }, context), { records: 2 })
 })
