@@ -167,3 +167,26 @@ t.test('pipelined requests are each answered, up to the one that cannot be read'
   t.match(answer, /^HTTP\/1\.1 (200|400)/)
   t.notOk(/INTERNAL/.test(answer))
 })
+
+t.test('a body that others would read otherwise is not read: another transfer coding, a second type', async t => {
+  const { app, store } = await build(t)
+  const { key } = await addKey(store)
+  const port = await listening(app)
+  const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
+  const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+  const ask = async (lines: string[], sent: string) =>
+    await exchange(t, port, `POST /mcp HTTP/1.1\r\n${HOST}Connection: close\r\nX-API-Key: ${key}\r\n${lines.join('\r\n')}\r\n\r\n${sent}`)
+  const type = 'Content-Type: application/json'
+  const length = `Content-Length: ${body.length}`
+  for (const coding of ['gzip, chunked', 'deflate, chunked', 'x, chunked', 'gzip , chunked']) {
+    t.equal(statusOf(await ask([type, `Transfer-Encoding: ${coding}`], chunked)), 415, coding)
+  }
+  for (const second of ['text/plain', 'application/json; charset=utf-16', 'application/json']) {
+    const answer = await ask([type, length, `content-type: ${second}`], body)
+    t.equal(statusOf(answer), 415, second)
+    t.match(JSON.parse(bodyOf(answer)), { error: { message: /one Content-Type/ } })
+  }
+  t.equal(statusOf(await ask([type, 'Content-Encoding: gzip', length], body)), 415)
+  t.equal(statusOf(await ask([type, length], body)), 200)
+  for (const coding of ['chunked', 'Chunked']) t.equal(statusOf(await ask([type, `Transfer-Encoding: ${coding}`], chunked)), 200, coding)
+})
