@@ -16,7 +16,7 @@ export interface Claim { claim: string, pass: boolean, figures: string[] }
  */
 export async function claimsOf (file: string, env: Record<string, string> = {}): Promise<Claim[]> {
   const child = spawn(process.execPath, ['scripts/test.mjs', '--reporter=tap', '-t', String(MOST_SECONDS), file], {
-    cwd: ROOT, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit']
+    cwd: ROOT, env: { ...process.env, TEST_CASES: 'all', ...env }, stdio: ['ignore', 'pipe', 'inherit']
   })
   let text = ''
   child.stdout.on('data', (part: Buffer) => { text += part.toString() })
