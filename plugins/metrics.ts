@@ -1,21 +1,25 @@
 import fp from 'fastify-plugin'
+import type { AuditLog } from '../src/audit/audit-log.ts'
 import type { Issuer } from '../src/auth/oauth2/issuer.ts'
 import type { Metrics } from '../src/telemetry/metrics.ts'
 import { routeOf } from './request-context.ts'
 
 export interface MetricsPluginOptions {
   metrics: Metrics
+  /** Keeps the records. */
+  audit: AuditLog
   /** Authorization servers that are trusted. */
   issuers: readonly Issuer[]
 }
 
 /** Counts and times what was answered. Probes are left out, as in the log. */
-export default fp<MetricsPluginOptions>(async function metrics (app, { metrics, issuers }) {
+export default fp<MetricsPluginOptions>(async function metrics (app, { metrics, audit, issuers }) {
   metrics.watch({
     health: () => app.secureMcp.store.health(),
     inFlight: () => app.secureMcp.traffic.inFlight,
     streams: () => app.secureMcp.traffic.streams,
     revocationsAgeMs: () => app.secureMcp.store.revocations.ageMs(),
+    audit: () => audit.chain === undefined ? undefined : audit.figures(),
     issuers: () => issuers.map(({ name, up, keys }) => ({ issuer: name, up, keysAgeMs: keys?.ageMs }))
   })
 

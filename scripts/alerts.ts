@@ -92,6 +92,38 @@ export const ALERTS: readonly Alert[] = [
     says: 'No replica has a connection to this MCP server: its tools answer UPSTREAM_UNREACHABLE.'
   },
   {
+    name: 'AuditLost',
+    expr: 'sum(rate(mcp_audit_lost_total[5m])) > 0',
+    severity: 'page',
+    says: 'Records are lost: make room on the disk of AUDIT_DIR, or raise AUDIT_MAX_BYTES. The log has them.'
+  },
+  {
+    name: 'AuditNotSealed',
+    expr: 'max(mcp_audit_sealed_seconds) > 60',
+    severity: 'page',
+    says: 'Nothing can be written to AUDIT_DIR: make room, or raise AUDIT_MAX_BYTES.'
+  },
+  {
+    name: 'AuditSpoolHalfFull',
+    expr: 'max(mcp_audit_spool_bytes) > 268435456',
+    for: '15m',
+    severity: 'ticket',
+    says: 'Half of the AUDIT_MAX_BYTES of the manifests is taken: at it files go that Redis has. Take them away before, or shorten AUDIT_RETENTION_DAYS.'
+  },
+  {
+    name: 'AuditLate',
+    expr: 'max(mcp_audit_ship_lag_seconds) > 300',
+    severity: 'ticket',
+    says: 'Redis does not take the records of a replica; they wait in its AUDIT_DIR. `audit tail` does not show them.'
+  },
+  {
+    name: 'AuditCut',
+    expr: 'sum(rate(mcp_audit_cuts_total[5m])) > 0',
+    for: '5m',
+    severity: 'ticket',
+    says: 'Redis is full, so the oldest records leave it early: raise its maxmemory.'
+  },
+  {
     name: 'TwoVersions',
     expr: 'count(count by (version) (mcp_build_info)) > 1',
     for: '15m',

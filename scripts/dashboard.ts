@@ -128,6 +128,36 @@ const ROWS: Readonly<Record<string, readonly Panel[]>> = {
       says: 'After the first connection.'
     }
   ],
+  'Is it on record': [
+    {
+      title: 'Records',
+      of: {
+        written: 'sum(rate(mcp_audit_records_total[5m]))',
+        lost: 'sum(rate(mcp_audit_lost_total[5m]))',
+        'left Redis early': 'sum(rate(mcp_audit_cuts_total[5m]))'
+      },
+      unit: 'reqps',
+      says: 'Lost: nothing could be written, and memory was full, too.'
+    },
+    {
+      title: 'Waiting for Redis',
+      of: { '{{instance}}': 'mcp_audit_ship_lag_seconds' },
+      unit: 's',
+      says: 'Over a minute: Redis is away or takes nothing. The records wait in AUDIT_DIR.'
+    },
+    {
+      title: 'Not sealed yet',
+      of: { '{{instance}}': 'mcp_audit_sealed_seconds' },
+      unit: 's',
+      says: 'Over 10 s: the disk takes no more.'
+    },
+    {
+      title: 'Room that records take',
+      of: { '{{instance}}': 'mcp_audit_spool_bytes' },
+      unit: 'bytes',
+      says: 'AUDIT_MAX_BYTES bounds it.'
+    }
+  ],
   'The process': [
     { title: 'CPU', of: { '{{instance}}': 'rate(process_cpu_seconds_total[5m])' }, unit: 'short', says: 'Cores.' },
     { title: 'Memory', of: { '{{instance}}': 'process_resident_memory_bytes' }, unit: 'bytes', says: 'Resident.' },

@@ -92,7 +92,7 @@ export async function buildManagement (options: ManagementOptions): Promise<Fast
 
   await app.register(metricsRoute, { metrics })
   const idempotency = new Idempotency(store, sealer(runtime.secrets, 'idempotency'))
-  const performer = new Performer(() => contextOf(options), idempotency)
+  const performer = new Performer(() => contextOf(options), idempotency, done => audit.operation(done))
   await app.register(operationRoutes, { performer, product: PRODUCT })
   const stop = answerRollCalls(store.bus, () => ({
     name: NAME, version: PRODUCT.version, settings: settingsDigest(config), tools: toolsDigest(runtime.offer.current)

@@ -118,7 +118,7 @@ async function registerTransport (app: FastifyInstance, composition: Composition
   await app.register(loadShedding, { maxInFlight: config.MAX_IN_FLIGHT })
   await app.register(auditTurns, { audit })
   await app.register(state, { store })
-  await app.register(metricsPlugin, { metrics, issuers: runtime.oauth2?.issuers ?? [] })
+  await app.register(metricsPlugin, { metrics, audit, issuers: runtime.oauth2?.issuers ?? [] })
   await app.register(origin, allowed)
   await app.register(address, { isProxy: listener && isProxy })
   if (listener !== undefined) {

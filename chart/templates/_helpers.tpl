@@ -26,6 +26,8 @@ app.kubernetes.io/component: server
 {{- $_ := set $settings "REDIS_URL_FILE" (printf "%s/REDIS_URL" $secrets) }}
 {{- end }}
 {{- $_ := set $settings "REPLICAS" .Values.replicas.max }}
+{{- $_ := set $settings "AUDIT_DIR" "/var/lib/secure-mcp-server/audit" }}
+{{- $_ := set $settings "AUDIT_MAX_BYTES" "536870912" }}
 {{- $_ := set $settings "DRAIN_MS" "5000" }}
 {{- $_ := set $settings "SHUTDOWN_GRACE_MS" "25000" }}
 {{- $_ := set $settings "NODE_OPTIONS" "--max-old-space-size=288" }}

@@ -32,14 +32,13 @@ export default operationRoutes
 async function handle (
   operation: Operation, performer: Performer, request: FastifyRequest, reply: FastifyReply
 ): Promise<unknown> {
-  const { headers, secureMcp: { caller, trace }, log } = request
+  const { headers, secureMcp: { caller, trace } } = request
   const { status, body, version, replayed } = await performer.perform(operation, {
     operator: caller!.principal,
     input: inputOf(operation, request),
     ifMatch: headers['if-match'],
     idempotencyKey: headers['idempotency-key'] as string | undefined,
-    trace,
-    log
+    trace
   })
   reply.code(status)
   if (version !== undefined) reply.header('etag', `"${version}"`)

@@ -9,8 +9,11 @@ import type { Trace } from '../decision/trace.ts'
 import type { Records } from '../state/records.ts'
 import { AppError } from '../errors.ts'
 import { isoNow } from '../telemetry/iso-now.ts'
+import { redact } from '../telemetry/redact.ts'
 import { BEGINNING, link, type Head } from './chain.ts'
-import { keyedDigest, textOf, VERSION, type ChainRecord, type Privacy, type RequestRecord } from './record.ts'
+import {
+  keyedDigest, textOf, VERSION, type ChainRecord, type OperationDone, type Privacy, type RequestRecord
+} from './record.ts'
 import { digestKey, sealed, type SealKey } from './seal.ts'
 import { MemorySpool } from './memory-spool.ts'
 import { Shipper } from './shipper.ts'
@@ -30,6 +33,8 @@ export interface Keeping extends Omit<SpoolOptions, 'chain' | 'folder'> {
   readonly records?: Records | undefined
   /** Told why they cannot be sent on, and when they are again. */
   readonly onUnshipped?: ((why: string | undefined) => void) | undefined
+  /** Who writes, in the name of the chain; the name of the machine if absent. */
+  readonly writer?: string | undefined
   /** The first seals. */
   readonly keys: readonly [SealKey, ...SealKey[]]
   /** What digests of arguments are keyed with. */
@@ -118,7 +123,7 @@ export class AuditLog {
       return
     }
     this.#privacy = { digest: keyedDigest(digestKey(keep.secret)), keyed: keep.privacy === 'keyed' }
-    const writer = hostname().replace(/[^A-Za-z0-9.@_-]/g, '').slice(0, 80)
+    const writer = (keep.writer ?? hostname()).replace(/[^A-Za-z0-9.@_-]/g, '').slice(0, 80)
     this.chain = `${writer}-${randomBytes(8).toString('hex')}`
     const { folder, records, retentionMs, onUnshipped: onTrouble = () => {} } = keep
     this.#spool = folder === undefined ? new MemorySpool() : new FileSpool({ ...keep, folder, chain: this.chain })
@@ -186,6 +191,17 @@ export class AuditLog {
     this.#pending.push({ text: textOf(trace, msg, this.#privacy), must: must && !trace.ran, done })
     this.#flush()
     if (failed !== undefined) throw failed
+  }
+
+  /** What an operator did: written at once. It is done, so it is never refused for want of room. */
+  operation (done: OperationDone): void {
+    this.#pending.push({ text: redact(own('operation', { ...done, decision: 'served' })), must: false, done: () => {} })
+    this.#flush()
+  }
+
+  /** @returns whether all was sent on within so many ms */
+  async sendOn (withinMs: number): Promise<boolean> {
+    return await this.#shipper?.end(withinMs) ?? true
   }
 
   /** End the chain, and send on what was not sent yet, within so many ms. */

@@ -62,7 +62,7 @@ export function openAudit (config: Config, log: LineLog, records?: Records): Aud
 }
 
 /** @throws {UsageError} where there is no secret and no key can be kept */
-function keeping (
+export function keeping (
   config: Config, log: Log, { folder, records }: { folder: string | undefined, records: Records | undefined }
 ): Keeping {
   const secrets = auditSecrets(config)

@@ -62,15 +62,21 @@ export interface RequestRecord extends RecordLine {
 }
 
 /** What an operator did. */
-export interface OperationRecord extends RecordLine {
-  readonly msg: 'operation'
-  readonly reqId?: string
+export interface OperationDone {
+  /** Of the request, where it came by one. */
+  readonly reqId?: string | undefined
   readonly principal: string
-  /** `keys.create`, `ip.block` */
+  /** `keys.create`, `blocklist.add` */
   readonly operation: string
-  readonly target?: string
+  /** What it was done to: an id, a range, a name. */
+  readonly target?: string | undefined
+  /** What was there, and what is there now, without hashes and secrets. */
   readonly before?: unknown
   readonly after?: unknown
+}
+
+export interface OperationRecord extends RecordLine, OperationDone {
+  readonly msg: 'operation'
   readonly decision: string
 }
 

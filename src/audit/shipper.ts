@@ -57,14 +57,15 @@ export class Shipper {
     return this.#shipped < this.#options.spool.appended
   }
 
-  /** Send the rest, but do not wait longer than so many ms. */
-  async end (withinMs: number): Promise<void> {
+  /** Send the rest, but do not wait longer than so many ms. @returns whether nothing is left */
+  async end (withinMs: number): Promise<boolean> {
     clearInterval(this.#timer)
     const until = performance.now() + withinMs
     while ((this.#isBehind || this.#busy !== undefined) && performance.now() < until) {
       await Promise.race([this.#turn(), sleep(until - performance.now(), undefined, { ref: false })])
       if (this.#isBehind) await sleep(BREATH_MS)
     }
+    return !this.#isBehind
   }
 
   async #turn (): Promise<void> {

@@ -1,5 +1,6 @@
 /** The local files of one chain: opened for appending, written at once, bounded. */
 import {
+  chownSync,
   closeSync,
   fchownSync,
   fstatSync,
@@ -11,7 +12,7 @@ import {
   statSync,
   writeSync
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Follower } from './follower.ts'
 
 /** Where records of one chain wait until they are old, or kept elsewhere. */
@@ -116,7 +117,7 @@ export class FileSpool implements Spool {
   /** @throws {NodeJS.ErrnoException} where the folder cannot be made or written */
   constructor (options: SpoolOptions) {
     this.#options = options
-    mkdirSync(options.folder, { recursive: true, mode: 0o700 })
+    makeFolder(options.folder)
     this.#sweep()
     this.#open(1)
   }
@@ -240,4 +241,12 @@ export class FileSpool implements Spool {
     const later = segments.filter(segment => segment.chain === chain && segment.first > first).map(({ first }) => first)
     this.#dropped.push({ chain, through: later.length === 0 ? undefined : Math.min(...later) - 1, why })
   }
+}
+
+/** What root makes belongs to whom the place belongs. */
+function makeFolder (folder: string): void {
+  const made = mkdirSync(folder, { recursive: true, mode: 0o700 })
+  if (made === undefined || process.geteuid?.() !== 0) return
+  const { uid, gid } = statSync(dirname(made))
+  for (let path = folder; path.length >= made.length; path = dirname(path)) chownSync(path, uid, gid)
 }

@@ -4,7 +4,7 @@ import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './co
 import { durationMs } from './duration.ts'
 import { inForce } from './in-force.ts'
 import { end, iso, table } from './table.ts'
-import { withStore } from './with-store.ts'
+import { withChange, withStore } from './with-store.ts'
 
 const VERBS = { block, unblock, list }
 
@@ -34,8 +34,13 @@ async function block (args: string[], io: Io): Promise<number> {
   )
   if (positionals.length === 0) throw new UsageError('Name an address or a range: ip block 203.0.113.0/24')
   const forMs = values.for === undefined ? undefined : durationMs('--for', values.for)
-  return await withStore(io, async store => {
+  return await withChange(io, async (store, _config, note) => {
+    const before = new Map(store.blocklist.entries())
     const ranges = await blockAddresses(store, positionals, { forMs, note: values.note })
+    for (const range of ranges) {
+      const after = store.blocklist.entries().get(range)
+      note({ operation: 'blocklist.add', target: range, before: before.get(range), after })
+    }
     if (values.json) io.out(JSON.stringify(oneOrMany(ranges.map(range => ({ range, blocked: true })))))
     else for (const range of ranges) io.err(`${range} is blocked.`)
     return await inForce(store, io)
@@ -45,8 +50,10 @@ async function block (args: string[], io: Io): Promise<number> {
 async function unblock (args: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(args, JSON_OPTION, Infinity)
   if (positionals.length === 0) throw new UsageError('Name an address or a range: ip unblock 203.0.113.0/24')
-  return await withStore(io, async store => {
+  return await withChange(io, async (store, _config, note) => {
+    const before = new Map(store.blocklist.entries())
     const ranges = await unblockAddresses(store, positionals)
+    for (const range of ranges) note({ operation: 'blocklist.remove', target: range, before: before.get(range) })
     if (values.json) io.out(JSON.stringify(oneOrMany(ranges.map(range => ({ range, blocked: false })))))
     else for (const range of ranges) io.err(`${range} is no longer blocked.`)
     return await inForce(store, io)

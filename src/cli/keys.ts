@@ -11,7 +11,7 @@ import { durationMs } from './duration.ts'
 import { inForce } from './in-force.ts'
 import { progressOn } from './progress.ts'
 import { table } from './table.ts'
-import { refuseUnlessWhole, withAnyStore, withStore } from './with-store.ts'
+import { refuseUnlessWhole, withAnyStore, withChange, withStore } from './with-store.ts'
 
 const HELP = `Usage: secure-mcp keys <create|list|show|change|rotate|revoke|import> [options]
 
@@ -71,8 +71,9 @@ async function create (args: string[], io: Io): Promise<number> {
     cidrs: values.cidr?.map(rangeOf),
     limit: values.limit === undefined ? undefined : limitOf(values.limit)
   }
-  return await withStore(io, async store => {
+  return await withChange(io, async (store, _config, note) => {
     const { key, record } = await createKey(store, asked)
+    note({ operation: 'keys.create', target: record.id, after: viewOf(record) })
     if (values.json) io.out(JSON.stringify({ ...viewOf(record), key }))
     else {
       io.out(key)
@@ -142,10 +143,12 @@ async function change (args: string[], io: Io): Promise<number> {
   const lifeMs = ['never', undefined].includes(values.expires) ? undefined : durationMs('--expires', values.expires!)
   const cidrs = values.cidr?.length === 1 && values.cidr[0] === 'any' ? null : values.cidr?.map(rangeOf)
   const limit = values.limit === undefined ? undefined : values.limit === 'class' ? null : limitOf(values.limit)
-  return await withStore(io, async store => {
+  return await withChange(io, async (store, _config, note) => {
+    const before = await showKey(store, which)
     const expires = values.expires === 'never' ? null : lifeMs === undefined ? undefined : store.now() + lifeMs
     const change = { allow: patterns, drop: values.drop, expires, cidrs, limit, owner: values.owner }
     const record = await changeKey(store, which, change)
+    note({ operation: 'keys.change', target: record.id, before, after: viewOf(record) })
     if (values.json) io.out(JSON.stringify(viewOf(record)))
     else io.err(`Key "${record.name}" (${record.id}) may use: ${record.permissions.join(', ') || 'no tool'}.`)
     return await inForce(store, io)
@@ -158,8 +161,10 @@ async function rotate (args: string[], io: Io): Promise<number> {
   }, 1)
   if (which === undefined) throw new UsageError('Name the key by id or name: keys rotate <id or name>')
   const overlapMs = durationMs('--overlap', values.overlap, 0)
-  return await withStore(io, async store => {
+  return await withChange(io, async (store, _config, note) => {
+    const before = await showKey(store, which)
     const { key, record } = await rotateKey(store, which, { overlapMs, endPrevious: values['end-previous'] })
+    note({ operation: 'keys.rotate', target: record.id, before, after: viewOf(record) })
     if (values.json) io.out(JSON.stringify({ ...viewOf(record), key }))
     else {
       io.out(key)
@@ -176,8 +181,12 @@ async function rotate (args: string[], io: Io): Promise<number> {
 async function revoke (args: string[], io: Io): Promise<number> {
   const { values, positionals: which } = parse(args, JSON_OPTION, Infinity)
   if (which.length === 0) throw new UsageError('Name the key by id or name: keys revoke <id or name>…')
-  return await withStore(io, async store => {
+  return await withChange(io, async (store, _config, note) => {
+    const before = await Promise.all(which.map(async one => await showKey(store, one)))
     const revoked = await revokeKeys(store, which)
+    for (const after of revoked) {
+      note({ operation: 'keys.revoke', target: after.id, before: before.find(({ id }) => id === after.id), after })
+    }
     if (values.json) io.out(JSON.stringify(revoked.length === 1 ? revoked[0] : revoked))
     else for (const { name, id } of revoked) io.err(`Key "${name}" (${id}) is revoked.`)
     return await inForce(store, io)
@@ -189,11 +198,12 @@ async function importFile (args: string[], io: Io): Promise<number> {
   if (file === undefined) throw new UsageError('Name the file: keys import <file>')
   const text = readIfThere(file)
   if (text === undefined) throw new UsageError(`There is no file ${file}`)
-  return await withStore(io, async (store, config) => {
+  return await withChange(io, async (store, config, note) => {
     const { records, warnings, problems } = readKeyFile(text, file, { allowShort: config.ALLOW_SHORT_KEYS })
     if (problems.length > 0) throw new UsageError(problems.join('\n'))
     const progress = progressOn('keys')
     const { added, known } = await importKeys(store, records, progress.at).finally(progress.end)
+    for (const after of added) note({ operation: 'keys.import', target: after.id, after })
     for (const warning of warnings) io.err(warning)
     if (values.json) io.out(JSON.stringify([...added, ...known]))
     else {

@@ -1,6 +1,8 @@
+import type { Config } from '../settings/schema.ts'
+import type { Store } from '../state/store.ts'
 import { acceptLoss, showState } from '../operate/state.ts'
 import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
-import { withAnyStore } from './with-store.ts'
+import { onRecord, withAnyStore, type NoteOperation } from './with-store.ts'
 
 const VERBS = { show, 'accept-loss': accept }
 
@@ -35,10 +37,12 @@ async function show (args: string[], io: Io): Promise<number> {
 
 async function accept (args: string[], io: Io): Promise<number> {
   const { values } = parse(args, JSON_OPTION)
-  return await withAnyStore(io, async store => {
+  const work = async (store: Store, _config: Config, note: NoteOperation) => {
     await acceptLoss(store)
+    note({ operation: 'state.accept-loss' })
     if (values.json) io.out(JSON.stringify({ accepted: true }))
     else io.err('The replicas go on within a second.')
     return 0
-  })
+  }
+  return await withAnyStore(io, async (store, config) => await onRecord(io, store, config, work))
 }

@@ -4,7 +4,7 @@ import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './co
 import { durationMs } from './duration.ts'
 import { inForce } from './in-force.ts'
 import { end, iso, table } from './table.ts'
-import { withStore } from './with-store.ts'
+import { withChange, withStore } from './with-store.ts'
 
 const NAMES = {
   jti: { type: 'string', multiple: true },
@@ -48,9 +48,10 @@ async function revoke (args: string[], io: Io): Promise<number> {
   )
   refuseTokens(positionals)
   const forMs = values.for === undefined ? undefined : durationMs('--for', values.for)
-  return await withStore(io, async (store, config) => {
+  return await withChange(io, async (store, config, note) => {
     const keepMs = forMs ?? config.OAUTH2_MAX_TOKEN_AGE_MS + config.OAUTH2_CLOCK_SKEW_MS
     const { ids, since, until } = await revokeTokens(store, values, { keepMs, note: values.note })
+    for (const id of ids) note({ operation: 'revocations.add', target: id, after: { since, until, note: values.note } })
     if (values.json) io.out(JSON.stringify({ revoked: ids, since, until }))
     else io.err(`Revoked: ${ids.join(', ')}. Kept until ${iso(until)}.`)
     return await inForce(store, io)
@@ -60,8 +61,10 @@ async function revoke (args: string[], io: Io): Promise<number> {
 async function unrevoke (args: string[], io: Io): Promise<number> {
   const { values, positionals } = parse(args, { ...JSON_OPTION, ...NAMES }, Infinity)
   refuseTokens(positionals)
-  return await withStore(io, async store => {
+  return await withChange(io, async (store, _config, note) => {
+    const before = new Map(store.revocations.entries())
     const ids = await unrevokeTokens(store, values)
+    for (const id of ids) note({ operation: 'revocations.remove', target: id, before: before.get(id) })
     if (values.json) io.out(JSON.stringify({ unrevoked: ids }))
     else io.err(`No longer revoked: ${ids.join(', ')}.`)
     return await inForce(store, io)

@@ -2,7 +2,7 @@ import { UsageError } from '../errors.ts'
 import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { inForce } from './in-force.ts'
 import { table } from './table.ts'
-import { withStore } from './with-store.ts'
+import { withChange, withStore } from './with-store.ts'
 
 const VERBS = { list, diff, approve }
 
@@ -85,8 +85,9 @@ async function approve (args: string[], io: Io): Promise<number> {
   }
   const { approveTools, upstreamEntries } = await loadUpstreams()
   const entries = upstreamEntries(io)
-  return await withStore(io, async store => {
+  return await withChange(io, async (store, _config, note) => {
     const approved = await approveTools(store, entries, server, values.all === undefined ? which : { all: values.all })
+    for (const tool of approved) note({ operation: 'tools.approve', target: `${server} ${tool}` })
     if (values.json) io.out(JSON.stringify(approved))
     else {
       io.err(

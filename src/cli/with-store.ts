@@ -1,4 +1,5 @@
 /** What commands share: the settings, the state that they name, and the word of the running server. */
+import type { OperationDone } from '../audit/record.ts'
 import type { Log } from '../telemetry/log.ts'
 import { readSettings } from '../settings/read.ts'
 import type { Config } from '../settings/schema.ts'
@@ -22,6 +23,30 @@ export async function withStore (io: Io, work: (store: Store, config: Config) =>
     refuseUnlessWhole(store)
     return await work(store, config)
   })
+}
+
+/** Says what a command changed, for the record. */
+export type NoteOperation = (done: Omit<OperationDone, 'principal'>) => void
+
+/** The same for a command that changes something, which is put on record. */
+export async function withChange (
+  io: Io, work: (store: Store, config: Config, note: NoteOperation) => Promise<number>
+): Promise<number> {
+  return await withStore(io, async (store, config) => await onRecord(io, store, config, work))
+}
+
+/** @throws {Error} where no record can be kept, and nothing may be changed without one */
+export async function onRecord (
+  io: Io, store: Store, config: Config,
+  work: (store: Store, config: Config, note: NoteOperation) => Promise<number>
+): Promise<number> {
+  const { operationRecords } = await import('../operate/operation-records.ts')
+  const records = await operationRecords(config, store, io.err)
+  try {
+    return await work(store, config, done => records.note(done))
+  } finally {
+    await records.end()
+  }
 }
 
 /** The same whatever condition state is in. */

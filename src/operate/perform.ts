@@ -1,11 +1,11 @@
 /** The one way to an operation: permission, form of what is asked, version, repetition, and a line of what changed. */
 import { hash } from 'node:crypto'
+import type { OperationDone } from '../audit/record.ts'
 import { mayPerform } from '../core/operators.ts'
 import type { Principal } from '../core/principal.ts'
 import { compileSchema, type Check } from '../core/schema.ts'
 import type { Trace } from '../decision/trace.ts'
 import { AppError, UsageError } from '../errors.ts'
-import type { Log } from '../telemetry/log.ts'
 import type { Idempotency, RepeatableAnswer } from './idempotency.ts'
 import type { OperateContext, Operation } from './operation.ts'
 
@@ -17,7 +17,6 @@ export interface OperatorRequest {
   readonly ifMatch?: string | undefined
   readonly idempotencyKey?: string | undefined
   readonly trace: Trace
-  readonly log: Log
 }
 
 export type OperatorAnswer = RepeatableAnswer & { readonly replayed: boolean }
@@ -27,11 +26,13 @@ const MAX_IDEMPOTENCY_KEY = 255
 export class Performer {
   readonly #context: () => OperateContext
   readonly #idempotency: Idempotency
+  readonly #record: (done: OperationDone) => void
   readonly #checks = new Map<string, Check>()
 
   /** @param context asked at each request: what is offered changes */
-  constructor (context: () => OperateContext, idempotency: Idempotency) {
+  constructor (context: () => OperateContext, idempotency: Idempotency, record: (done: OperationDone) => void) {
     this.#context = context
+    this.#record = record
     this.#idempotency = idempotency
   }
 
@@ -57,19 +58,19 @@ export class Performer {
   }
 
   async #run (operation: Operation, request: OperatorRequest, ifMatch: string | undefined): Promise<RepeatableAnswer> {
-    const { operator, input, trace, log } = request
+    const { operator, input, trace } = request
     trace.target = itemOf(input)
     try {
       const { body, version, secret, before } = await operation.run(
         this.#context(), input, { operator, ifMatch, trace }
       )
       if (operation.method !== 'GET' && operation.needs.startsWith('write.')) {
-        log.info(
-          {
-            operation: operation.name, principal: operator.id, item: trace.target, before, after: without(body, secret)
-          },
-          'changed'
-        )
+        const after = without(body, secret) ?? undefined
+        // What is done is to be answered, whatever becomes of its record.
+        trace.ran = true
+        this.#record({
+          reqId: trace.requestId, principal: operator.id, operation: operation.name, target: trace.target, before, after
+        })
       }
       return { status: operation.status ?? 200, body: body as RepeatableAnswer['body'], version, secret }
     } catch (error) {

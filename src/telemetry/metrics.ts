@@ -22,8 +22,19 @@ export interface Gauges {
   streams (): number
   /** How old the copy of the revocations is, ms. */
   revocationsAgeMs (): number
+  /** How the record of decisions is; undefined where the log alone has it. */
+  audit (): AuditGauges | undefined
   /** Of each authorization server: whether it answered the last time, and how old its keys are, ms. */
   issuers (): ReadonlyArray<{ readonly issuer: string, readonly up: boolean, readonly keysAgeMs: number | undefined }>
+}
+
+export interface AuditGauges {
+  readonly records: number
+  readonly lost: number
+  readonly spoolBytes: number
+  readonly unsealedMs: number
+  readonly shipLagMs: number
+  readonly cuts: number
 }
 
 export interface Metrics {
@@ -68,6 +79,16 @@ export interface MetricsOptions {
   settings?: string | undefined
 }
 
+/** Until an app is built. */
+const UNWATCHED: Gauges = {
+  health: () => 'ok',
+  inFlight: () => 0,
+  streams: () => 0,
+  revocationsAgeMs: () => 0,
+  audit: () => undefined,
+  issuers: () => []
+}
+
 export function createMetrics ({ process: ofProcess = false, version, settings }: MetricsOptions = {}): Metrics {
   const registry = new Registry()
   const registers = [registry]
@@ -104,11 +125,10 @@ export function createMetrics ({ process: ofProcess = false, version, settings }
     registers
   })
   const tools = toolMetrics(registers)
-  let gauges: Gauges = {
-    health: () => 'ok', inFlight: () => 0, streams: () => 0, revocationsAgeMs: () => 0, issuers: () => []
-  }
+  let gauges = UNWATCHED
   gaugesOfLoad(registers, () => gauges)
   gaugesOfTrust(registers, () => gauges)
+  gaugesOfAudit(registers, () => gauges.audit())
   return {
     answered ({ method, auth, target, decision, seconds }) {
       const named = method ?? 'none'
@@ -227,6 +247,39 @@ function gaugesOfTrust (registers: Registry[], gauges: () => Gauges): void {
       ) if (keysAgeMs !== undefined) keys.set({ issuer }, keysAgeMs / 1000)
     }
   })
+}
+
+/** What is on record, and how far from the process it got. */
+function gaugesOfAudit (registers: Registry[], figures: () => AuditGauges | undefined): void {
+  const total = (name: string, help: string, count: (now: AuditGauges) => number): void => {
+    const counter = new Counter({
+      name,
+      help,
+      registers,
+      collect () {
+        const now = figures()
+        counter.reset()
+        if (now !== undefined) counter.inc(count(now))
+      }
+    })
+  }
+  const level = (name: string, help: string, value: (now: AuditGauges) => number): void => {
+    const gauge = new Gauge({
+      name,
+      help,
+      registers,
+      collect () {
+        const now = figures()
+        if (now !== undefined) gauge.set(value(now))
+      }
+    })
+  }
+  total('mcp_audit_records_total', 'Lines of the record of decisions that this process wrote.', now => now.records)
+  total('mcp_audit_lost_total', 'Records that were lost, since nothing could be written.', now => now.lost)
+  total('mcp_audit_cuts_total', 'Times that older records left Redis early, because it was full.', now => now.cuts)
+  level('mcp_audit_spool_bytes', 'What the records in AUDIT_DIR take up.', now => now.spoolBytes)
+  level('mcp_audit_ship_lag_seconds', 'How old the oldest record is that Redis does not have.', now => now.shipLagMs / 1000)
+  level('mcp_audit_sealed_seconds', 'How old the oldest record is that no seal covers.', now => now.unsealedMs / 1000)
 }
 
 function upstreamCounters (registers: Registry[]): UpstreamCounters {

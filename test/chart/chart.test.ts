@@ -67,7 +67,7 @@ t.test('values reach the settings as they were written, and take the place of th
   const sentinels = new Objects(rendered(['ci/nginx-values.yaml'])).settings
   t.notOk('REDIS_URL_FILE' in sentinels, 'with Sentinels there is no URL')
   const tools = new Objects(rendered(['ci/cluster-values.yaml'])).serverContainer
-  t.match(tools.volumeMounts, [{}, {}, { name: 'tools', mountPath: '/app/tools', readOnly: true }])
+  t.match(tools.volumeMounts, [{}, {}, {}, { name: 'tools', mountPath: '/app/tools', readOnly: true }])
   t.equal(new Objects(rendered([], ['networkPolicy.enabled=false'])).policies.length, 0)
   const monitored = objectsOf(renderChart(NAMESPACE, [], ['monitoring.enabled=true', 'monitoring.serviceMonitor=true']))
   t.ok(monitored.some(({ kind }) => kind === 'ServiceMonitor'))

@@ -126,11 +126,27 @@ const RESTRICTED: Policy[] = [
   }
 ]
 
+/** `1Gi` in bytes. */
+function bytesOf (text: string | undefined): number {
+  const [, number, unit] = /^(\d+)([KMG])i$/.exec(text ?? '') ?? []
+  return Number(number) * 1024 ** ['', 'K', 'M', 'G'].indexOf(unit ?? '')
+}
+
 const PODS: Policy[] = [
   {
     claim: 'every root file system is read-only',
     findings: all => each(all.containers, ({ securityContext }) => securityContext?.readOnlyRootFilesystem !== true, nameOf),
     break: all => { all.serverContainer.securityContext.readOnlyRootFilesystem = false }
+  },
+  {
+    claim: 'records have a volume of twice AUDIT_MAX_BYTES, and the limit of the container leaves room for it',
+    findings: ({ settings, serverPod, serverContainer }) => {
+      const mount = serverContainer.volumeMounts.find((one: Manifest) => one.mountPath === settings.AUDIT_DIR)
+      const volume = serverPod.volumes.find((one: Manifest) => one.name === mount?.name)
+      const [size, limit] = [volume?.emptyDir?.sizeLimit, serverContainer.resources.limits['ephemeral-storage']].map(bytesOf)
+      return Number(settings.AUDIT_MAX_BYTES) * 2 <= size! && size! < limit! ? [] : [`${settings.AUDIT_MAX_BYTES}, ${size}, ${limit}`]
+    },
+    break: all => { all.settings.AUDIT_MAX_BYTES = '1073741824' }
   },
   {
     claim: 'every folder that may be written is bounded',

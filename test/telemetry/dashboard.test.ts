@@ -8,7 +8,7 @@ import { createMetrics } from '../../src/telemetry/metrics.ts'
 async function living (): Promise<Map<string, { type: string, labels: Set<string> }>> {
   const metrics = createMetrics({ process: true, version: '1', settings: 'a' })
   metrics.watch({
-    health: () => 'ok', inFlight: () => 1, streams: () => 1, revocationsAgeMs: () => 1, issuers: () => [{ issuer: 'https://a', up: true, keysAgeMs: 1 }]
+    health: () => 'ok', inFlight: () => 1, streams: () => 1, revocationsAgeMs: () => 1, audit: () => ({ records: 1, lost: 1, spoolBytes: 1, unsealedMs: 1, shipLagMs: 1, cuts: 1 }), issuers: () => [{ issuer: 'https://a', up: true, keysAgeMs: 1 }]
   })
   metrics.answered({ method: 'tools/call', auth: 'api_key', target: 'echo', decision: 'TOOL_FAILED', seconds: 1 })
   metrics.refused('TRANSPORT', 'HPE_INVALID')

@@ -117,9 +117,9 @@ t.test('each operation does what it says, in the form that it promises', async t
     t.notMatch(JSON.stringify(body), /"hash"/, 'no hash leaves')
     if (operation.versioned === true) t.equal(answer.headers.etag, `"${body.version}"`)
   }
-  const changed = lines.filter(({ msg }) => msg === 'changed')
+  const changed = lines.filter(({ msg }) => msg === 'operation')
   t.ok(changed.length >= 7)
-  t.match(changed.find(({ operation }) => operation === 'keys.revoke'), { principal: /^key:/, item: /^[a-z0-9]{10}$/, before: { status: 'active' }, after: { status: 'revoked' } })
+  t.match(changed.find(({ operation }) => operation === 'keys.revoke'), { principal: /^key:/, target: /^[a-z0-9]{10}$/, before: { status: 'active' }, after: { status: 'revoked' } })
   t.notMatch(JSON.stringify(lines), /mcpk_[a-z0-9]{10}_|"hash"/, 'the log holds no key')
 })
 
