@@ -24,7 +24,7 @@ export function minimalDebian (): string {
   if (!canMakeRoot()) throw new Error(ADVICE)
   const { mirror, suite } = archive()
   // Ubuntu keeps most of what Debian has in main apart.
-  const components = /^ID=ubuntu$/m.test(readFileSync('/etc/os-release', 'utf8')) ? 'main,universe' : 'main'
+  const components = isUbuntu() ? 'main,universe' : 'main'
   const root = join(CACHE, `debian-${suite}`)
   if (existsSync(root)) return root
   const work = `${root}.${process.pid}`
@@ -49,13 +49,15 @@ export function minimalDebian (): string {
 export function foreignDebian (arch: string): string {
   if (!canMakeRoot()) throw new Error(ADVICE)
   const { mirror, suite } = archive()
+  // Ubuntu's mirrors have the processors of PCs alone.
+  const from = isUbuntu() ? 'http://ports.ubuntu.com/ubuntu-ports' : mirror
   const root = join(CACHE, `debian-${suite}-${arch}`)
   if (existsSync(root)) return root
   const work = `${root}.${process.pid}`
   try {
     mkdirSync(work, { recursive: true })
     const { program, env } = debootstrap()
-    execFileSync(program, ['--foreign', `--arch=${arch}`, '--variant=minbase', suite, work, mirror], { env, stdio: ['ignore', 'ignore', 'inherit'] })
+    execFileSync(program, ['--foreign', `--arch=${arch}`, '--variant=minbase', suite, work, from], { env, stdio: ['ignore', 'ignore', 'inherit'] })
     const packages = join(work, 'var/cache/apt/archives')
     for (const name of readdirSync(packages).filter(name => name.endsWith('.deb'))) execFileSync('dpkg', ['-x', join(packages, name), work])
     for (const path of ['debootstrap', 'var/cache/apt/archives']) rmSync(join(work, path), { recursive: true, force: true })
@@ -104,6 +106,10 @@ function debootstrap (): Program {
   if (direct !== undefined) return { program: direct, env: process.env }
   const { root } = fetchPackage('debootstrap')
   return { program: join(root, 'usr/sbin/debootstrap'), env: { ...process.env, DEBOOTSTRAP_DIR: join(root, 'usr/share/debootstrap') } }
+}
+
+function isUbuntu (): boolean {
+  return /^ID=ubuntu$/m.test(readFileSync('/etc/os-release', 'utf8'))
 }
 
 /** Where this machine's apt finds the release that it runs. */
