@@ -256,6 +256,8 @@ export interface SecureMcpOptions extends Omit<SettingOptions, 'toolHook'> {
   redis?: RedisInstance | undefined
   /** Runs around every permitted call of a tool: a function, or a module of one. */
   toolHook?: ToolHook | string | undefined
+  /** For `mcpServersFile`: what its `${…}` name, and PATH and the like of its programs. Usually those of the process. */
+  env?: Readonly<Record<string, string | undefined>> | undefined
   /** False writes no line for a request. */
   requestLog?: boolean | undefined
 }
@@ -273,7 +275,7 @@ type Given = CustomIdentity | undefined | null | false | ''
  */
 const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp (app, options) {
   const { path = '/mcp', tools = [], principal, redis, requestLog, ...others } = options as Registered
-  const { toolHook, prefix = '', ...rest } = others
+  const { toolHook, env = {}, prefix = '', ...rest } = others
   const hook = typeof toolHook === 'function' ? toolHook : undefined
   const settings = typeof toolHook === 'string' ? { ...rest, toolHook } : rest
   const fullPath = pathIn(app.prefix + prefix, path, settings)
@@ -292,7 +294,15 @@ const secureMcp: FastifyPluginAsync<SecureMcpOptions> = async function secureMcp
   try {
     const loadSources = async () => await sourcesOf(typeof tools === 'function' ? await tools(app) : tools, config, log)
     const runtime = await buildRuntime({
-      config, store, logger: log, loadSources, given: principal !== undefined, toolHook: hook
+      config,
+      store,
+      logger: log,
+      loadSources,
+      given: principal !== undefined,
+      toolHook: hook,
+      // A file that happens to be in the folder of the app is not meant for this.
+      env: config.chosen.has('MCP_SERVERS_FILE') ? env : undefined,
+      upstreamCounts: metrics.upstreams
     })
     const given = principal && ((request: FastifyRequest, facts: RequestFacts) =>
       identifyGiven(runtime.chain, givenIdentity(async () => await principal(request) || undefined), facts))

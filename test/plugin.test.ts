@@ -1,6 +1,6 @@
 /** This product inside somebody else's Fastify app: row by row what could clash, on an app with everything that such apps have. */
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -16,6 +16,7 @@ import { folder, legacy, messageOf, modern, redisUrl } from './support/app.ts'
 import { foreignApp, THEIR_REQUESTS } from './support/foreign-app.ts'
 import { fetched } from './support/npm.ts'
 import { until } from './support/until.ts'
+import { startHttpUpstream } from './support/upstream-http.ts'
 
 const order = (name = 'get_order') => defineTool({
   name,
@@ -380,6 +381,26 @@ t.test('wrong options stop the start, all at once, in their names and without va
     t.match(rejected?.message, message, JSON.stringify(more))
     t.notOk(rejected?.message.includes('canary'))
   }
+})
+
+t.test('an app puts servers of a file behind its endpoint, and counts them among its metrics', async t => {
+  const web = await startHttpUpstream(t)
+  const mcpServersFile = join(folder(t), 'servers.json')
+  writeFileSync(mcpServersFile, JSON.stringify({ mcpServers: { web: { url: web.url, headers: { 'x-own': '$' + '{OWN}' } } } }))
+  const app = closing(t, Fastify())
+  await app.register(secureMcp, options(t, { mcpServersFile, env: { OWN: 'a value' }, principal: () => ({ id: 'ada', permissions: ['web_*'] }) }))
+  const names = async () => messageOf(await modern(app, 'tools/list')).result.tools.map(({ name }: { name: string }) => name) as string[]
+  t.ok(await until(async () => (await names()).includes('web_echo')))
+  t.match(messageOf(await modern(app, 'tools/call', { name: 'web_echo', arguments: { text: 'hello' } })).result, { content: [{ text: 'hello' }] })
+  t.match(await app.secureMcp.metrics(), /mcp_upstream_up\{upstream="web"\} 1/)
+  writeFileSync(mcpServersFile, '{"mcpServers": {}}')
+  t.ok(await until(async () => (await names()).length === 0), 'the file is followed')
+})
+
+t.test('a wrong file of servers stops the start of the app', async t => {
+  const mcpServersFile = join(folder(t), 'servers.json')
+  writeFileSync(mcpServersFile, '{"mcpServers": {"web": {}}}')
+  await t.rejects(Promise.resolve(closing(t, Fastify()).register(secureMcp, options(t, { mcpServersFile }))), /servers\.json:1/)
 })
 
 t.test('options are typed', async t => {

@@ -1,16 +1,20 @@
 import { UsageError } from '../errors.ts'
+import type { Store } from '../state/store.ts'
+import type { KeptOffer } from '../upstreams/kept-offer.ts'
 import { COMMAND, JSON_OPTION, parse, verbOf, type Command, type Io } from './command.ts'
 import { inForce } from './in-force.ts'
 import { table } from './table.ts'
 import { withChange, withStore } from './with-store.ts'
 
-const VERBS = { list, diff, approve }
+const VERBS = { list, cost, diff, approve }
 
 export const tools: Command = {
   summary: 'Show what is offered and who may call what.',
-  help: `Usage: secure-mcp tools <list|diff|approve> [options]
+  help: `Usage: secure-mcp tools <list|cost|diff|approve> [options]
 
   list                          what is offered, and which keys may call it
+  cost                          how many tokens of a model's context the list of
+                                each key takes, by server; an estimate
   diff [<server>]               tools of other MCP servers that wait for
                                 approval, and what is new about them
   approve <server> <tool>@<hash>…
@@ -26,31 +30,58 @@ Example:
 
 async function list (args: string[], io: Io): Promise<number> {
   const { values } = parse(args, JSON_OPTION)
-  // Loaded here: other commands need neither tools nor their validators.
-  const [{ listTools }, { buildCatalogue }, { loadTools }, { inspectorFromSettings }] = await Promise.all([
-    import(
-      '../operate/tools.ts'
-    ), import('../tools/catalogue.ts'), import('../tools/load.ts'), import('../settings/inspection.ts')
-  ])
-  return await withStore(io, async (store, config) => {
-    const catalogue = buildCatalogue(
-      await loadTools(config.TOOLS_DIR, { warn: io.err }), inspectorFromSettings(config).patterns
-    )
+  return await withOffer(io, async (store, { catalogue, servers }) => {
+    const { listTools } = await import('../operate/tools.ts')
     const rows = await listTools(store, catalogue)
     if (values.json) io.out(JSON.stringify(rows))
     else {
       io.out(table([
-        'tool', 'cost', 'own limit', 'exempt from', 'who may call it'
-      ], rows.map(({ tool, callers, cost, rate, exempt }) =>
+        'tool', 'server', 'cost', 'own limit', 'exempt from', 'who may call it'
+      ], rows.map(({ tool, upstream, callers, cost, rate, exempt }) =>
         [
           tool,
+          upstream ?? '-',
           String(cost),
           rate === undefined ? '-' : `${rate.limit} / ${rate.windowMs / 1000} s`,
           exempt.join(' ') || '-',
           callers.join(' ') || 'no key'
         ])))
     }
+    for (const { name, isListed, leftOut } of servers) {
+      if (!isListed) io.err(`${name} has listed nothing yet: see ${COMMAND} servers list`)
+      for (const { what, why } of leftOut) io.err(`${name}: ${what} is not offered: ${why}`)
+    }
     return 0
+  })
+}
+
+async function cost (args: string[], io: Io): Promise<number> {
+  const { values } = parse(args, JSON_OPTION)
+  return await withOffer(io, async (store, { catalogue }) => {
+    const { listCosts } = await import('../operate/tools.ts')
+    const rows = await listCosts(store, catalogue)
+    if (values.json) io.out(JSON.stringify(rows))
+    else if (rows.length === 0) io.err('No key may use a tool.')
+    else {
+      io.out(table(['key', 'server', 'tools', 'tokens'], rows.map(({ key, upstream, tools, tokens }) =>
+        [key, upstream ?? '-', String(tools), `~${tokens}`])))
+      io.err('Tokens are an estimate: four characters of the list are counted as one, and models differ.')
+    }
+    return 0
+  })
+}
+
+/** With own tools and those of the servers behind this one. Loaded here: other commands need no tools. */
+async function withOffer (io: Io, run: (store: Store, offer: KeptOffer) => Promise<number>): Promise<number> {
+  const [{ buildCatalogue }, { loadTools }, { inspectorFromSettings }, { offerKept }] = await Promise.all([
+    import('../tools/catalogue.ts'), import('../tools/load.ts'), import('../settings/inspection.ts'),
+    import('./upstream-entries.ts')
+  ])
+  return await withStore(io, async (store, config) => {
+    const own = buildCatalogue(
+      await loadTools(config.TOOLS_DIR, { warn: io.err }), inspectorFromSettings(config).patterns
+    )
+    return await run(store, await offerKept(io, store, own))
   })
 }
 

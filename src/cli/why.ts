@@ -16,7 +16,7 @@ export const why: Command = {
 
 Asks every layer in the order in which a request meets them, with the policy of
 now. Nothing is counted and no tool runs. With MCP_OPERATOR_KEY the running
-server is asked: it alone knows tools of upstreams, and without Redis the limits.
+server is asked: it knows how upstreams are, and without Redis the limits.
 
   --record <id>        a request, by the X-Request-Id of its answer: what was
                        decided then, on any replica
@@ -73,14 +73,25 @@ Example:
   }
 }
 
+/** Beside the server it is not known how a server behind it is now, only what it listed. */
+const READY = { state: 'ready', trouble: undefined } as const
+const NOT_LISTED = { state: 'idle', trouble: 'it has listed nothing yet' } as const
+
 /** What the server would decide by, made as the server makes it; loaded here, since other commands need no tools. */
 async function contextOf (store: Store, config: Config, io: Io): Promise<WhyContext> {
-  const { buildRuntime } = await import('../runtime.ts')
+  const [{ buildRuntime }, { offerKept }, { whyAbsent }] = await Promise.all([
+    import('../runtime.ts'), import('./upstream-entries.ts'), import('../operate/absent.ts')
+  ])
   const logger = { ...QUIET, warn: (_data: object, message = '') => { io.err(message) } }
   const { offer, inspection, authenticators, rules } = await buildRuntime({ config, store, logger })
+  const { catalogue, servers } = await offerKept(io, store, offer.current)
+  const blamed = servers.map(({ name, isListed, leftOut }) => ({
+    name, leftOut, ...(isListed ? READY : NOT_LISTED)
+  }))
   return {
     store,
-    catalogue: offer.current,
+    catalogue,
+    whyAbsent: target => whyAbsent(blamed, target),
     inspection,
     authenticators,
     rules,

@@ -22,8 +22,6 @@ export const NOT_OPTIONS = {
   DRAIN_MS: 'the app decides when it closes',
   SHUTDOWN_GRACE_MS: 'the app decides when it closes',
   TOOLS_DIR: 'write tools',
-  MCP_SERVERS_FILE: 'servers behind this one are served by npx secure-mcp-server',
-  STDIO_UPSTREAMS: 'servers behind this one are served by npx secure-mcp-server',
   MCP_AUTH_ENABLED: 'to serve everyone write principal: () => ({ id: \'everyone\', permissions: [\'*\'] })',
   AUDIT: 'the app\'s log has the request lines; records are kept by the server',
   AUDIT_DIR: 'records are kept by the server',

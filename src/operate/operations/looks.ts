@@ -37,6 +37,7 @@ const Explained = Type.Object({
 const Count = Type.Integer({ minimum: 0 })
 const Tool = Type.Object({
   tool: Type.String(),
+  upstream: Type.Optional(Type.String({ description: 'The server behind this one that runs it.' })),
   callers: Type.Array(Type.String(), { description: 'Names of the keys that may call it.' }),
   cost: Type.Integer(),
   rate: Type.Optional(Type.Object({ limit: Type.Integer(), windowMs: Type.Integer() })),
@@ -96,7 +97,9 @@ export const LOOKS = [
     async run ({ store, catalogue }, input) {
       const rows = await listTools(store, catalogue)
       const { items, next } = pageFrom(rows, ({ tool }) => tool, input)
-      const told = items.map(({ rate, ...row }) => ({ ...row, ...(rate === undefined ? {} : { rate }) }))
+      const told = items.map(({ rate, upstream, ...row }) => ({
+        ...row, ...(rate === undefined ? {} : { rate }), ...(upstream === undefined ? {} : { upstream })
+      }))
       return { body: { items: told, ...(next === undefined ? {} : { next }) } }
     }
   }),
