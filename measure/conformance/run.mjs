@@ -1,5 +1,5 @@
 // `npm run measure conformance`: the official suite against this server with the tools of test/conformance/tools, authentication on.
-// Usage: npm run measure conformance [-- --replicas 2] [-- --plugin] [-- --capture]; --plugin serves from inside an app of somebody else, the last keeps the suite's messages for test/mcp/lanes.test.ts. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
+// Usage: npm run measure conformance [-- --replicas 2] [-- --plugin] [-- --behind] [-- --capture]; --plugin serves from inside an app of somebody else, --behind puts the server behind another one that has no tools of its own, the last keeps the suite's messages for test/mcp/lanes.test.ts. The suite needs Node 22 and is installed into .cache, apart from our dependencies.
 import { execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
@@ -13,10 +13,11 @@ import { freePort, startRedis } from '../../test/support/redis.ts'
 
 const SUITE = '0.2.0-alpha.12'
 const ROOT = resolve(import.meta.dirname, '../..')
-const { values: { replicas: wanted, plugin, record, verbose, capture } } = parseArgs({
+const { values: { replicas: wanted, plugin, behind, record, verbose, capture } } = parseArgs({
   options: {
     replicas: { type: 'string', default: '1' },
     plugin: { type: 'boolean', default: false },
+    behind: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     capture: { type: 'boolean', default: false }
@@ -35,20 +36,22 @@ const stateSecret = randomBytes(32).toString('base64url')
 const proxy = createServer()
 const port = await listening(proxy)
 const servers = []
+const references = []
 const captured = new Set()
 try {
-  for (let i = 0; i < replicas; i++) servers.push(await startServer())
+  if (behind) servers.push(await startServer({ BUILT_IN_TOOLS: 'false', MCP_SERVERS_FILE: fileOf(await startReference()), TOOLS_DIR: undefined }))
+  else for (let i = 0; i < replicas; i++) servers.push(await startServer())
   roundRobin(proxy, servers.map(({ port }) => port))
 
   const rows = []
   for (const revision of Object.keys(REQUIRED)) rows.push([revision, await run(revision)])
   const fine = rows.every(([revision, { passed, failed }]) => passed >= REQUIRED[revision] && failed.length === 0)
-  const where = plugin ? ', through the plugin inside a foreign app' : ''
+  const where = plugin ? ', through the plugin inside a foreign app' : behind ? ', behind another one, prefix off' : ''
   const what = (replicas > 1 ? `${replicas} replicas on one Redis, round robin, no affinity` : 'one process') + where
   for (const [revision, { passed, failed }] of rows) console.log(`${revision}: ${passed}/${REQUIRED[revision]} required (${what})${failed.length > 0 ? `; failed: ${failed.join(', ')}` : ''}`)
   if (record) {
-    writeSection(plugin ? 'conformance-plugin' : replicas > 1 ? 'conformance-replicas' : 'conformance', [
-      `## Conformance, ${what}`, '', circumstances(`npm run measure conformance${plugin ? ' -- --plugin' : replicas > 1 ? ` -- --replicas ${replicas}` : ''}`) + `, suite ${SUITE}`, '',
+    writeSection(plugin ? 'conformance-plugin' : behind ? 'conformance-behind' : replicas > 1 ? 'conformance-replicas' : 'conformance', [
+      `## Conformance, ${what}`, '', circumstances(`npm run measure conformance${plugin ? ' -- --plugin' : behind ? ' -- --behind' : replicas > 1 ? ` -- --replicas ${replicas}` : ''}`) + `, suite ${SUITE}`, '',
       markdownTable(['revision', 'required scenarios passed', 'failed'], rows.map(([revision, { passed, failed }]) => [revision, `${passed}/${REQUIRED[revision]}`, failed.join(', ') || 'none']))
     ].join('\n'))
   }
@@ -57,12 +60,26 @@ try {
 } finally {
   proxy.close()
   proxy.closeAllConnections()
-  for (const { child } of servers) child.kill('SIGKILL')
+  for (const { child } of [...servers, ...references]) child.kill('SIGKILL')
   await redis?.stop()
   rmSync(folder, { recursive: true, force: true })
 }
 
-async function startServer () {
+async function startReference () {
+  const reference = await startServer({ PUBLIC_URL: undefined })
+  references.push(reference)
+  return reference
+}
+
+/** A file with this server and no prefix. */
+function fileOf ({ port }) {
+  const file = join(folder, 'mcp_servers.json')
+  const headers = { authorization: 'Bearer ${REFERENCE_KEY}' }
+  writeFileSync(file, JSON.stringify({ mcpServers: { reference: { url: `http://127.0.0.1:${port}/mcp`, headers, prefix: '', pin: 'off', share: 'caller' } } }))
+  return file
+}
+
+async function startServer (env = {}) {
   const own = await freePort()
   const program = plugin
     ? ['--import', join(ROOT, 'scripts/typescript.mjs'), join(ROOT, 'measure/conformance/plugin-app.ts')]
@@ -78,7 +95,9 @@ async function startServer () {
       TOOLS_DIR: join(ROOT, 'test/conformance/tools'),
       MCP_API_KEY: key,
       RATE_LIMIT_API_KEY: '1000000',
-      ...(redis === undefined ? {} : { REDIS_URL: redis.url, STATE_SECRET: stateSecret })
+      REFERENCE_KEY: key,
+      ...(redis === undefined ? {} : { REDIS_URL: redis.url, STATE_SECRET: stateSecret }),
+      ...env
     }
   })
   const until = Date.now() + 20_000

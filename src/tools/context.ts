@@ -27,6 +27,8 @@ export interface Host {
   departure?: (() => Departing) | undefined
   progress?: ((done: number, total?: number, message?: string) => void) | undefined
   message?: ((level: Level, data: unknown, logger?: string) => void) | undefined
+  /** The least level of messages that the client wants; undefined: none. */
+  logLevel?: Level | undefined
   changed?: ((what: Change) => void) | undefined
   clientCapabilities?: Readonly<Record<string, unknown>> | undefined
   answers?: Readonly<Record<string, unknown>>

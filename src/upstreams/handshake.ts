@@ -31,6 +31,7 @@ const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const
 
 const VERSION_META = 'io.modelcontextprotocol/protocolVersion'
 const CAPABILITIES_META = 'io.modelcontextprotocol/clientCapabilities'
+const LOG_LEVEL_META = 'io.modelcontextprotocol/logLevel'
 const CLIENT_META = 'io.modelcontextprotocol/clientInfo'
 
 /** Statuses with which servers of the older revisions refuse what they do not know. */
@@ -114,12 +115,15 @@ export interface OnBehalf {
   readonly clientInfo: Members
   /** What the caller declared: a server of revision 2026-07-28 may ask that, and no more. */
   readonly capabilities: Members
+  /** The least level of log messages that the caller wants; undefined: none. */
+  readonly logLevel?: string | undefined
   /** Arguments that headers repeat. */
   readonly declared?: readonly ParamHeader[]
 }
 
-function modernMeta ({ clientInfo, capabilities }: OnBehalf): Members {
+function modernMeta ({ clientInfo, capabilities, logLevel }: OnBehalf): Members {
   return {
+    ...(logLevel === undefined ? {} : { [LOG_LEVEL_META]: logLevel }),
     [VERSION_META]: MODERN,
     [CLIENT_META]: clientInfo,
     [CAPABILITIES_META]: capabilities

@@ -2,7 +2,7 @@
  * Why a call to an upstream came to nothing, in the words that the caller reads, and what it says of the upstream's
  * health.
  */
-import { AppError, UsageError } from '../errors.ts'
+import { AppError, ERRORS, UsageError } from '../errors.ts'
 import { redact } from '../telemetry/redact.ts'
 import { UpstreamError, type UpstreamReason } from '../tools/tool.ts'
 import { PeerTrouble, UpstreamFault, type TroubleKind } from './messages.ts'
@@ -40,8 +40,10 @@ export function toldOf (error: unknown, name: string, mask: (text: string) => st
     if (OF_THE_HOP.has(error.code)) {
       return new UpstreamError('UPSTREAM_BROKEN', `Upstream "${name}" refused the message: ${message}`)
     }
+    const more = { rule: `upstream ${name}`, data: dataOf(error.data, mask) }
+    if (error.code === ERRORS.CAPABILITY_MISSING.rpc) return new AppError('CAPABILITY_MISSING', message, more)
     const rpc = error.code < 0 ? error.code : INTERNAL_ERROR
-    return new AppError('TOOL_ERROR', message, { rpc, rule: `upstream ${name}`, data: dataOf(error.data, mask) })
+    return new AppError('TOOL_ERROR', message, { ...more, rpc })
   }
   // Nobody waits any more: whoever ran the call knows why.
   if (!(error instanceof PeerTrouble) || error.kind === 'cancelled') return error

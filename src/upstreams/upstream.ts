@@ -169,7 +169,9 @@ export class Upstream {
     const { peer, agreement } = connection
     const host = CallContext.hostOf(context)
     const since = performance.now()
-    const dressed = dress(agreement, method, params, { ...this.#behalf(context.clientCapabilities), declared })
+    const dressed = dress(
+      agreement, method, params, { ...this.#behalf(context.clientCapabilities), logLevel: host.logLevel, declared }
+    )
     const over = connection.begin()
     line.usedAt = since
     try {

@@ -4,7 +4,7 @@ import type { UpstreamEntry } from '../../src/upstreams/entry.ts'
 import { addKey, build, legacy, messageOf, modern } from '../support/app.ts'
 import { entryOf } from '../support/entries.ts'
 import { MemoryWire } from '../support/memory-wire.ts'
-import { ScriptedUpstream, text, tool, type Script } from '../support/scripted-upstream.ts'
+import { Fault, ScriptedUpstream, text, tool, type Script } from '../support/scripted-upstream.ts'
 import { until } from '../support/until.ts'
 
 interface Behind { script?: Script, entry?: Partial<UpstreamEntry> }
@@ -162,6 +162,24 @@ t.test('a server of the newer revision may ask the caller first, where the file 
   const answered = await ask({ requestState: asked.requestState, inputResponses: { who: { action: 'accept', content: { name: 'Ada' } } } })
   t.match(answered.content[0].text, '{"who":{"action":"accept","content":{"name":"Ada"}}} its own')
   t.match(messageOf(await modern(app, 'tools/call', { name: 'not_ask', arguments: {}, _meta }, { key })), { result: { isError: true } })
+})
+
+t.test('a server of the newer revision logs for those who want it, and what it needs of a client is told as this server tells it', async t => {
+  const tools = [
+    tool('log', hands => {
+      hands.send({ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'a line' } })
+      return text(String((hands.params._meta as Record<string, unknown>)['io.modelcontextprotocol/logLevel']))
+    }),
+    tool('needs', () => { throw new Fault(-32021, 'It needs sampling', { requiredCapabilities: { sampling: {} } }) })
+  ]
+  const { app, key, call } = await open(t, { s: { script: { era: 'modern', tools }, entry: { protocol: 'modern' } } })
+  t.equal(said(await call('s_log')), 'undefined', 'nobody wants it')
+  const _meta = { 'io.modelcontextprotocol/logLevel': 'warning' }
+  t.match((await modern(app, 'tools/call', { name: 's_log', arguments: {}, _meta }, { key })).body, /"text":"warning"/)
+  t.match((await legacy(app, 'tools/call', { name: 's_log', arguments: {} }, { key })).body, /"text":"info"/)
+  const { statusCode, body } = await modern(app, 'tools/call', { name: 's_needs', arguments: {} }, { key })
+  t.equal(statusCode, 400)
+  t.match(JSON.parse(body), { error: { code: -32021, data: { requiredCapabilities: { sampling: {} } } } })
 })
 
 t.test('what the wire may pass on of a caller reaches it, and an API key is no token', async t => {

@@ -12,6 +12,7 @@ import type { Departing, Departure } from '../../core/departure.ts'
 import type { Principal } from '../../core/principal.ts'
 import type { Decision } from '../../decision/decide.ts'
 import type { Trace } from '../../decision/trace.ts'
+import { AppError } from '../../errors.ts'
 import type { Log } from '../../telemetry/log.ts'
 import { runTool, type CallOutcome } from '../../tools/call.ts'
 import type { OfferedTool } from '../../tools/catalogue.ts'
@@ -26,7 +27,7 @@ import type { PendingCall } from '../pending-call.ts'
 import { noteBegin } from '../note-begin.ts'
 import { resultOf, settle } from '../refusals.ts'
 import {
-  CLIENT_CAPABILITIES_META_KEY, MODERN_VERSION, SERVER_INFO_META_KEY, SUPPORTED_PROTOCOL_VERSIONS
+  CLIENT_CAPABILITIES_META_KEY, LEGACY_LOG_LEVEL, MODERN_VERSION, SERVER_INFO_META_KEY, SUPPORTED_PROTOCOL_VERSIONS
 } from '../sdk/protocol.ts'
 import type { ServingOptions } from '../serving.ts'
 import { toolsListMeta } from '../tools-list-meta.ts'
@@ -126,7 +127,8 @@ export class FastLane {
       const result = settle(done, who.trace)
       return isPlain(result) ? respond(id, this.#written(result, era)) : pending
     } catch (error) {
-      if (host.hasSpoken) return pending
+      // The SDK gives this error its status.
+      if (host.hasSpoken || (error instanceof AppError && error.code === 'CAPABILITY_MISSING')) return pending
       if (!host.isAborted) who.log.error({ err: error }, 'handler failed')
       return this.#refused(id, era, () => { throw error }, who)
     }
@@ -173,6 +175,7 @@ class LaneHost implements Host {
   readonly clientCapabilities: Readonly<Record<string, unknown>>
   readonly progress: Host['progress']
   readonly message: Host['message']
+  readonly logLevel: Host['logLevel']
   readonly #depart: () => Departure
   readonly #said: Array<(host: Host) => void> = []
   #departure: Departure | undefined
@@ -201,6 +204,7 @@ class LaneHost implements Host {
       : (...words) => {
           this.#say(host => host.progress?.(...words))
         }
+    this.logLevel = era === 'modern' ? undefined : LEGACY_LOG_LEVEL
     this.message = era === 'modern' ? undefined : (...words) => { this.#say(host => host.message?.(...words)) }
   }
 

@@ -7,12 +7,12 @@ import { redact } from '../../telemetry/redact.ts'
 import type { Catalogue } from '../../tools/catalogue.ts'
 import { CallContext, type Host } from '../../tools/context.ts'
 import { failure } from '../../tools/call.ts'
-import type { Context, InputNeeded, Question } from '../../tools/tool.ts'
+import type { Context, InputNeeded, Level, Question } from '../../tools/tool.ts'
 import { tellSuspicion } from '../admit.ts'
 import { errorOf } from '../refusals.ts'
 import type { ServedMessage, Serving, ServingOptions } from '../serving.ts'
 import { openAnswers, sealQuestions, type Repeated, type Returned } from './answers.ts'
-import { CLIENT_CAPABILITIES_META_KEY } from './protocol.ts'
+import { CLIENT_CAPABILITIES_META_KEY, LEGACY_LOG_LEVEL, LOG_LEVEL_META_KEY } from './protocol.ts'
 
 /** Params of every method that has a handler. Their form was read before the SDK got them. */
 export interface Params {
@@ -102,6 +102,7 @@ export class HandledRequest {
     const { principal, trace, headers, onward, log } = this.message
     const token = mcpReq._meta?.progressToken
     const { state, answers } = this.#returned
+    const envelope = mcpReq.envelope as Record<string, unknown> | undefined
     return {
       principal,
       requestId: trace.requestId,
@@ -128,8 +129,9 @@ export class HandledRequest {
       message: (level, data, logger) => {
         mcpReq.log(level, data, logger).catch(gone)
       },
+      logLevel: envelope === undefined ? LEGACY_LOG_LEVEL : envelope[LOG_LEVEL_META_KEY] as Level | undefined,
       changed: options.changed,
-      clientCapabilities: ((mcpReq.envelope as Record<string, unknown> | undefined)?.[CLIENT_CAPABILITIES_META_KEY] ??
+      clientCapabilities: (envelope?.[CLIENT_CAPABILITIES_META_KEY] ??
         server.getClientCapabilities()) as Record<string, unknown> | undefined,
       answers,
       state

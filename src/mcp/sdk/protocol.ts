@@ -11,3 +11,5 @@ export {
 
 /** The revision in which each request says all that it needs. */
 export const MODERN_VERSION = '2026-07-28'
+/** What servers behind this one log for clients of the older revisions, which name a level for a session alone. */
+export const LEGACY_LOG_LEVEL = 'info'
