@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util'
 /** Each runs when it is imported. */
 const PARTS: Readonly<Record<string, () => Promise<unknown>>> = {
   registry: () => import('./registry.ts'),
-  oracle: () => import('./oracle-run.ts')
+  oracle: () => import('./oracle-run.ts'),
+  kills: () => import('./kills.ts')
 }
 
 const { positionals: [part = 'registry'] } = parseArgs({ allowPositionals: true, strict: false })

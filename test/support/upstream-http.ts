@@ -28,7 +28,7 @@ export interface HttpUpstreamOptions extends Script {
   readonly instead?: (request: IncomingMessage, response: ServerResponse, message: Received) => boolean
 }
 
-export async function startHttpUpstream (t: Test, { streams = false, speaks = false, port = 0, instead = () => false, ...script }: HttpUpstreamOptions = {}): Promise<HttpUpstream> {
+export async function startHttpUpstream (t: Pick<Test, 'teardown'>, { streams = false, speaks = false, port = 0, instead = () => false, ...script }: HttpUpstreamOptions = {}): Promise<HttpUpstream> {
   const server = new ScriptedUpstream(script)
   const heads: HttpUpstream['heads'] = []
   const sessions = new Set<string>()
