@@ -74,7 +74,7 @@ async function startReference () {
 /** A file with this server and no prefix. */
 function fileOf ({ port }) {
   const file = join(folder, 'mcp_servers.json')
-  const headers = { authorization: 'Bearer ${REFERENCE_KEY}' }
+  const headers = { authorization: `Bearer ${key}` }
   writeFileSync(file, JSON.stringify({ mcpServers: { reference: { url: `http://127.0.0.1:${port}/mcp`, headers, prefix: '', pin: 'off', share: 'caller' } } }))
   return file
 }
@@ -95,7 +95,6 @@ async function startServer (env = {}) {
       TOOLS_DIR: join(ROOT, 'test/conformance/tools'),
       MCP_API_KEY: key,
       RATE_LIMIT_API_KEY: '1000000',
-      REFERENCE_KEY: key,
       ...(redis === undefined ? {} : { REDIS_URL: redis.url, STATE_SECRET: stateSecret }),
       ...env
     }
