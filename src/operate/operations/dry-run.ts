@@ -24,7 +24,7 @@ export const DRY_RUNS = [
   defineOperation({
     name: 'dry-run.change',
     summary: 'What a change of a key, a limit or the blocklist would have decided of the newest calls.',
-    needs: 'read.dry-run',
+    needs: 'read.dryrun',
     method: 'POST',
     path: '/api/dry-run',
     input: Type.Object({
