@@ -27,7 +27,7 @@ const QUESTIONS: readonly NightQuestion[] = [
   { asks: 'which tool is slow?', command: 'curl --silent localhost:$MANAGEMENT_PORT/metrics | grep mcp_tool_duration_seconds', says: /tool="echo"/ },
   { asks: 'which key is unused?', command: 'secure-mcp-server doctor --only unused-keys', says: /unused-keys/ },
   { asks: 'which version runs?', command: '$LOGS | grep \'"msg":"starting"\'', says: /"version"/ },
-  { asks: 'what did operators change through the API?', command: '$LOGS | grep \'"msg":"changed"\'', says: /blocklist\.add/ },
+  { asks: 'what did operators change?', command: 'secure-mcp-server audit tail --json --since 24h | grep \'"msg":"operation"\'', says: /blocklist\.add/ },
   { asks: 'is a key near its limit?', command: 'secure-mcp-server why --key ci', says: /left in/ },
   { asks: 'is the record whole?', command: 'secure-mcp-server audit verify', says: /whole/ },
   { asks: 'what would this change break?', command: 'secure-mcp-server dry-run --key ci --drop \'*\' --allow \'get_*\'', says: /ACCESS_DENIED/ }
