@@ -37,8 +37,12 @@ export class GuardedClient {
       client.on('+node', (redis: Redis) => {
         this.#forget(keyOf(redis))
         this.#nodes.set(keyOf(redis), redis)
+        redis.on('ready', () => this.#circuits.get(keyOf(redis))?.answered())
       })
       client.on('-node', (redis: Redis) => { if (this.#nodes.get(keyOf(redis)) === redis) this.#forget(keyOf(redis)) })
+    } else {
+      // A new connection has had answers by then, after a failover those of another master: no need to wait for a probe.
+      client.on('ready', () => this.#circuits.get('')?.answered())
     }
   }
 
