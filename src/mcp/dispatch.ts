@@ -20,6 +20,7 @@ import { events, OfferChange, type Events } from './streams/changes.ts'
 import { StreamRegistry, type Streams } from './streams/registry.ts'
 import { QUIET_MS, Reply } from './streams/reply.ts'
 import { listen } from './streams/subscription.ts'
+import { WatchedResources } from './streams/watched-resources.ts'
 
 export interface McpOptions extends Omit<ServingOptions, 'changed'> {
   readonly store: Store
@@ -44,6 +45,7 @@ export class McpService {
   readonly #quietMs: number
   readonly #events: Events
   readonly #streams: Streams
+  readonly #watched: WatchedResources
   readonly #stopOffer: () => void
   readonly #lane: FastLane | undefined
   readonly #modern: ModernHandler
@@ -57,6 +59,7 @@ export class McpService {
     this.#options = options
     this.#quietMs = quietMs
     this.#events = events(store.bus, log)
+    this.#watched = new WatchedResources(options.offer, resource => this.#events.here({ resource }))
     this.#streams = new StreamRegistry({
       revocations: store.revocations,
       bus: store.bus,
@@ -85,6 +88,7 @@ export class McpService {
           store,
           ...sessions,
           events: this.#events,
+          watched: this.#watched,
           streams: this.#streams,
           requests: this.#requests,
           serverRequests: this.#serverRequests
@@ -179,7 +183,8 @@ export class McpService {
   #listen ({ id, params, accepts }: McpRequest, { caller, log }: RequestContext): HttpResponse {
     if (!accepts.stream) throw new AppError('NOT_ACCEPTABLE', 'This is an event stream: accept text/event-stream')
     const offers = (uri: string) => resourceAt(this.#options.offer.current, caller.principal, uri) !== undefined
-    const options = { events: this.#events, streams: this.#streams, info: this.#options.identity.info, offers, log }
+    const { info } = this.#options.identity
+    const options = { events: this.#events, streams: this.#streams, watched: this.#watched, info, offers, log }
     return listen(options, id, params.notifications as object, caller)
   }
 }

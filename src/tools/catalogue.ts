@@ -35,6 +35,8 @@ export interface OfferedResource {
   readonly resource: Resource
   /** Undefined for a fixed URI. */
   readonly template: UriTemplate | undefined
+  /** Of a server behind this one: hear of its changes there. @returns the way to stop */
+  readonly watch?: ((uri: string, changed: () => void) => () => void) | undefined
   readonly listed: Readonly<Record<string, unknown>>
   readonly exempt: ReadonlySet<string>
 }

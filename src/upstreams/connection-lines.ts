@@ -11,7 +11,7 @@ import type { HealthOptions, UpstreamHealth } from './health.ts'
 import { PeerTrouble, type Members } from './messages.ts'
 import type { ParkedCalls } from './parked-calls.ts'
 import { ALL_QUESTIONS } from './questions.ts'
-import { openServerStream } from './server-stream.ts'
+import { ServerStream } from './server-stream.ts'
 import { startTrouble } from './trouble.ts'
 import { Turns } from './turns.ts'
 
@@ -66,6 +66,9 @@ export class ConnectionLines {
   readonly #health: UpstreamHealth
   readonly #lines = new Map<string, ConnectionLine>()
   readonly #retiring = new Set<Promise<void>>()
+  /** By URI, who hears of its changes. */
+  readonly #watched = new Map<string, () => void>()
+  #stream: ServerStream | undefined
   #agreement: Agreement | undefined
   #isDraining = false
   #starts = 0
@@ -115,6 +118,17 @@ export class ConnectionLines {
     }
     this.#lines.set(key, line)
     return line
+  }
+
+  /** Hear of changes of a resource over the connection of everyone, now and after each new start. */
+  watch (uri: string, changed: () => void): () => void {
+    this.#watched.set(uri, changed)
+    this.#stream?.watch(uri)
+    this.connect(this.of()).catch(() => {}) // told where it failed; what is watched is kept for the next start
+    return () => {
+      this.#watched.delete(uri)
+      this.#stream?.unwatch(uri)
+    }
   }
 
   /** The connection of a line: the one that is there, the one that is being made, or a new one. */
@@ -190,10 +204,7 @@ export class ConnectionLines {
         onClose: (why, closed) => this.#closed(line, closed, why)
       })
       this.#agreement = connection.agreement
-      const { clientInfo } = this.#options
-      if (line.key === EVERYONE || connection.agreement.era === 'legacy') {
-        openServerStream(connection, { clientInfo, capabilities: line.declared })
-      }
+      this.#listen(line, connection)
       line.connection = connection
       line.usedAt = performance.now()
       this.#health.answered()
@@ -211,6 +222,14 @@ export class ConnectionLines {
       events.stateChanged()
       throw told
     }
+  }
+
+  /** Hear what it says by itself. */
+  #listen ({ key, declared }: ConnectionLine, connection: UpstreamConnection): void {
+    const stream = new ServerStream(connection, { clientInfo: this.#options.clientInfo, capabilities: declared })
+    if (key === EVERYONE) this.#stream = stream
+    if (key !== EVERYONE && connection.agreement.era === 'modern') return
+    stream.open(key === EVERYONE ? this.#watched.keys() : [])
   }
 
   #closed (line: ConnectionLine, connection: UpstreamConnection, why: string): void {
@@ -242,6 +261,7 @@ export class ConnectionLines {
       case 'notifications/prompts/list_changed':
       case 'notifications/resources/list_changed':
         return events.listChanged()
+      case 'notifications/resources/updated': return this.#watched.get(String(params.uri))?.()
       case 'notifications/message':
         log.debug({ upstream: entry.name, said: mask(JSON.stringify(params).slice(0, 1024)) }, 'upstream says')
     }

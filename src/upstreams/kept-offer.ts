@@ -29,7 +29,8 @@ export async function keptOffer (
   const parts = entries.map((entry, i) => {
     const lists = listed[i]?.lists ?? NO_LISTS
     const held = new Map(shared.judge(entry, lists.tools).map(({ definition, held }) => [definition, held]))
-    const calls = { name: entry.name, call: () => Promise.reject(new Error('nobody is asked here')) }
+    const nobody = () => { throw new Error('nobody is asked here') }
+    const calls = { name: entry.name, call: async () => nobody(), watch: nobody }
     return offeredPart(
       { entry, calls, log: QUIET, publicName: namer(entry, entries), held: tool => held.get(tool) }, lists
     )

@@ -27,6 +27,8 @@ export interface UpstreamCalls {
   call (
     method: string, params: Members, context: Context, declared?: readonly ParamHeader[]
   ): Promise<Members | InputNeeded>
+  /** Hear of changes of a resource. @returns the way to stop */
+  watch (uri: string, changed: () => void): () => void
 }
 
 /** What is not offered, and why. */
@@ -261,6 +263,7 @@ function offerResource (deps: OfferedDeps, resource: Members): readonly [string,
       uri, name: resource.name, read: reader(deps)
     },
     template: undefined,
+    watch: deps.calls.watch,
     listed: resource,
     exempt: NO_EXEMPTIONS
   }]
@@ -277,7 +280,13 @@ function offerTemplate (deps: OfferedDeps, listed: Members): readonly [string, O
   const ref = { type: 'ref/resource', uri: text }
   const complete = Object.fromEntries(template.variables.map(variable => [variable, completer(deps, ref, variable)]))
   return [
-    text, { resource: { uri: text, name, complete, read: reader(deps) }, template, listed, exempt: NO_EXEMPTIONS }
+    text, {
+      resource: { uri: text, name, complete, read: reader(deps) },
+      template,
+      watch: deps.calls.watch,
+      listed,
+      exempt: NO_EXEMPTIONS
+    }
   ]
 }
 

@@ -90,6 +90,9 @@ export class Upstream {
     }
   }
 
+  /** Hear of changes of a resource, while it is connected. @returns the way to stop */
+  readonly watch = (uri: string, changed: () => void): () => void => this.#lines.watch(uri, changed)
+
   /** Connect, if it is time to. @returns whether there is a connection */
   async probe (): Promise<boolean> {
     if (this.#lines.isDraining || this.health.waitMs > 0) return false

@@ -17,6 +17,7 @@ import { declaredBy } from '../sdk/declared.ts'
 import type { RequestContext, SessionNotes } from '../serving.ts'
 import type { Events } from '../streams/changes.ts'
 import type { Streams } from '../streams/registry.ts'
+import type { WatchedResources } from '../streams/watched-resources.ts'
 import type { RequestSession, Requests } from './requests.ts'
 import type { ClientAnswer, ServerRequests } from './server-requests.ts'
 import { onSignal, tellSignal, type SessionSignal } from './signals.ts'
@@ -30,6 +31,7 @@ export interface SessionsOptions {
   readonly rule: SessionRule
   readonly events: Events
   readonly streams: Streams
+  readonly watched: WatchedResources
   readonly requests: Requests
   readonly serverRequests: ServerRequests
 }
@@ -51,10 +53,10 @@ export class Sessions {
   readonly #stop: () => void
 
   constructor (options: SessionsOptions) {
-    const { store, events, streams, rule } = options
+    const { store, events, streams, watched, rule } = options
     this.#options = options
     this.#streams = new SessionStreams({
-      bus: store.bus, store: store.sessions, events, streams, keepMs: Math.min(KEEP_MS, rule.idleMs / 3)
+      bus: store.bus, store: store.sessions, events, streams, watched, keepMs: Math.min(KEEP_MS, rule.idleMs / 3)
     })
     this.#stop = onSignal(store.bus, signal => this.#hear(signal))
   }

@@ -13,6 +13,7 @@ import { EVENT_STREAM_HEADERS, type HttpResponse } from '../http-response.ts'
 import { noticesOf, type Events } from '../streams/changes.ts'
 import { EventStream } from '../streams/event-stream.ts'
 import type { Streams } from '../streams/registry.ts'
+import type { WatchedResources } from '../streams/watched-resources.ts'
 import { tellSignal } from './signals.ts'
 
 export interface SessionStreamsOptions {
@@ -20,6 +21,7 @@ export interface SessionStreamsOptions {
   readonly store: SessionStore
   readonly events: Events
   readonly streams: Streams
+  readonly watched: WatchedResources
   /** How often an open stream keeps its session, ms. */
   readonly keepMs: number
 }
@@ -36,7 +38,10 @@ interface HeldStream {
   readonly id: string
   readonly session: StreamedSession
   readonly stream: EventStream
+  readonly principal: Principal
   uris: ReadonlySet<string>
+  /** Lets go of what is watched elsewhere. */
+  letGo: () => void
 }
 
 const ALL_LISTS: ReadonlySet<'tools' | 'prompts' | 'resources'> = new Set(['tools', 'prompts', 'resources'])
@@ -57,10 +62,10 @@ export class SessionStreams {
   async open (session: StreamedSession, caller: Caller, log: Log): Promise<HttpResponse> {
     /** As it is now: permissions may change while the stream is open. */
     let current = caller.principal
-    const { bus, store, events, streams } = this.#options
+    const { bus, store, events, streams, watched } = this.#options
     const uris = new Set(await store.watched(session.owner, session.id))
     const stream = new EventStream(() => log.info({ principal: caller.principal.id }, 'cut a reader that was too slow'))
-    const one: HeldStream = { id: randomUUID(), session, stream, uris }
+    const one: HeldStream = { id: randomUUID(), session, stream, principal: current, uris, letGo () {} }
     const changed = (next: Principal) => {
       current = next
       for (const list of ALL_LISTS) stream.send({ jsonrpc: '2.0', method: `notifications/${list}/list_changed` })
@@ -68,6 +73,7 @@ export class SessionStreams {
     const release = streams.open({
       caller, changed, tick: this.#keeping(one), end: () => stream.end(), cut: () => stream.cut()
     })
+    one.letGo = watched.hold(uris, current)
     const stopListening = events.listen(change => {
       for (const { method, params } of noticesOf(change, { lists: ALL_LISTS, uris: one.uris }, current)) {
         stream.send({ jsonrpc: '2.0', method, ...(params === undefined ? {} : { params: { ...params } }) })
@@ -76,6 +82,7 @@ export class SessionStreams {
     this.#held.get(session.id)?.stream.end()
     this.#held.set(session.id, one)
     stream.onClose(() => {
+      one.letGo()
       stopListening()
       release()
       if (this.#held.get(session.id) === one) this.#held.delete(session.id)
@@ -121,7 +128,15 @@ export class SessionStreams {
   #reload (one: HeldStream): void {
     this.#options.store.watched(one.session.owner, one.session.id).then(uris => {
       if (uris === undefined) one.stream.end()
-      else one.uris = new Set(uris)
+      else this.#watch(one, new Set(uris))
     }, () => {})
+  }
+
+  #watch (one: HeldStream, uris: ReadonlySet<string>): void {
+    const before = one.letGo
+    one.uris = uris
+    if (this.#held.get(one.session.id) !== one) return // it closed meanwhile
+    one.letGo = this.#options.watched.hold(uris, one.principal)
+    before()
   }
 }

@@ -68,6 +68,8 @@ export interface Events {
   changed (what: Change): void
   /** Another catalogue is offered in this process. */
   offered (change: OfferChange): void
+  /** Something changed elsewhere, of which each replica hears by itself. */
+  here (change: Change): void
   /** Hear of changes. @returns the way to stop */
   listen (listener: (change: Heard) => void): () => void
 }
@@ -96,6 +98,7 @@ export function events (bus: Bus, log: Log): Events {
       })
     },
     offered: tell,
+    here: tell,
     listen (listener) {
       listeners.add(listener)
       return () => { listeners.delete(listener) }

@@ -10,10 +10,12 @@ import { EventStream } from './event-stream.ts'
 import { EVENT_STREAM_HEADERS, type HttpResponse } from '../http-response.ts'
 import { SERVER_INFO_META_KEY } from '../sdk/protocol.ts'
 import type { Streams } from './registry.ts'
+import type { WatchedResources } from './watched-resources.ts'
 
 export interface ListenOptions {
   events: Events
   streams: Streams
+  watched: WatchedResources
   /** How the server names itself. */
   info: ServerInfo
   /** Whether there is a resource of that name. */
@@ -38,7 +40,7 @@ const MAX_URIS = 1000
  * @throws {AppError} TOO_MANY_STREAMS, DRAINING
  */
 export function listen (options: ListenOptions, id: string | number, filter: Filter, caller: Caller): HttpResponse {
-  const { events, streams, info, offers, log } = options
+  const { events, streams, watched, info, offers, log } = options
   const { principal } = caller
   /** As it is now: permissions may change while the stream is open. */
   let current = principal
@@ -71,7 +73,9 @@ export function listen (options: ListenOptions, id: string | number, filter: Fil
   const stop = events.listen(change => {
     for (const { method, params } of noticesOf(change, wishes, current)) say(method, params)
   })
+  const letGo = watched.hold(uris, principal)
   stream.onClose(() => {
+    letGo()
     stop()
     release()
   })
