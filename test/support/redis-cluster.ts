@@ -22,11 +22,12 @@ export type RedisNode = Awaited<ReturnType<typeof startNode>>
 
 /** A server that can be started again on its port and data. */
 export async function startNode ({ args = [], aof = false, operator }: ServerOptions = {}) {
-  const port = await freePort()
   const dir = mkdtempSync(join(tmpdir(), 'redis-node-'))
   const persistence = ['--save', '', '--appendonly', aof ? 'yes' : 'no', '--appendfsync', 'everysec', '--repl-diskless-sync-delay', '0']
-  const settings = { port, dir, args: [...persistence, ...args] }
-  let running = await startRedis(settings)
+  const own = { dir, args: [...persistence, ...args] }
+  let running = await startRedis(own)
+  const { port } = running
+  const settings = { ...own, port }
   const admin = new Redis({ port, ...(operator === undefined ? {} : { username: 'operator', password: operator }), retryStrategy: () => 100 })
   admin.on('error', () => {})
   return {

@@ -57,9 +57,27 @@ export interface RunningRedis {
 }
 
 /** Start a Redis on loopback; it answers once this returns. */
-export async function startRedis ({ port, args = ['--save', '', '--appendonly', 'no'], dir, sentinel = false }: RedisOptions = {}): Promise<RunningRedis> {
+export async function startRedis (options: RedisOptions = {}): Promise<RunningRedis> {
+  if (options.port !== undefined) return await start(options)
+  return await onFreePort(port => start({ ...options, port }))
+}
+
+/** What needs a port, on one that is free; on another where somebody took it in between. */
+async function onFreePort<T> (work: (port: number) => Promise<T>): Promise<T> {
+  for (let left = 5; ; left--) {
+    try {
+      return await work(await freePort())
+    } catch (error) {
+      if (left === 0 || !(error instanceof EndedAtOnce)) throw error
+    }
+  }
+}
+
+class EndedAtOnce extends Error {}
+
+async function start ({ port, args = ['--save', '', '--appendonly', 'no'], dir, sentinel = false }: RedisOptions): Promise<RunningRedis> {
   const { program, env } = redisServer()
-  const chosen = port ?? await freePort()
+  const chosen = port!
   const folder = dir ?? mkdtempSync(join(tmpdir(), 'redis-'))
   const child = spawn(program, sentinel ? args : ['--bind', '127.0.0.1', '--port', String(chosen), '--dir', folder, '--loglevel', 'warning', ...args], {
     argv0: sentinel ? 'redis-sentinel' : 'redis-server', env, stdio: 'ignore'
@@ -86,7 +104,8 @@ export async function startRedis ({ port, args = ['--save', '', '--appendonly', 
 /** A port that nothing listens on now, below those that the system hands out by itself: none of them takes it before it is used. */
 export async function freePort (): Promise<number> {
   for (;;) {
-    const port = randomInt(10_000, 22_000)
+    // Below 20,000, where the bus of a Cluster has its ports: 10,000 above each of these.
+    const port = randomInt(10_000, 20_000)
     const server = createServer()
     const bound = await new Promise<boolean>(resolve => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)))
     await new Promise<void>(resolve => server.close(() => resolve()))
@@ -97,8 +116,9 @@ export async function freePort (): Promise<number> {
 async function answers (port: number, child: ChildProcess): Promise<void> {
   const until = Date.now() + 30_000
   while (Date.now() < until) {
-    if (child.exitCode !== null) throw new Error(`redis ended at once, with code ${child.exitCode}`)
     const reply = await ask(port)
+    // Asked first: it may be another that answers on this port.
+    if (child.exitCode !== null) throw new EndedAtOnce(`redis ended at once, with code ${child.exitCode}`)
     // Where `default` may do nothing, that it says so is all that is asked.
     if (/PONG|NOAUTH/.test(reply)) return
     await new Promise(resolve => setTimeout(resolve, 30))
