@@ -20,6 +20,7 @@ const MEASUREMENTS = {
   redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
   upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it; or a part: oracle, kills'],
   'upstream-bench': ['bench/upstreams.mjs', 'calls to upstreams beside own tools and other proxies; --guard is short and fails above the agreed ratio'],
+  audit: ['audit/run.ts', 'records of decisions: kills, cost, trouble (Redis gone, Redis full, disk full), edits'],
   operators: ['operators/run.ts', 'a dry run of 100,000 records beside calls (dry-run); the ten questions of a night on three replicas, one of them killed (questions)'],
   image: ['image/run.mjs', 'the Dockerfile, built and started as a pod would start it; --arm64 for that processor, too'],
   dev: ['dev/run.ts', 'a hundred changes of tools and helpers under 200 calls a second'],

@@ -48,18 +48,19 @@ export interface Replica extends Program {
 }
 
 export interface ReplicaOptions {
-  readonly mcpServers: object
+  /** Behind it; absent: none. */
+  readonly mcpServers?: object
   readonly env?: Record<string, string>
   readonly port?: number
 }
 
-/** This server with these behind it. */
+/** This server, ready for traffic. */
 export async function replica ({ mcpServers, env = {}, port }: ReplicaOptions): Promise<Replica> {
   const own = mkdtempSync(join(folder, 'replica-'))
   const chosen = port ?? await freePort()
-  const file = join(own, 'mcp_servers.json')
-  writeFileSync(file, JSON.stringify({ mcpServers }))
-  const program = start([MAIN, 'serve'], { PORT: String(chosen), MANAGEMENT_PORT: '0', MCP_SERVERS_FILE: file, MCP_API_KEY: KEY, STATE_SECRET, RATE_LIMIT_API_KEY: '10000000', RATE_LIMIT_DEFAULT: '10000000', ...env }, own)
+  const file = mcpServers === undefined ? undefined : join(own, 'mcp_servers.json')
+  if (file !== undefined) writeFileSync(file, JSON.stringify({ mcpServers }))
+  const program = start([MAIN, 'serve'], { PORT: String(chosen), MANAGEMENT_PORT: '0', ...(file === undefined ? {} : { MCP_SERVERS_FILE: file }), MCP_API_KEY: KEY, STATE_SECRET, RATE_LIMIT_API_KEY: '10000000', RATE_LIMIT_DEFAULT: '10000000', ...env }, own)
   await until(() => {
     if (program.child.exitCode !== null) throw new Error(`the server ended: ${program.output().slice(-2000)}`)
     return fetch(`http://127.0.0.1:${chosen}/readyz`).then(({ ok }) => ok, () => false)
