@@ -188,7 +188,9 @@ export class AuditLog {
     if (this.#isFolded(trace) || (this.#spool === undefined && msg !== 'request')) return
     let failed: Error | undefined
     const done = (error?: Error) => { failed = error }
-    this.#pending.push({ text: textOf(trace, msg, this.#privacy), must: must && !trace.ran, done })
+    const isRefusal = trace.reason === 'AUDIT_UNAVAILABLE'
+    const text = textOf(trace, msg, this.#privacy)
+    this.#pending.push({ text, must: must && !trace.ran && !isRefusal, isRefusal, done })
     this.#flush()
     if (failed !== undefined) throw failed
   }
@@ -347,6 +349,11 @@ export class AuditLog {
     const seen = (this.#strangers.get(trace.reason) ?? 0) + 1
     this.#strangers.set(trace.reason, seen)
     if (seen <= MAX_STRANGERS) return false
+    // The line `gap` says how many they were, whoever asked.
+    if (trace.reason === 'AUDIT_UNAVAILABLE' && this.#trouble !== undefined) {
+      this.#refused++
+      return true
+    }
     const group = `${trace.reason} ${addressGroup(trace.address)}`
     const folded = this.#folded.get(group)
     if (folded === undefined) this.#folded.set(group, { trace, count: 1 })

@@ -159,6 +159,25 @@ t.test('a call that ran is answered where its record finds no room, and those re
   t.match(await verifyChain(log.chain!, own, { keys: KEYS }), { whole: true, complete: true, lost: 0 })
 })
 
+t.test('those refused for want of a record are counted in the chain, callers without a name, too', async t => {
+  const { dir, other } = nearlyFull(t, 65_536)
+  const { log, files } = open(t, { folder: dir, maxBytes: 65_536, whenFull: 'closed' })
+  t.throws(() => { for (let i = 0; i < 1000; i++) log.addNow(trace(`r-${i}`), 'request') }, { code: 'AUDIT_UNAVAILABLE' })
+  for (let i = 0; i < 300; i++) {
+    const refused = trace(`s-${i}`)
+    refused.principal = undefined
+    refused.refuse('AUDIT_UNAVAILABLE')
+    log.addNow(refused, 'request', { must: false })
+    await new Promise<void>(resolve => { log.add(refused, 'request', false, () => resolve()) })
+  }
+  rmSync(other)
+  await until(() => log.available)
+  log.close()
+  const lines = files().filter(file => file.includes(log.chain!)).map(file => readFileSync(file, 'utf8')).join('').trimEnd().split('\n').map(line => JSON.parse(line))
+  t.match(lines.find(({ msg }) => msg === 'gap'), { lost: 0, refused: 600 })
+  t.same(lines.filter(({ decision }) => decision === 'AUDIT_UNAVAILABLE'), [])
+})
+
 t.test('what waited for room in little pieces is written with little room', async t => {
   const { dir, other } = nearlyFull(t, 2_000_000)
   const { log, files } = open(t, { folder: dir, maxBytes: 2_000_000 })
