@@ -33,8 +33,8 @@ export interface Life {
   /** Ids of answers by what they were, whose first byte came. */
   readonly answered: Map<string, number>
   readonly asked: Asked[]
-  /** Ids of request lines on its standard output. */
-  readonly logged: Set<string>
+  /** What was decided, by the ids of the request lines on its standard output. */
+  readonly logged: Map<string, string>
   /** Its other lines. */
   readonly notes: string[]
   pending: number
@@ -51,14 +51,14 @@ export interface LifeOptions {
 
 export async function begin ({ name, env = {}, auditDir = join(folder, name), port }: LifeOptions): Promise<Life> {
   mkdirSync(auditDir, { recursive: true })
-  const settings = { AUDIT_DIR: auditDir, REDIS_KEY_PREFIX: PREFIX, MANAGEMENT_PORT: String(await freePort()), ...env }
+  const settings = { AUDIT_DIR: auditDir, REDIS_KEY_PREFIX: PREFIX, MAX_IN_FLIGHT: '10000', MANAGEMENT_PORT: String(await freePort()), ...env }
   const server = await replica({ env: settings, ...(port === undefined ? {} : { port }) })
-  const life: Life = { name, server, env: settings, auditDir, agent: new Agent({ keepAlive: true, maxSockets: 128 }), answered: new Map(), asked: [], logged: new Set(), notes: [], pending: 0, isOver: false }
+  const life: Life = { name, server, env: settings, auditDir, agent: new Agent({ keepAlive: true, maxSockets: 128 }), answered: new Map(), asked: [], logged: new Map(), notes: [], pending: 0, isOver: false }
   let rest = ''
   server.child.stdout!.on('data', (part: Buffer) => {
     const text = rest + part.toString()
     const end = text.lastIndexOf('\n') + 1
-    for (const { id } of requestsIn(text.slice(0, end))) life.logged.add(id)
+    for (const { id, decision } of requestsIn(text.slice(0, end))) life.logged.set(id, decision)
     life.notes.push(...text.slice(0, end).split('\n').filter(line => !line.includes('"msg":"request"')))
     rest = text.slice(end)
   })
@@ -111,13 +111,13 @@ function ask (life: Life): void {
   }).once('error', () => done(0)).end(BODY)
 }
 
-interface RequestLine { readonly id: string, readonly count: number }
+interface RequestLine { readonly id: string, readonly decision: string, readonly count: number }
 
 function requestsIn (text: string): RequestLine[] {
   return text.split('\n').flatMap(line => {
     if (!line.includes('"msg":"request"')) return []
-    const { reqId, count = 1 } = JSON.parse(line) as { reqId: string, count?: number }
-    return [{ id: reqId, count }]
+    const { reqId, decision, count = 1 } = JSON.parse(line) as { reqId: string, decision: string, count?: number }
+    return [{ id: reqId, decision, count }]
   })
 }
 
@@ -197,8 +197,13 @@ export async function metric ({ env }: Life, name: string): Promise<number> {
   return Number(new RegExp(String.raw`^${name}(?:\{[^}]*\})? (\S+)`, 'm').exec(text)?.[1])
 }
 
-export function tally (asked: readonly Asked[]): string {
-  const counts = new Map<number, number>()
-  for (const { status } of asked) counts.set(status, (counts.get(status) ?? 0) + 1)
-  return [...counts].sort(([a], [b]) => a - b).map(([status, count]) => `${count} × ${status === 0 ? 'no answer' : status}`).join(', ')
+/** How many of each status, and of each reason as the log has it. */
+export function tally (lives: readonly Life[]): string {
+  const counts = new Map<string, number>()
+  const add = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1)
+  for (const { asked, logged } of lives) {
+    for (const { status } of asked) add(status === 0 ? 'no answer' : String(status))
+    for (const decision of logged.values()) if (decision !== 'served') add(decision)
+  }
+  return [...counts].sort(([a], [b]) => a < b ? -1 : 1).map(([what, count]) => `${count} × ${what}`).join(', ')
 }
