@@ -46,7 +46,9 @@ const MANY = 64
 const inObject = new Uint8Array(DEEPEST + 2)
 const underConstructor = new Uint8Array(DEEPEST + 2)
 
-export function scanJson (text: string, { maxDepth, maxElements, uniqueDepth }: ScanBounds = REQUEST): Fault | undefined {
+export function scanJson (
+  text: string, { maxDepth, maxElements, uniqueDepth }: ScanBounds = REQUEST
+): Fault | undefined {
   const levels: JsonLevel[] = [newLevel(), newLevel(), newLevel(), newLevel()]
   let depth = 0
   let elements = 0
@@ -61,12 +63,11 @@ export function scanJson (text: string, { maxDepth, maxElements, uniqueDepth }: 
         if (end < 0) return undefined // JSON.parse says what is wrong
         if (expectKey) {
           expectKey = false
-          const length = end - i - 1
-          // Deeper keys matter only if they could be one of two names; an escape may hide either.
-          if (depth <= uniqueDepth || length === 9 || length === 11 || text.charCodeAt(i + 1) === BACKSLASH || hasEscape(text, i + 1, end)) {
+          if (depth <= uniqueDepth || mayBeOfPrototype(text, i + 1, end)) {
             const key = keyAt(text, i + 1, end)
             if (key === undefined) return undefined
-            const fault = prototypeFault(key, underConstructor[depth] === 1) ?? uniqueFault(key, depth > uniqueDepth ? undefined : levels[depth], depth, isParams)
+            const level = depth > uniqueDepth ? undefined : levels[depth]
+            const fault = prototypeFault(key, underConstructor[depth] === 1) ?? uniqueFault(key, level, depth, isParams)
             if (fault !== undefined) return fault
             if (depth === 1) isParams = key === 'params'
             lastKeyIsConstructor = key === 'constructor'
@@ -101,6 +102,12 @@ export function scanJson (text: string, { maxDepth, maxElements, uniqueDepth }: 
     }
   }
   return undefined
+}
+
+/** Whether a key could be `__proto__`, `prototype` or `constructor`: by its length, or by an escape, which may hide any. */
+function mayBeOfPrototype (text: string, start: number, end: number): boolean {
+  const length = end - start
+  return length === 9 || length === 11 || text.charCodeAt(start) === BACKSLASH || hasEscape(text, start, end)
 }
 
 /** Names by which a value could reach the prototypes of this process. */

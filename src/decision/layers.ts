@@ -251,7 +251,9 @@ export function judgeParamHeaders ({ target, args, headers }: LayerInput, offere
  * Arguments fit the tool's schema. A schema of another library reads them where
  * the call runs (tools/call.ts): that may take time, and runs the author's code.
  */
-export function judgeArguments (target: Target, input: unknown, { input: { check } }: OfferedTool): Refusal | undefined {
+export function judgeArguments (
+  target: Target, input: unknown, { input: { check } }: OfferedTool
+): Refusal | undefined {
   const inexact = inexactNumberIn(input)
   if (inexact !== undefined) {
     return {

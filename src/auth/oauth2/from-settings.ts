@@ -48,7 +48,11 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
 
   const issuers = config.OAUTH2_AUTH_SERVER.map(name => new Issuer({
     name,
-    urls: { metadata: config.OAUTH2_METADATA_URL.get(name), jwks: config.OAUTH2_JWKS_URL.get(name), introspection: config.OAUTH2_INTROSPECTION_URL.get(name) },
+    urls: {
+      metadata: config.OAUTH2_METADATA_URL.get(name),
+      jwks: config.OAUTH2_JWKS_URL.get(name),
+      introspection: config.OAUTH2_INTROSPECTION_URL.get(name)
+    },
     publicKeys: verifiesJwt && secret === undefined,
     metadataPolicy: { ...METADATA_POLICY, ...policies.metadata },
     jwksPolicy: { ...JWKS_POLICY, staleMs: config.OAUTH2_STALE_KEYS_MS, ...policies.jwks },
@@ -58,7 +62,11 @@ export async function oauth2FromSettings ({ config, store, log, makeVerifiers, p
   }))
 
   const jwtRules = (verifiesJwt ? issuers : []).map(issuer => rulesFor(issuer, {
-    audiences: config.OAUTH2_AUDIENCE, algorithms: config.OAUTH2_ALGORITHMS, typ: config.OAUTH2_TOKEN_TYP, skewMs: rules.skewMs, secret
+    audiences: config.OAUTH2_AUDIENCE,
+    algorithms: config.OAUTH2_ALGORITHMS,
+    typ: config.OAUTH2_TOKEN_TYP,
+    skewMs: rules.skewMs,
+    secret
   }))
   const made = await makeVerifiers(jwtRules)
   const authenticator = new OAuth2Authenticator({
@@ -93,7 +101,11 @@ function tellingOf (issuer: string, log: Log): NonNullable<IssuerOptions['onStat
 }
 
 /** Opaque tokens are asked about where the settings allow it: with credentials, or in the form that takes none. */
-function whomToAsk (issuer: Issuer, rules: TokenRules, { OAUTH2_VALIDATION: how, OAUTH2_CLIENT_ID: id, OAUTH2_CLIENT_SECRET: secret, OAUTH2_TOKENINFO_URL: url }: Config, answerMs: number | undefined): Introspection[] {
+function whomToAsk (
+  issuer: Issuer, rules: TokenRules, config: Config, answerMs: number | undefined
+): Introspection[] {
+  const { OAUTH2_VALIDATION: how, OAUTH2_TOKENINFO_URL: url } = config
+  const { OAUTH2_CLIENT_ID: id, OAUTH2_CLIENT_SECRET: secret } = config
   if (how === 'tokeninfo') return [tokenInfo(issuer, rules, url ?? `${issuer.name.replace(/\/$/, '')}/tokeninfo`, answerMs)]
   return how !== 'jwt' && id !== undefined ? [introspection(issuer, rules, { id, secret }, answerMs)] : []
 }

@@ -5,11 +5,14 @@
 import { createHash } from 'node:crypto'
 
 const STYLE = `
-:root { color-scheme: light dark; --ink: #1d2433; --soft: #5b6478; --line: #d9dee8; --paper: #fff; --ground: #f3f5f9; --accent: #2756c5; --good: #1d7a46; --bad: #b3261e }
-@media (prefers-color-scheme: dark) { :root { --ink: #e7eaf2; --soft: #a2abbe; --line: #343c4d; --paper: #1b2130; --ground: #12161f; --accent: #8fb0ff; --good: #6fcf97; --bad: #ff8a80 } }
+:root { color-scheme: light dark; --ink: #1d2433; --soft: #5b6478; --line: #d9dee8; --paper: #fff; --ground: #f3f5f9;
+  --accent: #2756c5; --good: #1d7a46; --bad: #b3261e }
+@media (prefers-color-scheme: dark) { :root { --ink: #e7eaf2; --soft: #a2abbe; --line: #343c4d; --paper: #1b2130;
+  --ground: #12161f; --accent: #8fb0ff; --good: #6fcf97; --bad: #ff8a80 } }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, sans-serif }
-main { max-width: 44rem; margin: 8vh auto; padding: 2rem 2.25rem; background: var(--paper); border: 1px solid var(--line); border-radius: 14px }
+main { max-width: 44rem; margin: 8vh auto; padding: 2rem 2.25rem; background: var(--paper);
+  border: 1px solid var(--line); border-radius: 14px }
 h1 { margin: 0 0 .25rem; font-size: 1.45rem; line-height: 1.25 }
 h2 { margin: 1.75rem 0 .5rem; font-size: 1rem }
 p { margin: .35rem 0; color: var(--soft) }
@@ -17,8 +20,10 @@ p { margin: .35rem 0; color: var(--soft) }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1.25rem; margin: 1.25rem 0 0 }
 dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
 code, pre { font: 13px/1.5 ui-monospace, monospace }
-dd code { display: inline-block; margin: 0 .35rem .25rem 0; padding: .05rem .5rem; border: 1px solid var(--line); border-radius: 999px }
-pre { margin: 0; padding: .9rem 1rem; background: var(--ground); border: 1px solid var(--line); border-radius: 8px; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all }
+dd code { display: inline-block; margin: 0 .35rem .25rem 0; padding: .05rem .5rem; border: 1px solid var(--line);
+  border-radius: 999px }
+pre { margin: 0; padding: .9rem 1rem; background: var(--ground); border: 1px solid var(--line); border-radius: 8px;
+  white-space: pre-wrap; overflow-wrap: anywhere; user-select: all }
 details { margin-top: 1.75rem; border-top: 1px solid var(--line); padding-top: 1rem }
 summary { cursor: pointer; color: var(--accent); font-weight: 600 }
 details p { margin: .6rem 0 }

@@ -54,7 +54,8 @@ export interface ReadKeys {
  */
 export function readKeyFile (text: string, path: string, { setting, allowShort = false }: KeyFileRules = {}): ReadKeys {
   const content = contentOf(text, path, setting)
-  const read: ReadKeys = { records: [], warnings: [], problems: [...misspeltIn(content, path), ...orphansOf(content, path)] }
+  const problems = [...misspeltIn(content, path), ...orphansOf(content, path)]
+  const read: ReadKeys = { records: [], warnings: [], problems }
   const restricted = Object.keys(content.key_permissions ?? {}).length > 0
   const entries = Object.entries(content.api_keys ?? {})
   const timesUsed = countOf(entries.map(([, value]) => hashOf(value)))
@@ -104,7 +105,8 @@ function misspeltIn (content: KeyFileContent, path: string): string[] {
 }
 
 /** Entries that name no key: a misspelt name leaves the key that was meant without its restriction. */
-function orphansOf ({ api_keys: keys = {}, key_permissions: permissions = {}, key_records: records = {} }: KeyFileContent, path: string): string[] {
+function orphansOf (content: KeyFileContent, path: string): string[] {
+  const { api_keys: keys = {}, key_permissions: permissions = {}, key_records: records = {} } = content
   return [['key_permissions', permissions] as const, ['key_records', records] as const].flatMap(([member, named]) =>
     Object.keys(named).filter(entry => !Object.hasOwn(keys, entry))
       .map(entry => `${path}: ${member} names "${entry}", but api_keys has no such key; correct the name or remove the entry`))
@@ -137,7 +139,9 @@ export function withRecord (text: string | undefined, record: ApiKeyRecord, file
   return JSON.stringify({
     ...content,
     api_keys: Object.fromEntries(keys),
-    key_permissions: Object.fromEntries([...implicit, ...Object.entries(content.key_permissions ?? {}), [entry, permissions]]),
+    key_permissions: Object.fromEntries(
+      [...implicit, ...Object.entries(content.key_permissions ?? {}), [entry, permissions]]
+    ),
     key_records: Object.fromEntries([...Object.entries(content.key_records ?? {}), [entry, details]])
   }, null, 2) + '\n'
 }
@@ -163,7 +167,9 @@ export interface KeyFile {
    * @param absent what is changed where the file has no such key
    * @returns the record as it is now, or undefined for no such id
    */
-  change (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord, absent?: ApiKeyRecord): Promise<ApiKeyRecord | undefined>
+  change (
+    id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord, absent?: ApiKeyRecord
+  ): Promise<ApiKeyRecord | undefined>
   readonly held: HeldFile
   close (): void
 }
@@ -219,9 +225,10 @@ export function openKeyFile (options: KeyFileOptions): KeyFile {
   }
   const stop = watchFile(path, look)
 
-  const change = (id: string, edit: (record: ApiKeyRecord) => ApiKeyRecord, absent?: ApiKeyRecord) => withLock(path, () => {
+  const change: KeyFile['change'] = (id, edit, absent) => withLock(path, () => {
     const text = readIfThere(path, setting)
-    const before = (text === undefined ? undefined : readKeyFile(text, path, options).records.find(record => record.id === id)) ?? absent
+    const records = text === undefined ? [] : readKeyFile(text, path, options).records
+    const before = records.find(record => record.id === id) ?? absent
     if (before === undefined) return undefined
     const after = edit(before)
     writeAtomically(path, withRecord(text, after, path), { setting })

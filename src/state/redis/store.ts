@@ -1,4 +1,7 @@
-/** State in Redis, shared by every replica: the connections, whether what they lead to is whole, and what is kept there. */
+/**
+ * State in Redis, shared by every replica: the connections, whether what they
+ * lead to is whole, and what is kept there.
+ */
 import { Cluster } from 'ioredis'
 import type { ApiKeyRecord, EnvironmentKey } from '../../core/api-key.ts'
 import type { Health } from '../../core/health.ts'
@@ -112,7 +115,8 @@ class RedisStore implements Store {
   #replay: ReplayFault | undefined
 
   constructor (options: RedisStoreOptions) {
-    const { prefix, commandTimeoutMs, patienceMs, replicas, log, environmentKey, fixedKey = () => undefined, fixedKeys = () => [], onDegraded = () => {}, clock } = options
+    const { prefix, commandTimeoutMs, patienceMs, replicas, log, environmentKey, clock } = options
+    const { fixedKey = () => undefined, fixedKeys = () => [], onDegraded = () => {} } = options
     this.#options = options
     this.now = clock ?? this.#clock.now
     const names = this.#names = new Names(prefix)
@@ -124,23 +128,49 @@ class RedisStore implements Store {
     this.#subscriber = new Subscriber(options, client, error => this.#troubles.note(error))
     this.#guarded = new GuardedClient(client, Math.ceil(commandTimeoutMs * 0.8), error => this.#troubles.refused(error))
     const { ask } = this.#guarded
-    const epoch = this.#epoch = new Epoch({ client, names, ask, log })
     const { now } = this
+    const epoch = this.#epoch = new Epoch({ client, names, ask, log })
+    const ofEach = { client, names, now, change: this.#change }
     this.#ledgers = new RedisLedgers({
-      client, names, ask, log, now, change: this.#change, assertWhole: () => epoch.assertWhole(), mark: (ledger, number) => epoch.mark(ledger, number), ageMs: () => performance.now() - this.#lookedAt
+      ...ofEach,
+      ask,
+      log,
+      assertWhole: () => epoch.assertWhole(),
+      mark: (ledger, number) => epoch.mark(ledger, number),
+      ageMs: () => performance.now() - this.#lookedAt
     })
     this.#windows = new RedisWindows({
-      client, names, ask: this.#ask, replicas, onDegraded, clock, lost: () => epoch.lost, onWritten: whyNot => this.#troubles.wrote(whyNot)
+      client,
+      names,
+      ask: this.#ask,
+      replicas,
+      onDegraded,
+      clock,
+      lost: () => epoch.lost,
+      onWritten: whyNot => this.#troubles.wrote(whyNot)
     })
     this.#keys = new RedisKeys({
-      client, names, fixedKey, fixedKeys, environmentKey, now, clock, look: ask, ask: this.#ask, change: this.#change, windows: this.#windows, assertWhole: key => epoch.assertWhole(key), mark: () => epoch.mark()
+      ...ofEach,
+      fixedKey,
+      fixedKeys,
+      environmentKey,
+      clock,
+      look: ask,
+      ask: this.#ask,
+      windows: this.#windows,
+      assertWhole: key => epoch.assertWhole(key),
+      mark: () => epoch.mark()
     })
     this.#values = new RedisValues({ client, names, ask: this.#ask })
     this.catalogues = new RedisCatalogues(this.#values)
     this.records = new RedisRecords({ client, names, ask })
     this.sessions = new RedisSessions({ client, names, now, ask: this.#ask })
     this.bus = new RedisBus({
-      client, names, subscriber: this.#subscriber, ask: this.#ask, onLedger: text => { if (epoch.begun && !epoch.lost) this.#ledgers.hear(text) }
+      client,
+      names,
+      subscriber: this.#subscriber,
+      ask: this.#ask,
+      onLedger: text => { if (epoch.begun && !epoch.lost) this.#ledgers.hear(text) }
     })
   }
 
@@ -170,7 +200,8 @@ class RedisStore implements Store {
   }
 
   available (): boolean {
-    return this.#epoch.begun && !this.#epoch.lost && (this.#failingSince === undefined || performance.now() - this.#failingSince < UNREADY_MS)
+    const isFailing = this.#failingSince !== undefined && performance.now() - this.#failingSince >= UNREADY_MS
+    return this.#epoch.begun && !this.#epoch.lost && !isFailing
   }
 
   async acceptLoss (): Promise<boolean> {
@@ -284,7 +315,8 @@ class RedisStore implements Store {
     const late = this.#timer !== undefined
     const masters = mastersOf(this.#client)
     this.#policy = (await Promise.all(masters.map(redis => redis.info('memory').then(evicting, () => undefined)))).find(policy => policy !== undefined)
-    this.#replay = (await Promise.all(masters.map(redis => replayFault(redis, this.#names.epoch).catch(() => undefined)))).find(fault => fault !== undefined)
+    const faults = masters.map(redis => replayFault(redis, this.#names.epoch).catch(() => undefined))
+    this.#replay = (await Promise.all(faults)).find(fault => fault !== undefined)
     if (late && this.#policy !== undefined) log.error({ policy: this.#policy }, EVICTS)
     if (late && this.#replay !== undefined) log.error({}, this.#replay.text)
   }
@@ -305,7 +337,8 @@ class RedisStore implements Store {
     }
     this.#polling = false
     this.#troubles.became(this.health())
-    if (!this.#closed) this.#timer = setTimeout(() => { this.#watch() }, this.#failingSince === undefined ? POLL_MS : POLL_FAILING_MS).unref()
+    const ms = this.#failingSince === undefined ? POLL_MS : POLL_FAILING_MS
+    if (!this.#closed) this.#timer = setTimeout(() => { this.#watch() }, ms).unref()
   }
 }
 

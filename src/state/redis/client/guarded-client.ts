@@ -41,7 +41,8 @@ export class GuardedClient {
       })
       client.on('-node', (redis: Redis) => { if (this.#nodes.get(keyOf(redis)) === redis) this.#forget(keyOf(redis)) })
     } else {
-      // A new connection has had answers by then, after a failover those of another master: no need to wait for a probe.
+      // A new connection has had answers by then, after a failover those of another master:
+      // no need to wait for a probe.
       client.on('ready', () => this.#circuits.get('')?.answered())
     }
   }
