@@ -22,6 +22,7 @@ async function dryRun (): Promise<void> {
   const server = await serve(cwd, env)
   try {
     const [operator, caller] = [await makeKey(cwd, env, ['boss', '--role', 'operator']), await makeKey(cwd, env, ['ci'])]
+    await calls(server.url, caller.key, 5000) // until both sides are warm
     const quiet = await calls(server.url, caller.key, 5000)
     writeRecords(join(cwd, 'audit'), caller.id)
     const began = performance.now()
