@@ -94,7 +94,7 @@ export class UpstreamSet {
   constructor (options: UpstreamSetOptions) {
     this.#options = options
     this.#own = options.offer.current
-    this.#stopApprovals = options.shared?.onApprovals(() => this.#rebuild())
+    this.#stopApprovals = options.shared?.onApprovals(() => this.#approvalsChanged())
     this.#mask = options.mask ?? (text => text)
   }
 
@@ -272,8 +272,8 @@ export class UpstreamSet {
       kept.part = offeredPart({
         entry, calls: kept.upstream, log, publicName: namer(entry, entries), held: tool => held.get(tool)
       }, kept.lists)
-      for (const { what, why } of kept.part.leftOut) this.#tell(entry.name, `${what} is not offered: ${why}`)
     }
+    for (const [name, what] of this.#leftOut()) this.#tell(name, what)
     const { catalogue, overlaps } = mergeParts(this.#own, [...this.#kept.values()].map(({ part }) => part))
     for (const { upstream, what, owner } of overlaps) {
       this.#tell(
@@ -282,6 +282,19 @@ export class UpstreamSet {
     }
     this.#overlaps = overlaps
     offer.replace(entries.length === 0 ? catalogue : { ...catalogue, via: this.#via() })
+  }
+
+  /** What is offered from now on and changes again is told again. */
+  #approvalsChanged (): void {
+    const before = this.#leftOut()
+    this.#rebuild()
+    const still = new Set(this.#leftOut().map(toldKey))
+    for (const one of before) if (!still.has(toldKey(one))) this.#told.delete(toldKey(one))
+  }
+
+  #leftOut (): ToldOnce[] {
+    return [...this.#kept.values()].flatMap(({ upstream, part }) =>
+      part.leftOut.map(({ what, why }): ToldOnce => [upstream.name, `${what} is not offered: ${why}`]))
   }
 
   /** Those whose lists are refused count as well: else two of a ring would take turns. */
@@ -293,14 +306,21 @@ export class UpstreamSet {
     return via.includes(this.#options.gateway)
   }
 
-  /** Once in the life of the process: lists come again and again. */
+  /** Once, until an approval mends it: lists come again and again. */
   #tell (upstream: string, what: string): void {
-    const key = `${upstream} ${what}`
+    const key = toldKey([upstream, what])
     if (this.#told.has(key)) return
     if (this.#told.size >= MAX_TOLD) this.#told.clear()
     this.#told.add(key)
     this.#options.log.warn({ upstream, what: this.#mask(what).slice(0, 400) }, 'upstream list')
   }
+}
+
+/** Of which upstream, and what. */
+type ToldOnce = readonly [upstream: string, what: string]
+
+function toldKey ([upstream, what]: ToldOnce): string {
+  return `${upstream} ${what}`
 }
 
 const RETRY_MS = 1000

@@ -8,6 +8,7 @@ import { UpstreamSet } from '../../src/upstreams/upstreams.ts'
 import { memoryStore } from '../../src/state/memory/store.ts'
 import { redisStore } from '../../src/state/redis/store.ts'
 import type { Store } from '../../src/state/store.ts'
+import type { Log } from '../../src/telemetry/log.ts'
 import { buildCatalogue } from '../../src/tools/catalogue.ts'
 import { CurrentOffer } from '../../src/tools/offer.ts'
 import { folder, redisUrl, silent } from '../support/app.ts'
@@ -21,7 +22,7 @@ type OpenStore = () => Promise<Store>
 const reads = (description: string) => ({ tools: [tool('read', () => text('ok'), { description }), tool('list', () => text('ok'))] })
 
 /** Replicas of one state, before one upstream that may be replaced or die. */
-function system (openStore: OpenStore, more: Partial<UpstreamEntry> = {}) {
+function system (openStore: OpenStore, more: Partial<UpstreamEntry> = {}, log: Log = silent) {
   const behind: { server: ScriptedUpstream | undefined } = { server: new ScriptedUpstream(reads('Reads a file.')) }
   const wires: MemoryWire[] = []
   const replica = async (t: Test) => {
@@ -31,7 +32,7 @@ function system (openStore: OpenStore, more: Partial<UpstreamEntry> = {}) {
     const set = new UpstreamSet({
       offer,
       entries: [entryOf('fs', { pin: 'trust_first_use', ...more })],
-      log: silent,
+      log,
       clientInfo: { name: 'test', version: '1' },
       gateway: 'secure-mcp-0123456789abcdef',
       shared,
@@ -100,6 +101,28 @@ for (const backend of ['files', 'Redis']) {
     t.ok(performance.now() - begun < 30_000, 'without waiting for it')
   })
 }
+
+t.test('what changes is told once, and again when it changes after it was approved', async t => {
+  const told: unknown[] = []
+  const log: Log = { debug () {}, info () {}, warn: ({ what }: { what?: unknown }) => { told.push(what) }, error () {} }
+  const { replica, become } = system(stores(t).files!, {}, log)
+  const held = /^tool "read" is not offered: it is new or changed/
+  const count = () => told.filter(what => held.test(String(what))).length
+  const a = await replica(t)
+  t.ok(await until(() => a.offered() === 'fs_list,fs_read'))
+  for (const [i, description] of ['Reads a file!', 'Reads a file?'].entries()) {
+    become(new ScriptedUpstream(reads(description)))
+    t.ok(await until(() => a.offered() === 'fs_list'))
+    t.equal(count(), i + 1)
+    const listedAt = () => a.set.statuses()[0]!.listedAt
+    const before = listedAt()
+    t.ok(await until(() => listedAt() !== before), 'listed again without a change')
+    t.equal(count(), i + 1)
+    const { lists } = (await a.shared.read(entryOf('fs', { pin: 'trust_first_use' })))!
+    await a.shared.approve('fs', a.shared.judge(entryOf('fs', { pin: 'trust_first_use' }), lists.tools), 'a test')
+    t.ok(await until(() => a.offered() === 'fs_list,fs_read'))
+  }
+})
 
 t.test('an emptied list of approvals is no first time', async t => {
   const { replica } = system(stores(t).Redis!)
