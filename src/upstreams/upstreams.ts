@@ -228,12 +228,17 @@ export class UpstreamSet {
     const { upstream } = kept
     try {
       const { lists, remarks, via } = await upstream.list()
-      kept.via = via
-      if (this.#leadsBack(via)) this.#tell(upstream.name, `nothing is offered: ${LEADS_BACK}`)
+      const leadsBack = this.#leadsBack(via)
+      if (leadsBack) this.#tell(upstream.name, `nothing is offered: ${LEADS_BACK}`)
       else await this.#options.shared?.keep(upstream.entry, lists)
-      kept.lists = this.#leadsBack(via) ? NO_LISTS : lists
+      const before = kept.listedAt === undefined ? undefined : JSON.stringify([kept.lists, kept.via])
+      const now = leadsBack ? NO_LISTS : lists
       kept.listedAt = Date.now()
       for (const remark of remarks) this.#tell(upstream.name, remark)
+      // It may say every second that its list changed: what is the same costs the others nothing.
+      if (before === JSON.stringify([now, via])) return undefined
+      kept.via = via
+      kept.lists = now
       if (this.#kept.get(upstream.name) === kept) this.#rebuild()
       return undefined
     } catch (error) {
