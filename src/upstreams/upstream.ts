@@ -203,7 +203,7 @@ export class Upstream {
     if (error instanceof UpstreamFault) this.health.answered()
     if (error instanceof PeerTrouble && error.kind === 'session_lost') this.#lines.leave(line, connection)
     if (connection.isOver || !isFailure(error, since, connection.peer.heardAt)) return
-    if (this.health.failed((error as Error).message)) {
+    if (this.health.failed((this.#inFull(error) as Error).message)) {
       // Whatever is wrong with it, the next attempt begins anew.
       this.#lines.leave(line, connection)
       this.#lines.tellTrouble()
