@@ -18,7 +18,7 @@ const MEASUREMENTS = {
   schemas: ['schemas/run.ts', 'what a call costs with its schema in each library'],
   moved: ['moved/run.ts', 'tools of fastmcp and of the SDK before and after they were moved here: answers, and lines changed'],
   redis: ['redis/run.mjs', 'how many requests one Redis admits, and three masters of a Cluster'],
-  upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it; or a part: oracle, kills'],
+  upstreams: ['upstreams/run.ts', 'eight MCP servers of the registry behind one endpoint, and everything asked directly and through it; or a part: oracle, kills, trouble, drift'],
   'upstream-bench': ['bench/upstreams.mjs', 'calls to upstreams beside own tools and other proxies; --guard is short and fails above the agreed ratio'],
   audit: ['audit/run.ts', 'records of decisions: kills, cost, trouble (Redis gone, Redis full, disk full), edits'],
   operators: ['operators/run.ts', 'a dry run of 100,000 records beside calls (dry-run); the ten questions of a night on three replicas, one of them killed (questions)'],

@@ -8,7 +8,9 @@ import { parseArgs } from 'node:util'
 const PARTS: Readonly<Record<string, () => Promise<unknown>>> = {
   registry: () => import('./registry.ts'),
   oracle: () => import('./oracle-run.ts'),
-  kills: () => import('./kills.ts')
+  kills: () => import('./kills.ts'),
+  trouble: () => import('./trouble.ts'),
+  drift: () => import('./drift.ts')
 }
 
 const { positionals: [part = 'registry'] } = parseArgs({ allowPositionals: true, strict: false })
