@@ -250,6 +250,7 @@ export class AuditLog {
     if (pending.length === 0) return
     this.#pending = []
     this.#seen = 0
+    const isLogged = this.#trouble !== undefined
     if (this.#write(pending.map(({ text }) => text))) {
       for (const { done } of pending) done()
       return
@@ -257,7 +258,7 @@ export class AuditLog {
     for (const { text, must, isRefusal, done } of pending) {
       const isRefused = must && this.#keep!.whenFull === 'closed'
       if (isRefusal === true) this.#refused++
-      else if (!isRefused) this.#hold([text])
+      else if (!isRefused) this.#hold([text], isLogged)
       done(isRefused ? unavailable() : undefined)
     }
   }
@@ -309,7 +310,9 @@ export class AuditLog {
     this.#keep!.onTrouble?.(trouble)
   }
 
-  #hold (lines: readonly string[]): void {
+  /** @param isLogged false for the first that find no room: the log alone may have them in the end */
+  #hold (lines: readonly string[], isLogged: boolean): void {
+    if (!isLogged) this.#out(lines.join('\n') + '\n')
     this.#held.push(...lines)
     const over = this.#held.length - MAX_HELD
     if (over <= 0) return
@@ -368,7 +371,8 @@ export class AuditLog {
       ({ trace, count }) => `${textOf(trace, 'request', this.#privacy).slice(0, -1)},"count":${count}}`
     )
     this.#folded.clear()
-    if (!this.#write(lines)) this.#hold(lines)
+    const isLogged = this.#trouble !== undefined
+    if (!this.#write(lines)) this.#hold(lines, isLogged)
   }
 }
 

@@ -102,8 +102,9 @@ t.test('strangers are folded beyond fifty a second and reason, and callers never
 t.test('at its bound the policy open serves on, and counts what is lost in the chain', async t => {
   const troubles: Array<string | undefined> = []
   const { dir, other } = nearlyFull(t, 2 ** 24)
-  const { log, files } = open(t, { folder: dir, maxBytes: 2 ** 24, onTrouble: why => { troubles.push(why) } })
+  const { log, files, out } = open(t, { folder: dir, maxBytes: 2 ** 24, onTrouble: why => { troubles.push(why) } })
   for (let i = 0; i < 10_500; i++) log.addNow(trace(`r-${i}`), 'request')
+  t.equal(new Set(out.join('').match(/"reqId":"r-\d+"/g)).size, 10_500, 'the log has each, also the first that found no room')
   t.same(troubles, ['ENOSPC'])
   t.ok(log.available)
   const lost = log.lostTotal
