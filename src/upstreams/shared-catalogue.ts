@@ -17,6 +17,8 @@ const DEFINITION_MS = 90 * DAY_MS
 /** What is kept is written again this often even where nothing changed, ms. */
 const RENEW_MS = 3_600_000
 const MAX_TEXT = 4 * 1024 * 1024
+/** What could not be kept is tried again so soon, ms. */
+const AGAIN_MS = 1000
 /** A first time comes once; ten years stand for ever. */
 const EVER_MS = 3650 * DAY_MS
 
@@ -33,6 +35,9 @@ export class SharedCatalogue {
   readonly #written = new Map<string, { text: string, at: number }>()
   /** First lists whose approval was not written yet. */
   readonly #owed = new Set<string>()
+  /** Of each upstream whose lists came while the state was in trouble: when they are kept. */
+  readonly #later = new Map<string, NodeJS.Timeout>()
+  #isClosed = false
 
   constructor (state: SharedState, log: Log) {
     this.#state = state
@@ -52,6 +57,7 @@ export class SharedCatalogue {
 
   /** Keep what was listed; of a server that was never seen, approve what there is. */
   async keep (entry: UpstreamEntry, lists: UpstreamLists): Promise<void> {
+    clearTimeout(this.#later.get(entry.name))
     try {
       await this.#trustFirst(entry, lists.tools)
       const id = idOf(entry)
@@ -65,6 +71,22 @@ export class SharedCatalogue {
     } catch (error) {
       this.#log.warn({ err: error as Error, upstream: entry.name }, 'what the upstream lists could not be kept')
     }
+    // Else a server that is seen for the first time would offer nothing until it lists again.
+    if (this.#state.health() !== 'ok') this.#keepLater(entry, lists)
+  }
+
+  close (): void {
+    this.#isClosed = true
+    for (const timer of this.#later.values()) clearTimeout(timer)
+  }
+
+  #keepLater (entry: UpstreamEntry, lists: UpstreamLists): void {
+    if (this.#isClosed) return
+    const timer = setTimeout(() => {
+      if (this.#state.health() !== 'ok') this.#keepLater(entry, lists)
+      else this.keep(entry, lists).catch(() => {}) // it tells of its own failures
+    }, AGAIN_MS)
+    this.#later.set(entry.name, timer.unref())
   }
 
   judge (entry: UpstreamEntry, tools: readonly Members[]): JudgedTool[] {

@@ -182,6 +182,7 @@ export class UpstreamSet {
   async close (graceMs: number): Promise<void> {
     this.#isClosed = true
     this.#stopApprovals?.()
+    this.#options.shared?.close()
     this.#options.parked?.close()
     for (const one of this.#kept.values()) this.#leave(one, graceMs)
     await Promise.all(this.#leaving)

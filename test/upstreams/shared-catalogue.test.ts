@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { UpstreamEntry } from '../../src/upstreams/entry.ts'
+import { NO_LISTS } from '../../src/upstreams/listing.ts'
 import { SharedCatalogue } from '../../src/upstreams/shared-catalogue.ts'
 import { UpstreamSet } from '../../src/upstreams/upstreams.ts'
 import { memoryStore } from '../../src/state/memory/store.ts'
@@ -148,4 +149,21 @@ t.test('nothing is trusted where each tool is to be approved, and what nobody ca
   const a = await replica(t)
   t.ok(await until(() => a.offered() === 'fs_list'))
   t.match(a.set.statuses()[0]?.leftOut, [{ what: /"read"/, why: /cannot see/ }])
+})
+
+t.test('what is listed for the first time in trouble is approved and kept when that is over', async t => {
+  const store = memoryStore()
+  t.teardown(() => store.close())
+  let health: ReturnType<Store['health']> = 'unreachable'
+  const { approvals, catalogues, now } = store
+  const claim: Store['claim'] = (id, forMs) => store.claim(id, forMs)
+  const shared = new SharedCatalogue({ approvals, catalogues, claim, now, health: () => health }, silent)
+  t.teardown(() => shared.close())
+  const entry = entryOf('fs', { pin: 'trust_first_use' })
+  const tools = [{ name: 'read', description: 'Reads a file.', inputSchema: { type: 'object' } }]
+  await shared.keep(entry, { ...NO_LISTS, tools })
+  t.ok(shared.judge(entry, tools)[0]!.held, 'nothing is approved that could not be shared')
+  health = 'ok'
+  await until(() => shared.judge(entry, tools)[0]!.held === undefined)
+  t.same((await shared.read(entry))?.lists.tools, tools)
 })
