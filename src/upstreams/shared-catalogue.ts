@@ -65,14 +65,18 @@ export class SharedCatalogue {
       const written = this.#written.get(id)
       const now = this.#state.now()
       if (written?.text === text && now - written.at < RENEW_MS) return
-      if (text.length > MAX_TEXT) throw new Error(`${text.length} characters are more than is kept`)
+      if (text.length > MAX_TEXT) {
+        this.#log.warn({ upstream: entry.name, characters: text.length }, 'what the upstream lists is more than is kept')
+        return
+      }
       await this.#state.catalogues.put(new Map([[id, `{"at":${now},"lists":${text}}`]]), LISTED_MS)
       this.#written.set(id, { text, at: now })
+      if (this.#state.health() === 'ok') return
     } catch (error) {
       this.#log.warn({ err: error as Error, upstream: entry.name }, 'what the upstream lists could not be kept')
     }
     // Else a server that is seen for the first time would offer nothing until it lists again.
-    if (this.#state.health() !== 'ok') this.#keepLater(entry, lists)
+    this.#keepLater(entry, lists)
   }
 
   close (): void {

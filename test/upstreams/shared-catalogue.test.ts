@@ -151,19 +151,26 @@ t.test('nothing is trusted where each tool is to be approved, and what nobody ca
   t.match(a.set.statuses()[0]?.leftOut, [{ what: /"read"/, why: /cannot see/ }])
 })
 
-t.test('what is listed for the first time in trouble is approved and kept when that is over', async t => {
-  const store = memoryStore()
-  t.teardown(() => store.close())
-  let health: ReturnType<Store['health']> = 'unreachable'
-  const { approvals, catalogues, now } = store
-  const claim: Store['claim'] = (id, forMs) => store.claim(id, forMs)
-  const shared = new SharedCatalogue({ approvals, catalogues, claim, now, health: () => health }, silent)
-  t.teardown(() => shared.close())
-  const entry = entryOf('fs', { pin: 'trust_first_use' })
-  const tools = [{ name: 'read', description: 'Reads a file.', inputSchema: { type: 'object' } }]
-  await shared.keep(entry, { ...NO_LISTS, tools })
-  t.ok(shared.judge(entry, tools)[0]!.held, 'nothing is approved that could not be shared')
-  health = 'ok'
-  await until(() => shared.judge(entry, tools)[0]!.held === undefined)
-  t.same((await shared.read(entry))?.lists.tools, tools)
-})
+for (const trouble of ['the state is out of reach', 'the first claim does not arrive']) {
+  t.test(`what is listed for the first time while ${trouble} is approved and kept when that is over`, async t => {
+    const store = memoryStore()
+    t.teardown(() => store.close())
+    let isOver = false
+    const { approvals, catalogues, now } = store
+    const shared = new SharedCatalogue({
+      approvals,
+      catalogues,
+      now,
+      claim: async (id, forMs) => isOver ? await store.claim(id, forMs) : await Promise.reject(new Error('it does not arrive')),
+      health: () => isOver || trouble !== 'the state is out of reach' ? 'ok' : 'unreachable'
+    }, silent)
+    t.teardown(() => shared.close())
+    const entry = entryOf('fs', { pin: 'trust_first_use' })
+    const tools = [{ name: 'read', description: 'Reads a file.', inputSchema: { type: 'object' } }]
+    await shared.keep(entry, { ...NO_LISTS, tools })
+    t.ok(shared.judge(entry, tools)[0]!.held, 'nothing is approved that could not be shared')
+    isOver = true
+    await until(() => shared.judge(entry, tools)[0]!.held === undefined)
+    t.same((await shared.read(entry))?.lists.tools, tools)
+  })
+}
