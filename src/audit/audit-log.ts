@@ -9,6 +9,7 @@ import type { Trace } from '../decision/trace.ts'
 import type { Records } from '../state/records.ts'
 import { AppError } from '../errors.ts'
 import { isoNow } from '../telemetry/iso-now.ts'
+import type { AuditGauges } from '../telemetry/metrics.ts'
 import { redact } from '../telemetry/redact.ts'
 import { BEGINNING, link, type Head } from './chain.ts'
 import {
@@ -47,20 +48,6 @@ export interface Keeping extends Omit<SpoolOptions, 'chain' | 'folder'> {
   readonly before?: ChainRecord['before']
   /** Told when the disk takes no more, and when it does again. */
   readonly onTrouble?: ((why: string | undefined) => void) | undefined
-}
-
-export interface AuditFigures {
-  /** Lines of the chain. */
-  readonly records: number
-  /** Records that nothing kept. */
-  readonly lost: number
-  readonly spoolBytes: number
-  /** How old the oldest line is that no seal covers. */
-  readonly unsealedMs: number
-  /** How old the oldest line is that was not sent on. */
-  readonly shipLagMs: number
-  /** How often Redis was full, and older records went early. */
-  readonly cuts: number
 }
 
 interface Pending {
@@ -145,7 +132,7 @@ export class AuditLog {
   }
 
   /** For metrics and for operators. */
-  figures (): AuditFigures {
+  figures (): AuditGauges {
     const isSealed = this.#head.n === this.#sealedAt
     return {
       records: this.#head.n,

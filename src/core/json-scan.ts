@@ -104,7 +104,7 @@ export function scanJson (
   return undefined
 }
 
-/** Whether a key could be `__proto__`, `prototype` or `constructor`: by its length, or by an escape, which may hide any. */
+/** Whether a key could be `__proto__`, `prototype` or `constructor`: by its length, or by an escape that hides it. */
 function mayBeOfPrototype (text: string, start: number, end: number): boolean {
   const length = end - start
   return length === 9 || length === 11 || text.charCodeAt(start) === BACKSLASH || hasEscape(text, start, end)

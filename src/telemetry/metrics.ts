@@ -29,11 +29,16 @@ export interface Gauges {
 }
 
 export interface AuditGauges {
+  /** Lines of the chain. */
   readonly records: number
+  /** Records that nothing kept. */
   readonly lost: number
   readonly spoolBytes: number
+  /** How old the oldest line is that no seal covers. */
   readonly unsealedMs: number
+  /** How old the oldest line is that was not sent on. */
   readonly shipLagMs: number
+  /** How often Redis was full, and older records went early. */
   readonly cuts: number
 }
 
